@@ -1,0 +1,49 @@
+"""The values NexusLIMS allows in its status columns, as `str` enums.
+
+Each enum mirrors a CHECK constraint of the tables (`sql/migrations/`) and the enum of the
+same name in NexusLIMS (`nexusLIMS.db.enums`).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+__all__ = ["EventType", "ExternalSystem", "RecordStatus"]
+
+
+class EventType(str, Enum):
+    """What a row of `session_log` records."""
+
+    START = "START"
+    END = "END"
+    RECORD_GENERATION = "RECORD_GENERATION"
+
+
+class RecordStatus(str, Enum):
+    """How far the record of a session has come."""
+
+    WAITING_FOR_END = "WAITING_FOR_END"
+    """The session has started and not ended yet."""
+    TO_BE_BUILT = "TO_BE_BUILT"
+    """The session has ended; its record waits for a builder."""
+    COMPLETED = "COMPLETED"
+    """The record was built and exported."""
+    BUILT_NOT_EXPORTED = "BUILT_NOT_EXPORTED"
+    """The record was built, but the export failed."""
+    ERROR = "ERROR"
+    """Building the record failed."""
+    NO_FILES_FOUND = "NO_FILES_FOUND"
+    """No files were found between START and END."""
+    NO_CONSENT = "NO_CONSENT"
+    """The user did not consent to having their data harvested."""
+    NO_RESERVATION = "NO_RESERVATION"
+    """No reservation matches the session, so there is no consent either."""
+
+
+class ExternalSystem(str, Enum):
+    """Systems outside NexusLIMS that know a user by an identifier of their own."""
+
+    NEMO = "nemo"
+    LABARCHIVES_ELN = "labarchives_eln"
+    LABARCHIVES_SCHEDULER = "labarchives_scheduler"
+    CDCS = "cdcs"

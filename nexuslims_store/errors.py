@@ -1,0 +1,130 @@
+"""Every error this package raises on purpose.
+
+::
+
+    StoreError
+    ├── DatabaseNotFoundError          no file there
+    ├── NotANexusLIMSDatabaseError     not SQLite, or another program's database
+    ├── CorruptDatabaseError           SQLite says that the file is damaged
+    ├── PendingMigrationsError         an older revision: `migrate` brings it up
+    ├── UnknownRevisionError           a newer revision, or several version rows
+    ├── SchemaMismatchError            the tables contradict the version row
+    ├── DatabaseLockedError            another program held the lock past `timeout`
+    ├── ReadOnlyError                  a write, and the store, file or folder is read-only
+    ├── StorageFullError               no room on the disk
+    ├── UnknownInstrumentError         no instrument of that PID
+    ├── DuplicateError                 a value that must be unique is somebody else's
+    ├── InstrumentInUseError           session logs refer to the instrument
+    ├── InvalidRowError                a stored row that no model can hold
+    ├── MigrationError                 an upgrade or downgrade that was rolled back
+    └── BackupError                    a backup or restore that was not made
+
+Bad values given to a model are `pydantic.ValidationError`, raised before any SQL runs.
+Each message says what went wrong, where, and the call or command that mends it;
+the SQLite error behind it, if any, is the `__cause__`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackupError",
+    "CorruptDatabaseError",
+    "DatabaseLockedError",
+    "DatabaseNotFoundError",
+    "DuplicateError",
+    "InstrumentInUseError",
+    "InvalidRowError",
+    "MigrationError",
+    "NotANexusLIMSDatabaseError",
+    "PendingMigrationsError",
+    "ReadOnlyError",
+    "SchemaMismatchError",
+    "StorageFullError",
+    "StoreError",
+    "UnknownInstrumentError",
+    "UnknownRevisionError",
+]
+
+
+class StoreError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class DatabaseNotFoundError(StoreError):
+    """There is no database file at the path."""
+
+
+class NotANexusLIMSDatabaseError(StoreError):
+    """The file is not SQLite, or belongs to another program. Nothing was written to it."""
+
+
+class CorruptDatabaseError(StoreError):
+    """SQLite reports that the file is damaged."""
+
+
+class PendingMigrationsError(StoreError):
+    """The database is at an older revision than this package works with."""
+
+
+class UnknownRevisionError(StoreError):
+    """The version row names a revision this package does not know, or there are several."""
+
+
+class SchemaMismatchError(StoreError):
+    """The tables contradict the version row, or an interrupted upgrade left parts behind."""
+
+
+class DatabaseLockedError(StoreError):
+    """Another program held the lock for longer than `timeout` seconds."""
+
+
+class ReadOnlyError(StoreError):
+    """A write was asked for, but the store, the file or its folder is read-only."""
+
+
+class StorageFullError(StoreError):
+    """The disk has no room. The database is as it was before the call."""
+
+
+class UnknownInstrumentError(StoreError):
+    """No instrument has the given PID."""
+
+
+class DuplicateError(StoreError):
+    """A value that must be unique is taken already."""
+
+
+class InstrumentInUseError(StoreError):
+    """Session logs refer to the instrument, so it cannot be removed."""
+
+
+class InvalidRowError(StoreError):
+    """A stored row that no model can hold.
+
+    Attributes
+    ----------
+    table, row_id, column
+        Where it is stored. `row_id` is the value of the table's primary key.
+    """
+
+    def __init__(self, message: str, *, table: str, row_id: object, column: str) -> None:
+        super().__init__(message)
+        self.table = table
+        self.row_id = row_id
+        self.column = column
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exception's own __reduce__ forgets the keyword arguments.
+        return (_invalid_row, (self.args[0], self.table, self.row_id, self.column))
+
+
+def _invalid_row(message: str, table: str, row_id: object, column: str) -> InvalidRowError:
+    return InvalidRowError(message, table=table, row_id=row_id, column=column)
+
+
+class MigrationError(StoreError):
+    """An upgrade or downgrade failed and was rolled back."""
+
+
+class BackupError(StoreError):
+    """A backup or a restore was not made."""
