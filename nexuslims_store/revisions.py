@@ -77,7 +77,7 @@ def history() -> tuple[Migration, ...]:
             )
         rollback_path = path.with_name(path.name.removesuffix(".sql") + ".rollback.sql")
         if not rollback_path.is_file():
-            raise StoreError(f"{path} has no rollback file: expected {rollback_path.name} beside it")
+            raise StoreError(f"{path} has no rollback file {rollback_path.name} beside it")
         steps.append(
             Migration(
                 number=number,

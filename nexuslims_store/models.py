@@ -1,0 +1,277 @@
+"""What the tables hold, as frozen Pydantic models with NexusLIMS's own field names.
+
+A model refuses what the database must never hold (`pydantic.ValidationError`, which names the
+field), before any SQL runs. Lengths that the tables declare are not enforced: SQLite does not
+look at them, and real session identifiers (NEMO's URLs) exceed them.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    model_validator,
+)
+
+from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
+from nexuslims_store.times import aware, utc_now, zone
+
+__all__ = [
+    "ExternalUserIdentifier",
+    "Instrument",
+    "Session",
+    "SessionLog",
+    "UploadLog",
+]
+
+
+def _iso_8601(value: object) -> object:
+    """Read a text as NexusLIMS does, and nothing else: Pydantic would take "2025" for seconds."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        return value
+    raise ValueError("a datetime or an ISO 8601 text is needed")
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)  # raises ValueError for a malformed host
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("an http:// or https:// URL is needed")
+    return value
+
+
+def _time_zone(value: str) -> str:
+    zone(value)
+    return value
+
+
+def _json_text(value: str) -> str:
+    try:
+        json.loads(value)
+    except RecursionError as error:
+        raise ValueError("JSON nested too deeply") from error
+    return value
+
+
+def _zero_or_one(value: object) -> bool:
+    # `in` would take 1.0 as well.
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    raise ValueError("True or False is needed (stored as 1 or 0)")
+
+
+# No NUL: SQLite's own functions, and many programs that read the file, stop at it. Lone
+# surrogates, which UTF-8 cannot hold, are refused by Pydantic itself.
+Text = Annotated[str, StringConstraints(strict=True, pattern=r"\A[^\x00]*\z")]
+Identifier = Annotated[str, StringConstraints(strict=True, min_length=1, pattern=r"\A[^\x00]*\z")]
+Timestamp = Annotated[datetime, BeforeValidator(_iso_8601)]
+RowId = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
+
+
+ZeroOrOne = Annotated[bool, BeforeValidator(_zero_or_one)]
+
+
+class _Row(BaseModel):
+    """Base of the models that are rows of a table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Instrument(_Row):
+    """An instrument of the facility: a row of `instruments`.
+
+    Mirrors `nexusLIMS.db.models.Instrument`.
+    """
+
+    instrument_pid: Identifier = Field(
+        description="Unique identifier of the instrument, typically built from its make, model "
+        'and type and a number (for example "FEI-Titan-TEM-012345")'
+    )
+    api_url: Annotated[Identifier, AfterValidator(_http_url)] = Field(
+        description="The scheduler's API address of this instrument, unique; for NEMO "
+        "`https://<nemo_address>/api/tools/?id=<tool_id>`"
+    )
+    calendar_url: Text = Field(description="Address of the instrument's calendar on the web")
+    location: Text = Field(description="Where the instrument stands, building and room")
+    display_name: Text = Field(description="Name of the instrument as shown in records")
+    property_tag: Text = Field(description="The facility's own number of the instrument")
+    filestore_path: Text = Field(
+        description="Folder of the instrument's data, relative to NX_INSTRUMENT_DATA_PATH"
+    )
+    harvester: Identifier = Field(
+        default="nemo", description="NexusLIMS's module that reads this instrument's scheduler"
+    )
+    timezone_str: Annotated[Identifier, AfterValidator(_time_zone)] = Field(
+        default="America/New_York",
+        description='IANA time zone of the instrument (column `timezone`, e.g. "Europe/Berlin")',
+    )
+
+    @property
+    def name(self) -> str:
+        """The PID, under the name NexusLIMS 1.x gave it."""
+        return self.instrument_pid
+
+    @property
+    def timezone(self) -> tzinfo:
+        """The time zone as a `zoneinfo.ZoneInfo`."""
+        return zone(self.timezone_str)
+
+    def localize_datetime(self, dt: datetime) -> datetime:
+        """Return a time in the instrument's zone.
+
+        Parameters
+        ----------
+        dt
+            A naive time is taken to be in the instrument's zone already; an aware one is
+            converted. In the hour that the end of summer time repeats, a naive time is the
+            first of the two unless its `fold` is 1.
+        """
+        if dt.utcoffset() is None:
+            return dt.replace(tzinfo=self.timezone)
+        return dt.astimezone(self.timezone)
+
+    def localize_datetime_str(self, dt: datetime, fmt: str = "%Y-%m-%d %H:%M:%S %Z") -> str:
+        """Return a time in the instrument's zone as text; `fmt` as for `strftime`."""
+        return self.localize_datetime(dt).strftime(fmt)
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the columns and values of the row; the time zone's key is `timezone`."""
+        values = self.model_dump()
+        values["timezone"] = values.pop("timezone_str")
+        return values
+
+    def to_json(self, **json_dumps_kwargs: Any) -> str:
+        """Return `to_dict()` as JSON; the arguments are those of `json.dumps`."""
+        return json.dumps(self.to_dict(), **json_dumps_kwargs)
+
+    def __str__(self) -> str:
+        return f"{self.instrument_pid} in {self.location}"
+
+
+class SessionLog(_Row):
+    """One event of a session: a row of `session_log`.
+
+    Mirrors `nexusLIMS.db.models.SessionLog`.
+    """
+
+    session_identifier: Identifier = Field(
+        description="What the START, END and RECORD_GENERATION events of one session share: a "
+        "UUID, or the address of NEMO's usage event"
+    )
+    instrument: Identifier = Field(description="PID of the session's instrument")
+    timestamp: Timestamp = Field(
+        description="When it happened, ISO 8601; a naive time is the instrument's local time"
+    )
+    event_type: EventType = Field(description="What happened")
+    record_status: RecordStatus = Field(
+        default=RecordStatus.WAITING_FOR_END, description="How far the session's record has come"
+    )
+    user: Text | None = Field(default=None, description="NexusLIMS username, if known")
+    id_session_log: RowId | None = Field(
+        default=None, description="Number of the row, given by the database"
+    )
+
+
+class Session(BaseModel):  # noqa: PLW1641 -- Pydantic gives every frozen model its hash
+    """One START paired with its END, the span of time that a record is built for.
+
+    Mirrors `nexusLIMS.db.session_handler.Session`. `dt_from` and `dt_to` are always aware: an
+    old naive time stamp is given the instrument's zone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    session_identifier: Identifier
+    instrument: Instrument
+    dt_from: Timestamp
+    dt_to: Timestamp
+    user: Text | None = None
+
+    # The row that claims the session, so that release() takes back this claim and no other's.
+    _claim_id: int | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _localize(self) -> Self:
+        for name in ("dt_from", "dt_to"):
+            # By way of __dict__, because a frozen model refuses even its own validator.
+            self.__dict__[name] = aware(self.__dict__[name], self.instrument.timezone)
+        return self
+
+    @property
+    def duration(self) -> timedelta:
+        """The time between START and END, a change of the clocks in between included."""
+        # In UTC: two times of one ZoneInfo are subtracted by what their clocks show.
+        return self.dt_to.astimezone(UTC) - self.dt_from.astimezone(UTC)
+
+    def __eq__(self, other: object) -> bool:
+        # Who has claimed a session is no part of what the session is.
+        if not isinstance(other, Session):
+            return NotImplemented
+        return self.__dict__ == other.__dict__
+
+
+class UploadLog(_Row):
+    """One attempt to export a session's record to a destination: a row of `upload_log`.
+
+    Mirrors `nexusLIMS.db.models.UploadLog`.
+    """
+
+    session_identifier: Identifier = Field(
+        description="The session, as in session_log (no foreign key: it is not unique there)"
+    )
+    destination_name: Identifier = Field(
+        description='Where the record was sent (for example "cdcs" or "labarchives")'
+    )
+    success: ZeroOrOne = Field(description="Whether it arrived")
+    timestamp: Timestamp = Field(
+        description="When it was tried, ISO 8601; a naive time is taken as UTC"
+    )
+    record_id: Text | None = Field(
+        default=None, description="The destination's identifier of the record, if it arrived"
+    )
+    record_url: Text | None = Field(
+        default=None, description="Where the record can be seen, if it arrived"
+    )
+    error_message: Text | None = Field(default=None, description="Why it did not arrive")
+    metadata_json: Annotated[Text, AfterValidator(_json_text)] | None = Field(
+        default=None, description="What else the destination has to say, as JSON"
+    )
+    id: RowId | None = Field(default=None, description="Number of the row, given by the database")
+
+    @property
+    def metadata(self) -> Any:
+        """What `metadata_json` says, parsed; None where it is None."""
+        return None if self.metadata_json is None else json.loads(self.metadata_json)
+
+
+class ExternalUserIdentifier(_Row):
+    """Who a NexusLIMS user is in another system: a row of `external_user_identifiers`.
+
+    Mirrors `nexusLIMS.db.models.ExternalUserIdentifier`.
+    """
+
+    nexuslims_username: Identifier = Field(
+        description="Username in NexusLIMS, as in session_log.user"
+    )
+    external_system: ExternalSystem = Field(description="The other system")
+    external_id: Identifier = Field(description="The user's identifier there")
+    email: Text | None = Field(default=None, description="Address to verify the user by")
+    created_at: Timestamp = Field(
+        default_factory=utc_now, description="When it was first stored, ISO 8601, UTC"
+    )
+    last_verified_at: Timestamp | None = Field(
+        default=None, description="When it was last stored again, ISO 8601, UTC"
+    )
+    notes: Text | None = Field(default=None, description="Remarks")
+    id: RowId | None = Field(default=None, description="Number of the row, given by the database")
