@@ -1,0 +1,74 @@
+-- Statements on upload_log, one row for each attempt to export a session's record.
+-- Of two attempts the latest is the one of the later instant, then of the higher id; naive times
+-- are UTC. A time that cannot be read counts as the earliest.
+
+-- name: insert_upload_log(session_identifier, destination_name, success, timestamp, record_id, record_url, error_message, metadata_json)
+-- One attempt; returns its id.
+INSERT INTO upload_log (
+    session_identifier, destination_name, success, timestamp, record_id, record_url,
+    error_message, metadata_json
+)
+VALUES (
+    :session_identifier, :destination_name, :success, :timestamp, :record_id, :record_url,
+    :error_message, :metadata_json
+)
+RETURNING id;
+
+-- name: list_uploads_of_session(session_identifier)
+-- All attempts for a session, in the order of time.
+SELECT
+    session_identifier, destination_name, success, timestamp, record_id, record_url,
+    error_message, metadata_json, id
+FROM upload_log
+WHERE session_identifier = :session_identifier
+ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC'), id;
+
+-- name: list_latest_uploads(session_identifier)
+-- The latest attempt at each destination of a session.
+SELECT
+    session_identifier, destination_name, success, timestamp, record_id, record_url,
+    error_message, metadata_json, id
+FROM (
+    SELECT
+        session_identifier, destination_name, success, timestamp, record_id, record_url,
+        error_message, metadata_json, id,
+        row_number() OVER (
+            PARTITION BY destination_name
+            ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC, id DESC
+        ) AS recency
+    FROM upload_log
+    WHERE session_identifier = :session_identifier
+)
+WHERE recency = 1
+ORDER BY destination_name;
+
+-- name: list_failed_uploads()
+-- Sessions and destinations whose latest attempt failed: a failure that no later attempt at the
+-- same destination follows, found by the index on the session. The failures themselves are
+-- found by a scan: an index for them would have to be there at revisions without the table.
+SELECT
+    session_identifier, destination_name, success, timestamp, record_id, record_url,
+    error_message, metadata_json, id
+FROM upload_log AS failed
+WHERE
+    success = 0
+    AND NOT EXISTS (
+        SELECT 1
+        FROM upload_log AS later
+        WHERE
+            later.session_identifier = failed.session_identifier
+            AND later.destination_name = failed.destination_name
+            AND (
+                coalesce(nxs_instant(CAST(later.timestamp AS BLOB), 'UTC'), -9223372036854775808),
+                later.id
+            ) > (
+                coalesce(nxs_instant(CAST(failed.timestamp AS BLOB), 'UTC'), -9223372036854775808),
+                failed.id
+            )
+    )
+ORDER BY session_identifier, destination_name;
+
+-- name: delete_uploads_of_session(session_identifier)!
+-- All attempts for a session, when the session itself is deleted.
+DELETE FROM upload_log
+WHERE session_identifier = :session_identifier;
