@@ -1,0 +1,394 @@
+"""At what revision a file is: what its version row says, and whether its tables agree.
+
+Opening a store and every migration begin here. All is decided from one look at the file's
+catalogue; nothing is written, and no table of another program is read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from nexuslims_store.connection import translated
+from nexuslims_store.errors import (
+    NotANexusLIMSDatabaseError,
+    PendingMigrationsError,
+    SchemaMismatchError,
+    UnknownRevisionError,
+)
+from nexuslims_store.layouts import (
+    BASE,
+    CHECK,
+    LAYOUTS,
+    REVISIONS,
+    SESSION_LOG,
+    Layout,
+    differences,
+    is_check,
+    revision_of,
+)
+from nexuslims_store.queries import Queries, load
+from nexuslims_store.revisions import head
+
+__all__ = ["Catalogue", "State", "check_head", "judge", "read", "recognise"]
+
+# A column that no other program's table of the same name is likely to have.
+_TELLTALES = {
+    "instruments": "instrument_pid",
+    "session_log": "id_session_log",
+    "upload_log": "destination_name",
+    "external_user_identifiers": "nexuslims_username",
+}
+
+# Tables that a rebuild of session_log by NexusLIMS leaves behind when it is killed.
+_REBUILDS = {"session_log_new": "session_log", "session_log_old": "session_log"}
+_ALEMBIC_REBUILD = "_alembic_tmp_"
+
+_VERSION_TABLE = "alembic_version"
+_YOYO_TABLES = frozenset({"_yoyo_migration", "_yoyo_log", "_yoyo_version", "yoyo_lock"})
+_OWN_TABLES = frozenset(_TELLTALES) | frozenset(_REBUILDS) | _YOYO_TABLES | {_VERSION_TABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What one look at a file found. Names are in small letters; SQLite ignores case.
+
+    Attributes
+    ----------
+    columns
+        Of NexusLIMS's tables that are there, and of the leftovers of their rebuilds: the
+        columns, in the form of `LAYOUTS`.
+    filled
+        Those of NexusLIMS's tables that have rows.
+    versions
+        What the version rows say.
+    tables, indexes
+        All that are in the file.
+    odd
+        What bears the name of a table this package writes to, but is a view or the like.
+    triggers
+        Each trigger on such a table: its name, and the table's.
+    """
+
+    columns: dict[str, frozenset[str]] = field(default_factory=dict)
+    filled: frozenset[str] = frozenset()
+    versions: tuple[str, ...] = ()
+    tables: frozenset[str] = frozenset()
+    indexes: frozenset[str] = frozenset()
+    odd: tuple[str, ...] = ()
+    triggers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def layout(self) -> Layout:
+        """NexusLIMS's tables that are there, in the form of `LAYOUTS`."""
+        return {table: self.columns[table] for table in _TELLTALES if table in self.columns}
+
+    @property
+    def others(self) -> list[str]:
+        """The tables that neither NexusLIMS nor a migration tool made."""
+        return sorted(
+            name
+            for name in self.tables
+            if name not in _YOYO_TABLES | {_VERSION_TABLE} and not name.startswith("sqlite_")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """At what revision a file is.
+
+    Attributes
+    ----------
+    revision
+        The revision, None at base and for an empty file.
+    stamped
+        Whether the version row says so; else the tables alone do.
+    leftovers
+        Tables that an unfinished upgrade by NexusLIMS left behind, the originals being whole.
+    catalogue
+        What the file holds.
+    """
+
+    revision: str | None
+    stamped: bool
+    leftovers: tuple[str, ...]
+    catalogue: Catalogue
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing at all in the file."""
+        return not self.catalogue.tables
+
+
+def recognise(connection: sqlite3.Connection, path: Path, *, timeout: float = 30.0) -> State:
+    """Say at what revision a file is.
+
+    Raises
+    ------
+    NotANexusLIMSDatabaseError
+        The file is not SQLite, or has another program's tables only.
+    UnknownRevisionError
+        The version row names a revision this package does not know, or there are several.
+    SchemaMismatchError
+        The tables contradict the version row or are of no revision, or there is a trigger on
+        one of them.
+    """
+    with translated(path, timeout=timeout):
+        catalogue = read(connection)
+    return judge(catalogue, path)
+
+
+def check_head(connection: sqlite3.Connection, path: Path, *, timeout: float = 30.0) -> str:
+    """Return the head revision if the file is at it, ready for a store.
+
+    Raises
+    ------
+    PendingMigrationsError
+        It is at an older revision, or has no version row.
+    SchemaMismatchError
+        An unfinished upgrade left tables behind.
+    NotANexusLIMSDatabaseError, UnknownRevisionError
+        As for `recognise`, and for an empty file.
+    """
+    state = recognise(connection, path, timeout=timeout)
+    if state.leftovers:
+        raise SchemaMismatchError(
+            f"{path}: an upgrade by NexusLIMS was interrupted and left "
+            f"{_list(state.leftovers)} behind; `nexuslims-store migrate upgrade` removes it and "
+            "finishes the upgrade"
+        )
+    if state.empty:
+        raise NotANexusLIMSDatabaseError(
+            f"{path} is empty; `nexuslims-store migrate` creates the tables in it"
+        )
+    if state.revision != head():
+        raise PendingMigrationsError(
+            f"{path} is at {state.revision or BASE}, this package works with {head()}: run "
+            "`nexuslims-store migrate`"
+        )
+    if not state.stamped:
+        raise PendingMigrationsError(
+            f"{path} has the tables of {head()}, but no version row: run "
+            "`nexuslims-store migrate`, which adds it"
+        )
+    return head()
+
+
+# -- reading ---------------------------------------------------------------------------
+
+
+def read(connection: sqlite3.Connection) -> Catalogue:
+    """Look at a file, as it is at one moment. sqlite3's errors are raised as they are."""
+    with _snapshot(connection):
+        objects = connection.execute(
+            "SELECT type, lower(name), lower(tbl_name), sql FROM sqlite_master"
+        ).fetchall()
+        plain = {
+            name: sql
+            for kind, name, _, sql in objects
+            if kind == "table" and not sql.upper().startswith("CREATE VIRTUAL")
+        }
+        columns = {}
+        for table in (*_TELLTALES, *_REBUILDS, _VERSION_TABLE):
+            if table in plain:
+                columns[table] = _columns(connection, table, plain[table])
+        # Nothing but plain tables is read: a view would run what its author wrote.
+        filled = frozenset(
+            table for table in _TELLTALES if table in columns and _has_rows(connection, table)
+        )
+        odd = {name for kind, name, _, _ in objects if kind != "index"} & _OWN_TABLES - set(plain)
+        versions: tuple[str, ...] = ()
+        version_columns = columns.pop(_VERSION_TABLE, None)
+        if version_columns is not None:
+            if "version_num" in version_columns:
+                versions = tuple(
+                    str(version)
+                    for (version,) in connection.execute(_statements()["list_revisions"])
+                )
+            else:
+                odd.add(_VERSION_TABLE)
+    return Catalogue(
+        columns=columns,
+        filled=filled,
+        versions=versions,
+        tables=frozenset(name for kind, name, _, _ in objects if kind in {"table", "view"}),
+        indexes=frozenset(name for kind, name, _, _ in objects if kind == "index"),
+        odd=tuple(sorted(odd)),
+        triggers=tuple(
+            (name, table)
+            for kind, name, table, _ in objects
+            if kind == "trigger" and table in _OWN_TABLES
+        ),
+    )
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """See the file at one moment, whatever another program commits in between."""
+    inside = connection.in_transaction
+    if not inside:
+        connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if not inside:
+            connection.rollback()
+
+
+def _columns(connection: sqlite3.Connection, table: str, sql: str) -> frozenset[str]:
+    columns = {
+        name if not hidden else f"{name} (generated)"
+        for name, hidden in connection.execute(
+            "SELECT lower(name), hidden FROM pragma_table_xinfo(?)", (table,)
+        )
+    }
+    if table == "session_log" and is_check(sql):
+        columns.add(CHECK)
+    return frozenset(columns)
+
+
+def _has_rows(connection: sqlite3.Connection, table: str) -> bool:
+    # The names come from _TELLTALES, never from the file.
+    return bool(connection.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0])  # noqa: S608
+
+
+@cache
+def _statements() -> Queries:
+    return load("alembic_version.sql")
+
+
+# -- judging ---------------------------------------------------------------------------
+
+
+def judge(catalogue: Catalogue, path: Path) -> State:
+    """Say at what revision a file with this catalogue is. Raises as `recognise` does."""
+    versions = catalogue.versions
+    if not any(version in REVISIONS for version in versions) and not _resembles(catalogue):
+        return _nothing_of_nexuslims(catalogue, path)
+    _refuse_foreign_code(catalogue, path)
+    if len(versions) > 1:
+        raise UnknownRevisionError(
+            f"{path} has several version rows ({', '.join(versions)}), so its revision is not "
+            f"certain; {_tables_are_of(catalogue)}"
+        )
+    said = versions[0] if versions else None
+    if said is not None and said not in REVISIONS:
+        raise UnknownRevisionError(
+            f"{path} is at revision {said}, which this package does not know (its newest is "
+            f"{head()}): a newer NexusLIMS was there; upgrade nexuslims_store"
+        )
+    leftovers = _leftovers(catalogue, path)
+    found = revision_of(catalogue.layout)
+    if found is not None and said in {found, None}:
+        revision = None if found == BASE else found
+        return State(revision, stamped=said == revision, leftovers=leftovers, catalogue=catalogue)
+    unfinished = _unfinished(catalogue, said)
+    if unfinished:
+        return State(said, stamped=True, leftovers=(*leftovers, *unfinished), catalogue=catalogue)
+    if found is not None:
+        raise SchemaMismatchError(
+            f"{path}: the version row says {said}, but its tables are those of {found}; "
+            f"`nexuslims-store migrate stamp {found}` puts the version row right, then run "
+            "`nexuslims-store migrate`"
+        )
+    raise SchemaMismatchError(
+        f"{path}: its tables are those of no revision this package knows: "
+        f"{'; '.join(differences(catalogue.layout, said))}. Nothing was changed; put the tables "
+        "right, or bring back a backup with `nexuslims-store restore`"
+    )
+
+
+def _resembles(catalogue: Catalogue) -> bool:
+    return any(column in catalogue.columns.get(table, ()) for table, column in _TELLTALES.items())
+
+
+def _nothing_of_nexuslims(catalogue: Catalogue, path: Path) -> State:
+    if catalogue.others or catalogue.odd:
+        raise NotANexusLIMSDatabaseError(
+            f"{path} is another program's database: it has no NexusLIMS tables, but "
+            f"{_list(catalogue.others or catalogue.odd)}. Nothing was written to it; check the "
+            "path (NX_DB_PATH or --db)"
+        )
+    if catalogue.versions:
+        raise UnknownRevisionError(
+            f"{path} has no tables, and a version row that this package does not know "
+            f"({', '.join(catalogue.versions)}); `nexuslims-store migrate stamp base` removes it"
+        )
+    return State(None, stamped=True, leftovers=(), catalogue=catalogue)
+
+
+def _refuse_foreign_code(catalogue: Catalogue, path: Path) -> None:
+    """A trigger, or a view in a table's place, would run its author's SQL on our writes."""
+    if catalogue.odd:
+        raise SchemaMismatchError(
+            f"{path}: {_list(catalogue.odd)} should be a plain table, and is a view or the like; "
+            "rename it, or bring back a backup with `nexuslims-store restore`"
+        )
+    if catalogue.triggers:
+        named = _list(f"{trigger} on {table}" for trigger, table in catalogue.triggers)
+        raise SchemaMismatchError(
+            f"{path}: NexusLIMS has no triggers, and this file has {named}; look at what they "
+            "do, then remove them (DROP TRIGGER …)"
+        )
+
+
+def _leftovers(catalogue: Catalogue, path: Path) -> tuple[str, ...]:
+    leftovers = [
+        (table, original)
+        for table, original in _REBUILDS.items()
+        if catalogue.columns.get(table) == SESSION_LOG
+    ]
+    leftovers += [
+        (table, table.removeprefix(_ALEMBIC_REBUILD))
+        for table in sorted(catalogue.tables)
+        if table.startswith(_ALEMBIC_REBUILD)
+    ]
+    for table, original in leftovers:
+        if original not in catalogue.tables:
+            raise SchemaMismatchError(
+                f"{path}: an interrupted upgrade left {table} behind, and {original} is gone; "
+                "bring back the backup that was made before it with `nexuslims-store restore`"
+            )
+    return tuple(table for table, _ in leftovers)
+
+
+def _unfinished(catalogue: Catalogue, said: str | None) -> tuple[str, ...]:
+    """Return tables of the next revision, made by an upgrade that never moved the version row.
+
+    They must be empty: NexusLIMS did not know them yet.
+    """
+    if said is None and _VERSION_TABLE not in catalogue.tables:
+        return ()
+    known = list(LAYOUTS)
+    place = known.index(said or BASE) + 1
+    if place == len(known):
+        return ()
+    here, following = LAYOUTS[said or BASE], LAYOUTS[known[place]]
+    there = catalogue.layout
+    new = there.keys() - here.keys()
+    if (
+        new & catalogue.filled
+        or {**here, **{table: following.get(table) for table in new}} != there
+    ):
+        return ()
+    return tuple(sorted(new))
+
+
+# -- words -----------------------------------------------------------------------------
+
+
+def _tables_are_of(catalogue: Catalogue) -> str:
+    found = revision_of(catalogue.layout)
+    if found is None:
+        return "its tables are those of no revision; bring back a backup"
+    return f"its tables are those of {found}: `nexuslims-store migrate stamp {found}` says so"
+
+
+def _list(names: Iterable[str]) -> str:
+    names = list(names)
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
