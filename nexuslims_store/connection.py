@@ -254,7 +254,7 @@ class Database:
         """The sqlite3 connection itself, for SQL of the user's own."""
         if isinstance(self._connection, _Unusable):
             raise StoreError(self._connection.reason)
-        if threading.get_ident() != self._thread:
+        if not self.is_own_thread:
             raise StoreError(self._wrong_thread())
         return self._connection
 
@@ -263,16 +263,26 @@ class Database:
         """Whether the connection is closed, or another process's."""
         return isinstance(self._connection, _Unusable)
 
+    @property
+    def is_own_thread(self) -> bool:
+        """Whether this is the thread the database belongs to."""
+        return threading.get_ident() == self._thread
+
     def close(self) -> None:
         """Close the connection. An open transaction is rolled back. Twice does no harm."""
         if isinstance(self._connection, _Unusable):
             return
-        with self._translated():
+        with self.translated():
             self.connection.close()
         self._connection = _Unusable(f"the store of {self.path} is closed; open it again")
         _open_databases.discard(self)
 
     # -- statements --------------------------------------------------------------------
+
+    def run_script(self, script: str) -> None:
+        """Run statements that make up a transaction of their own."""
+        with self.translated():
+            self.connection.executescript(script)
 
     def rows(self, sql: str, parameters: Parameters | tuple[()] = ()) -> list[Row]:
         """Run one statement and return all its rows.
@@ -394,7 +404,8 @@ class Database:
     # -- errors ------------------------------------------------------------------------
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
+        """Turn every error of the connection inside the block into this package's own."""
         try:
             yield
         except _ERRORS as error:
@@ -405,7 +416,7 @@ class Database:
             return StoreError(f"a number beyond 64 bits cannot be stored or looked up ({error})")
         if isinstance(error, ValueError):  # UnicodeEncodeError
             return StoreError(f"text with a lone surrogate cannot be stored or looked up ({error})")
-        if threading.get_ident() != self._thread:
+        if not self.is_own_thread:
             return StoreError(self._wrong_thread())
         return translate(error, self.path, timeout=self.timeout)
 

@@ -8,8 +8,9 @@ look at them, and real session identifiers (NEMO's URLs) exceed them.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -24,13 +25,16 @@ from pydantic import (
 )
 
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
-from nexuslims_store.times import aware, utc_now, zone
+from nexuslims_store.times import aware, instant, utc_now, zone
 
 __all__ = [
     "ExternalUserIdentifier",
+    "InsertSummary",
     "Instrument",
+    "InstrumentActivity",
     "Session",
     "SessionLog",
+    "UnpairedSession",
     "UploadLog",
 ]
 
@@ -206,6 +210,11 @@ class Session(BaseModel):  # noqa: PLW1641 -- Pydantic gives every frozen model 
         for name in ("dt_from", "dt_to"):
             # By way of __dict__, because a frozen model refuses even its own validator.
             self.__dict__[name] = aware(self.__dict__[name], self.instrument.timezone)
+        if instant(self.dt_to) < instant(self.dt_from):
+            raise ValueError(
+                f"dt_to: the END {self.dt_to.isoformat()} is before the START "
+                f"{self.dt_from.isoformat()}"
+            )
         return self
 
     @property
@@ -219,6 +228,29 @@ class Session(BaseModel):  # noqa: PLW1641 -- Pydantic gives every frozen model 
         if not isinstance(other, Session):
             return NotImplemented
         return self.__dict__ == other.__dict__
+
+
+@dataclass(frozen=True, slots=True)
+class UnpairedSession:
+    """Events to be built that make no session, and why.
+
+    No model: what it holds may be what no model takes.
+
+    Attributes
+    ----------
+    session_identifier, instrument
+        As stored.
+    start_id, end_id
+        `id_session_log` of the START and of the END; None where there is none.
+    reason
+        What is wrong, in words.
+    """
+
+    session_identifier: str
+    instrument: str
+    start_id: int | None
+    end_id: int | None
+    reason: str
 
 
 class UploadLog(_Row):
@@ -275,3 +307,30 @@ class ExternalUserIdentifier(_Row):
     )
     notes: Text | None = Field(default=None, description="Remarks")
     id: RowId | None = Field(default=None, description="Number of the row, given by the database")
+
+
+class InsertSummary(NamedTuple):
+    """What inserting many session logs did, as numbers of logs."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentActivity:
+    """How much an instrument was used.
+
+    Attributes
+    ----------
+    instrument_pid
+        The instrument.
+    sessions_total
+        How many sessions were started on it.
+    last_session
+        When the last of them started, in the instrument's zone; None where there is none.
+    """
+
+    instrument_pid: str
+    sessions_total: int
+    last_session: datetime | None

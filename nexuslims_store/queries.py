@@ -23,7 +23,9 @@ from nexuslims_store.errors import StoreError
 
 __all__ = ["Queries", "Query", "load"]
 
-_HEADER = re.compile(r"--\s*name:\s*(?P<name>[a-z][a-z0-9_]*)\((?P<parameters>[a-z0-9_, ]*)\)(?P<mark>[\^$!]?)\s*")
+_HEADER = re.compile(
+    r"--\s*name:\s*(?P<name>[a-z][a-z0-9_]*)\((?P<parameters>[a-z0-9_, ]*)\)(?P<mark>[\^$!]?)\s*"
+)
 _LOOKS_LIKE_HEADER = re.compile(r"--\s*name\b")
 # What may hold a colon that is no parameter is matched first, and has no group.
 _PARAMETER = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|:([a-z][a-z0-9_]*)")

@@ -14,7 +14,7 @@ from pathlib import Path
 from nexuslims_store.config import sql_folder
 from nexuslims_store.errors import StoreError
 
-__all__ = ["FILE_NAME", "REVISION_NAME", "Migration", "head", "history"]
+__all__ = ["FILE_NAME", "REVISION_NAME", "Migration", "fresh_script", "head", "history"]
 
 REVISION_NAME = re.compile(r"v(\d+)_(\d+)_(\d+)([a-z]?)")
 """The form of NexusLIMS's revision names: vMAJOR_MINOR_PATCH, then a letter or nothing."""
@@ -96,3 +96,16 @@ def history() -> tuple[Migration, ...]:
 def head() -> str:
     """Return the newest revision, the one a store works with."""
     return history()[-1].revision
+
+
+@cache
+def fresh_script() -> str:
+    """Return the SQL that makes an empty database one at the head revision, in one transaction.
+
+    It is the migrations one after the other, for databases that are never a file and so need
+    neither yoyo's marks nor a backup.
+    """
+    files = [step.path for step in history()]
+    files.append(sql_folder() / "migrations" / "post-apply.sql")
+    statements = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    return f"BEGIN;\n{statements}\nCOMMIT;"

@@ -1,0 +1,118 @@
+"""Who NexusLIMS's users are in other systems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from nexuslims_store import queries
+from nexuslims_store.connection import ConstraintError, Database
+from nexuslims_store.enums import ExternalSystem
+from nexuslims_store.errors import DuplicateError
+from nexuslims_store.models import ExternalUserIdentifier
+from nexuslims_store.repository.rows import RowMapper
+
+__all__ = ["ExternalIdRepository"]
+
+_SQL = queries.load("external_user_identifiers.sql")
+_GET = _SQL["get_external_id"]
+_FIND_USERNAME = _SQL["find_username"]
+_STORE = _SQL["store_external_id"]
+_LIST_OF_USER = _SQL["list_external_ids_of_user"]
+_LIST = _SQL["list_external_ids"]
+_REMOVE = _SQL["remove_external_id"]
+
+_MAPPER = RowMapper(ExternalUserIdentifier, table="external_user_identifiers", key="id")
+
+
+class ExternalIdRepository:
+    """`store.external_ids`: the rows of `external_user_identifiers`.
+
+    A user has one identifier in each system, and an identifier one user. Systems are
+    `ExternalSystem` members or their values ("nemo", …); another value is a ValueError.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def get(self, username: str, system: ExternalSystem | str) -> str | None:
+        """Return a user's identifier in a system, or None."""
+        rows = self._database.rows(_GET, _user_and_system(username, system))
+        return rows[0][0] if rows else None
+
+    def find_username(self, external_id: str, system: ExternalSystem | str) -> str | None:
+        """Return the user behind a system's identifier, or None."""
+        rows = self._database.rows(
+            _FIND_USERNAME,
+            {"external_id": external_id, "external_system": ExternalSystem(system).value},
+        )
+        return rows[0][0] if rows else None
+
+    def store(
+        self,
+        username: str,
+        system: ExternalSystem | str,
+        external_id: str,
+        email: str | None = None,
+        notes: str | None = None,
+    ) -> ExternalUserIdentifier:
+        """Store or replace a user's identifier in a system and return the stored row.
+
+        Replacing sets `last_verified_at` to the present, keeps `id` and `created_at`, and keeps
+        `email` and `notes` where they are not given.
+
+        Raises
+        ------
+        DuplicateError
+            The identifier is another user's.
+        """
+        now = self._clock()
+        new = ExternalUserIdentifier(
+            nexuslims_username=username,
+            external_system=ExternalSystem(system),
+            external_id=external_id,
+            email=email,
+            notes=notes,
+            created_at=now,
+        )
+        values = {
+            "nexuslims_username": new.nexuslims_username,
+            "external_system": new.external_system.value,
+            "external_id": new.external_id,
+            "email": new.email,
+            "notes": new.notes,
+            "now": now.isoformat(),
+        }
+        try:
+            rows = self._database.rows(_STORE, values)
+        except ConstraintError as error:
+            owner = self.find_username(external_id, system)
+            if owner is None:  # taken and given back meanwhile, or another constraint
+                raise
+            raise DuplicateError(
+                f"the {new.external_system.value} identifier {external_id!r} is that of the user "
+                f"{owner!r} already, so it cannot be that of {username!r}; remove it there first "
+                "(`external_ids.remove()`)"
+            ) from error
+        return _MAPPER.models(rows)[0]
+
+    def all_for(self, username: str) -> dict[ExternalSystem, str]:
+        """Return a user's identifiers by system."""
+        rows = self._database.rows(_LIST_OF_USER, {"nexuslims_username": username})
+        return {ExternalSystem(system): external_id for system, external_id in rows}
+
+    def list(self) -> list[ExternalUserIdentifier]:
+        """Return all identifiers by user and system."""
+        return _MAPPER.models(self._database.rows(_LIST))
+
+    def remove(self, username: str, system: ExternalSystem | str) -> bool:
+        """Delete a user's identifier in a system; return whether there was one."""
+        return self._database.change(_REMOVE, _user_and_system(username, system)) > 0
+
+
+def _user_and_system(username: str, system: ExternalSystem | str) -> dict[str, str]:
+    return {
+        "nexuslims_username": username,
+        "external_system": ExternalSystem(system).value,
+    }

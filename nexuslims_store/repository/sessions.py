@@ -1,0 +1,447 @@
+"""Sessions: the pairs of START and END, their status, and who builds their records."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from nexuslims_store import queries
+from nexuslims_store.connection import Database
+from nexuslims_store.enums import EventType, RecordStatus
+from nexuslims_store.errors import InvalidRowError
+from nexuslims_store.models import Instrument, Session, SessionLog, UnpairedSession
+from nexuslims_store.repository.instruments import InstrumentRepository, unknown_instrument
+from nexuslims_store.repository.session_logs import SessionLogRepository
+from nexuslims_store.times import instant
+
+__all__ = ["SessionRepository"]
+
+_SQL = queries.load("session_log.sql")
+_PAIRS_TO_BUILD = _SQL["list_pairs_to_build"]
+_CLAIMABLE_PAIRS = _SQL["list_claimable_pairs"]
+_PAIRS_OF_SESSION = _SQL["list_pairs_of_session"]
+_PAIRS_BETWEEN = _SQL["list_pairs_between"]
+_RESET_BETWEEN = _SQL["reset_sessions_between"]
+_SET_STATUS = _SQL["set_status"]
+_SET_STATUS_FROM = _SQL["set_status_from"]
+_FINISH = _SQL["finish_session"]
+_COUNTS = _SQL["count_sessions_by_status"]
+_DELETE = _SQL["delete_session"]
+_RELEASE = _SQL["release_claim"]
+_RELEASE_NEWEST = _SQL["release_newest_claim"]
+_DELETE_UPLOADS = queries.load("upload_log.sql")["delete_uploads_of_session"]
+
+_RETRIED = (RecordStatus.ERROR, RecordStatus.NO_FILES_FOUND, RecordStatus.BUILT_NOT_EXPORTED)
+_BUILDER = "nexuslims"
+
+_logger = logging.getLogger("nexuslims_store")
+
+PairRow = tuple[Any, ...]
+
+
+class SessionRepository:
+    """`store.sessions`: the sessions that the rows of `session_log` make.
+
+    A START pairs with the END of the same `session_identifier` and instrument; of several
+    STARTs or ENDs the newest row, that of the highest id, counts. The user is not compared.
+    Events that make no session are never in the way of the others: a warning is logged, and
+    `list_unpaired` returns them with the reason.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+        self._logs = SessionLogRepository(database)
+        self._instruments = InstrumentRepository(database)
+
+    # -- what there is -----------------------------------------------------------------
+
+    def get(self, session_identifier: str) -> Session | None:
+        """Return the session of an identifier, whatever its status.
+
+        Returns
+        -------
+        Session or None
+            None where START or END is missing or END is before START. Where instruments share
+            the identifier, the session whose START was stored last.
+
+        Raises
+        ------
+        InvalidRowError
+            A time cannot be read, or the instrument's row is not there or not valid.
+        """
+        rows = self._database.rows(_PAIRS_OF_SESSION, {"session_identifier": session_identifier})
+        pairing = _Pairing(self._instruments)
+        for row in rows:
+            found = pairing.pair(row)
+            if isinstance(found, Session):
+                return found
+            if pairing.invalid_row is not None:
+                raise pairing.invalid_row
+            _warn(found)
+        return None
+
+    def list_to_build(self) -> list[Session]:
+        """Return the sessions whose START and END are TO_BE_BUILT, in the order of time.
+
+        Mirrors `nexusLIMS.db.session_handler.get_sessions_to_build`, which fails as a whole on
+        one odd event, and wants START and END to have the same user.
+        """
+        sessions: list[tuple[int, int, Session]] = []
+        pairing = _Pairing(self._instruments)
+        for row in self._database.rows(_PAIRS_TO_BUILD):
+            found = pairing.pair(row)
+            if isinstance(found, Session):
+                sessions.append((instant(found.dt_from), row[2], found))
+            else:
+                _warn(found)
+        sessions.sort(key=lambda entry: entry[:2])
+        return [session for _, _, session in sessions]
+
+    def list_unpaired(self) -> list[UnpairedSession]:
+        """Return the events TO_BE_BUILT that make no session, each with the reason."""
+        pairing = _Pairing(self._instruments)
+        found = (pairing.pair(row) for row in self._database.rows(_PAIRS_TO_BUILD))
+        return [odd for odd in found if isinstance(odd, UnpairedSession)]
+
+    def iter_between(self, start: datetime, end: datetime) -> Iterator[Session]:
+        """Yield the sessions that start in a span of time, in the order of time.
+
+        Parameters
+        ----------
+        start, end
+            The span: `start` belongs to it, `end` does not. A session that starts in it counts,
+            even if it ends later. A naive time is taken in each instrument's own zone.
+        """
+        pairing = _Pairing(self._instruments)
+        for rows in self._database.stream(_PAIRS_BETWEEN, _range(start, end)):
+            for row in rows:
+                found = pairing.pair(row)
+                if isinstance(found, Session):
+                    yield found
+                else:
+                    _warn(found)
+
+    def counts_by_status(self) -> dict[RecordStatus, int]:
+        """Return how many sessions are in each status.
+
+        A session counts by its START, so events that lack one are not counted. A status that no
+        session has is not in the dict, and 0 when asked for.
+        """
+        return _Counts(
+            {RecordStatus(status): sessions for status, sessions in self._database.rows(_COUNTS)}
+        )
+
+    # -- harvesters --------------------------------------------------------------------
+
+    def add(  # noqa: PLR0917 -- as NexusLIMS's users write it: who, where, from, to, by whom
+        self,
+        session_identifier: str,
+        instrument: str | Instrument,
+        start: datetime,
+        end: datetime,
+        user: str | None = None,
+        status: RecordStatus = RecordStatus.TO_BE_BUILT,
+    ) -> Session:
+        """Store a session's START and END, both or none, and return the session.
+
+        Each event is stored as `session_logs.insert` does: a second call with a corrected time
+        or user changes what is stored as long as no record was built.
+
+        Parameters
+        ----------
+        instrument
+            The instrument or its PID.
+        start, end
+            A naive time is taken in the instrument's zone.
+
+        Raises
+        ------
+        UnknownInstrumentError
+            No instrument has the PID.
+        pydantic.ValidationError
+            A value is not valid, or `end` is before `start`.
+        """
+        pid = instrument.instrument_pid if isinstance(instrument, Instrument) else instrument
+        with self._database.transaction():
+            known = self._instruments.get(pid)
+            if known is None:
+                raise unknown_instrument(pid)
+            session = Session(
+                session_identifier=session_identifier,
+                instrument=known,
+                dt_from=start,
+                dt_to=end,
+                user=user,
+            )
+            stored = [
+                self._logs.insert(
+                    SessionLog(
+                        session_identifier=session_identifier,
+                        instrument=pid,
+                        timestamp=time,
+                        event_type=event_type,
+                        record_status=status,
+                        user=user,
+                    )
+                )
+                for event_type, time in (
+                    (EventType.START, session.dt_from),
+                    (EventType.END, session.dt_to),
+                )
+            ]
+            return Session(
+                session_identifier=session_identifier,
+                instrument=known,
+                dt_from=stored[0].timestamp,
+                dt_to=stored[1].timestamp,
+                user=stored[0].user,
+            )
+
+    def delete(self, session_identifier: str) -> int:
+        """Delete all events of a session and its upload logs; return the number of events."""
+        identifier = {"session_identifier": session_identifier}
+        with self._database.transaction():
+            self._database.change(_DELETE_UPLOADS, identifier)
+            return self._database.change(_DELETE, identifier)
+
+    # -- status ------------------------------------------------------------------------
+
+    def set_status(
+        self,
+        session_identifier: str,
+        status: RecordStatus | str,
+        expected: RecordStatus | str | None = None,
+    ) -> int:
+        """Set the status of all rows of a session and return how many were changed.
+
+        Parameters
+        ----------
+        expected
+            If given, only rows of this status are changed, in one step: of two programs that
+            try, one gets a number above 0.
+        """
+        values = {
+            "session_identifier": session_identifier,
+            "record_status": RecordStatus(status).value,
+        }
+        if expected is None:
+            return self._database.change(_SET_STATUS, values)
+        return self._database.change(
+            _SET_STATUS_FROM, {**values, "expected": RecordStatus(expected).value}
+        )
+
+    def reset(self, session_identifier: str) -> int:
+        """Set a session to be built again; return how many rows were changed."""
+        return self.set_status(session_identifier, RecordStatus.TO_BE_BUILT)
+
+    def reset_between(
+        self,
+        start: datetime,
+        end: datetime,
+        statuses: Iterable[RecordStatus | str] = _RETRIED,
+    ) -> int:
+        """Set the sessions that start in a span of time to be built again.
+
+        Only whole sessions, with START and END, all rows of each. Where the user or a missing
+        reservation withholds consent (NO_CONSENT, NO_RESERVATION), nothing is reset unless
+        `statuses` names it.
+
+        Parameters
+        ----------
+        start, end
+            As for `iter_between`.
+        statuses
+            The statuses to reset from.
+
+        Returns
+        -------
+        int
+            The number of sessions.
+        """
+        names = json.dumps([RecordStatus(status).value for status in statuses])
+        rows = self._database.rows(_RESET_BETWEEN, {**_range(start, end), "statuses": names})
+        return len(set(rows))
+
+    # -- builders ----------------------------------------------------------------------
+
+    def record_generation(self, session: Session) -> SessionLog:
+        """Store that a record of the session is being built now, and return the stored row.
+
+        Mirrors `insert_record_generation_event` of `nexusLIMS.db.session_handler.Session`.
+        """
+        return self._logs.insert(
+            SessionLog(
+                session_identifier=session.session_identifier,
+                instrument=session.instrument.instrument_pid,
+                timestamp=session.instrument.localize_datetime(self._clock()),
+                event_type=EventType.RECORD_GENERATION,
+                record_status=RecordStatus.WAITING_FOR_END,
+                user=_BUILDER,
+            )
+        )
+
+    def claim(self, lease: timedelta = timedelta(hours=6)) -> Session | None:
+        """Take the oldest session to build that no other builder works on.
+
+        The claim is the session's RECORD_GENERATION event, so NexusLIMS's own builder counts as
+        one. It ends with `finish` or `release`, or, should the builder die, with the lease.
+
+        Parameters
+        ----------
+        lease
+            How old another builder's claim must be for the session to be taken over.
+
+        Returns
+        -------
+        Session or None
+            None where there is nothing to build, or others are at work on all of it.
+        """
+        with self._database.transaction():
+            lease_start = instant(self._clock() - lease)
+            pairing = _Pairing(self._instruments)
+            for row in self._database.rows(_CLAIMABLE_PAIRS, {"lease_start": lease_start}):
+                session = pairing.pair(row)
+                if isinstance(session, Session):
+                    session._claim_id = self.record_generation(session).id_session_log
+                    return session
+        return None
+
+    def release(self, session: Session) -> bool:
+        """Give a claimed session back as if it had not been claimed.
+
+        For a builder that finds it is too early, because files may still arrive.
+
+        Returns
+        -------
+        bool
+            False where there was no claim any more.
+        """
+        values: dict[str, object] = {
+            "session_identifier": session.session_identifier,
+            "instrument": session.instrument.instrument_pid,
+        }
+        if session._claim_id is None:
+            return self._database.change(_RELEASE_NEWEST, values) > 0
+        return self._database.change(_RELEASE, {**values, "id_session_log": session._claim_id}) > 0
+
+    def finish(self, session: Session, status: RecordStatus | str) -> int:
+        """Set the outcome of a build: the status of all the session's rows, claims included.
+
+        Returns
+        -------
+        int
+            How many rows were changed.
+        """
+        return self._database.change(
+            _FINISH,
+            {
+                "session_identifier": session.session_identifier,
+                "instrument": session.instrument.instrument_pid,
+                "record_status": RecordStatus(status).value,
+            },
+        )
+
+
+class _Counts(dict[RecordStatus, int]):
+    """Counts in which a status that is not there is 0."""
+
+    def __missing__(self, status: RecordStatus) -> int:
+        return 0
+
+
+class _Pairing:
+    """Makes sessions of pairs of rows; reads each instrument once.
+
+    Attributes
+    ----------
+    invalid_row
+        The error of the last pair, where a stored row was at fault.
+    """
+
+    def __init__(self, instruments: InstrumentRepository) -> None:
+        self._instruments = instruments
+        self._known: dict[str, Instrument | InvalidRowError | None] = {}
+        self.invalid_row: InvalidRowError | None = None
+
+    def pair(self, row: PairRow) -> Session | UnpairedSession:
+        """Return the session of one row of a pairs statement, or what keeps it from being one."""
+        identifier, pid, start_id, end_id, start_timestamp, end_timestamp, user = row
+        self.invalid_row = None
+        if start_id is None or end_id is None:
+            missing = "an END without a START" if start_id is None else "a START without an END"
+            return UnpairedSession(identifier, pid, start_id, end_id, missing)
+        instrument = self._instrument(pid)
+        if not isinstance(instrument, Instrument):
+            odd = UnpairedSession(identifier, pid, start_id, end_id, "an unknown instrument")
+            if instrument is None:
+                return self._invalid(odd, start_id, "instrument")
+            self.invalid_row = instrument
+            return replace(odd, reason=f"an instrument that is not valid: {instrument}")
+        try:
+            return Session(
+                session_identifier=identifier,
+                instrument=instrument,
+                dt_from=start_timestamp,
+                dt_to=end_timestamp,
+                user=user,
+            )
+        except ValidationError as error:
+            return self._refused(row, error)
+
+    def _refused(self, row: PairRow, error: ValidationError) -> UnpairedSession:
+        """Say why `Session` refused a pair."""
+        identifier, pid, start_id, end_id, start_timestamp, end_timestamp, _ = row
+        first = error.errors(include_url=False, include_context=False)[0]
+        before = f"an END before its START: {start_timestamp} to {end_timestamp}"
+        odd = UnpairedSession(identifier, pid, start_id, end_id, before)
+        match first["loc"]:
+            case ("dt_from",):
+                reason = f"an unreadable time of the START: {start_timestamp!r}"
+                return self._invalid(replace(odd, reason=reason), start_id, "timestamp")
+            case ("dt_to",):
+                reason = f"an unreadable time of the END: {end_timestamp!r}"
+                return self._invalid(replace(odd, reason=reason), end_id, "timestamp")
+            case (str(column),):
+                reason = f"a {column} that is not valid: {first['msg']}"
+                return self._invalid(replace(odd, reason=reason), start_id, column)
+            case _:  # no single field: the order of the two
+                return odd
+
+    def _instrument(self, pid: str) -> Instrument | InvalidRowError | None:
+        if pid not in self._known:
+            try:
+                self._known[pid] = self._instruments.get(pid)
+            except InvalidRowError as error:
+                self._known[pid] = error
+        return self._known[pid]
+
+    def _invalid(self, odd: UnpairedSession, row_id: int, column: str) -> UnpairedSession:
+        self.invalid_row = InvalidRowError(
+            f"session_log, row {row_id}: {odd.reason}; see `nexuslims-store doctor`",
+            table="session_log",
+            row_id=row_id,
+            column=column,
+        )
+        return odd
+
+
+def _warn(odd: UnpairedSession) -> None:
+    _logger.warning(
+        "session %s on %s cannot be built: %s (rows %s and %s)",
+        odd.session_identifier,
+        odd.instrument,
+        odd.reason,
+        odd.start_id,
+        odd.end_id,
+    )
+
+
+def _range(start: datetime, end: datetime) -> dict[str, object]:
+    return {"range_start": start.isoformat(), "range_end": end.isoformat()}

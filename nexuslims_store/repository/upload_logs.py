@@ -1,0 +1,86 @@
+"""The attempts to export records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Literal
+
+from nexuslims_store import queries
+from nexuslims_store.connection import Database
+from nexuslims_store.models import UploadLog
+from nexuslims_store.repository.rows import RowMapper
+from nexuslims_store.times import aware
+
+__all__ = ["UploadLogRepository"]
+
+_SQL = queries.load("upload_log.sql")
+_INSERT = _SQL["insert_upload_log"]
+_LIST_OF_SESSION = _SQL["list_uploads_of_session"]
+_LATEST = _SQL["list_latest_uploads"]
+_FAILED = _SQL["list_failed_uploads"]
+
+_MAPPER = RowMapper(UploadLog, table="upload_log", key="id")
+
+Strategy = Literal["all", "first_success", "best_effort"]
+
+
+class UploadLogRepository:
+    """`store.upload_logs`: the rows of `upload_log`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert(self, log: UploadLog) -> UploadLog:
+        """Store one attempt and return it as stored, with its id.
+
+        A naive `timestamp` is taken as UTC.
+        """
+        timestamp = aware(log.timestamp, UTC).isoformat()
+        values = {**log.model_dump(exclude={"id"}), "timestamp": timestamp}
+        ((row_id,),) = self._database.rows(_INSERT, values)
+        # As it will be read back: with an offset and no zone's name.
+        return log.model_copy(update={"timestamp": datetime.fromisoformat(timestamp), "id": row_id})
+
+    def insert_many(self, logs: Iterable[UploadLog]) -> list[UploadLog]:
+        """Store attempts, all or none, and return them as stored."""
+        with self._database.transaction():
+            return [self.insert(log) for log in logs]
+
+    def list_for_session(self, session_identifier: str) -> list[UploadLog]:
+        """Return all attempts for a session, in the order of time."""
+        return _MAPPER.models(
+            self._database.rows(_LIST_OF_SESSION, {"session_identifier": session_identifier})
+        )
+
+    def latest(self, session_identifier: str) -> dict[str, UploadLog]:
+        """Return the latest attempt for a session at each destination."""
+        rows = self._database.rows(_LATEST, {"session_identifier": session_identifier})
+        return {log.destination_name: log for log in _MAPPER.models(rows)}
+
+    def list_failed(self) -> list[UploadLog]:
+        """Return the latest attempt of each session and destination where that one failed."""
+        return _MAPPER.models(self._database.rows(_FAILED))
+
+    def was_exported(self, session_identifier: str, strategy: Strategy = "all") -> bool:
+        """Return whether a session's record is where it should be.
+
+        Parameters
+        ----------
+        strategy
+            NexusLIMS's export strategies: "all" wants success at every destination that was
+            tried, "first_success" and "best_effort" at one of them. What counts for a
+            destination is its latest attempt. Without any attempt it is False.
+
+        Raises
+        ------
+        ValueError
+            Another strategy.
+        """
+        if strategy not in ("all", "first_success", "best_effort"):
+            raise ValueError(
+                f"unknown export strategy {strategy!r}; there are 'all', 'first_success' and "
+                "'best_effort'"
+            )
+        successes = [log.success for log in self.latest(session_identifier).values()]
+        return bool(successes) and (all if strategy == "all" else any)(successes)

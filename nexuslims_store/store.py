@@ -1,0 +1,192 @@
+"""The front door: opens a database, checks that it is the right one, hands out repositories."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from sqlite3 import Connection
+from types import TracebackType
+from typing import NoReturn, Self
+
+from nexuslims_store.config import default_path
+from nexuslims_store.connection import MEMORY, Database
+from nexuslims_store.errors import BackupError, StoreError
+from nexuslims_store.recognition import check_head
+from nexuslims_store.repository import (
+    ExternalIdRepository,
+    InstrumentRepository,
+    SessionLogRepository,
+    SessionRepository,
+    UploadLogRepository,
+)
+from nexuslims_store.revisions import fresh_script, head
+from nexuslims_store.times import utc_now
+
+__all__ = ["Store"]
+
+
+class Store:
+    """An open NexusLIMS database at the head revision.
+
+    It belongs to the thread and the process that opened it: another thread opens a store of its
+    own. Use it as a context manager, or call `close()`.
+
+    Parameters
+    ----------
+    path
+        The database file; by default `default_path()`. ":memory:" is a private database that
+        is gone when the store is closed.
+    read_only
+        Open the file for reading only; nothing is ever written to it or beside it.
+    migrate
+        Create the file, or bring it to the head revision, with a backup before the first
+        change (see `nexuslims_store.migrations.upgrade`).
+    timeout
+        Seconds to wait while another program holds the lock.
+    clock
+        Returns the present time, aware; for tests.
+
+    Attributes
+    ----------
+    path
+        The path as a `pathlib.Path`.
+    revision
+        The revision of the schema, for example "v2_5_0b".
+    read_only
+        As given.
+    instruments, session_logs, sessions, upload_logs, external_ids
+        The repositories, one for each table, and one for sessions.
+
+    Raises
+    ------
+    DatabaseNotFoundError
+        There is no such file.
+    NotANexusLIMSDatabaseError
+        It is not SQLite, or another program's. Nothing was written to it.
+    PendingMigrationsError
+        It is at an older revision.
+    UnknownRevisionError, SchemaMismatchError
+        It is at a revision this package does not know, or its tables contradict its revision.
+    CorruptDatabaseError, DatabaseLockedError, ReadOnlyError
+        It is damaged, or cannot be read now, or not by this user.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        read_only: bool = False,
+        migrate: bool = False,
+        timeout: float = 30.0,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._database: Database | None = None  # for __del__, should anything below fail
+        self.path = default_path() if path is None else Path(path)
+        self.read_only = read_only
+        if read_only and migrate:
+            raise StoreError("a read-only store cannot migrate; leave out one of the two")
+        if migrate and self.path != MEMORY:
+            from nexuslims_store.migrations import upgrade  # noqa: PLC0415 -- imports yoyo
+
+            upgrade(self.path, timeout=timeout)
+        database = Database(self.path, read_only=read_only, timeout=timeout)
+        try:
+            if self.path == MEMORY:
+                database.run_script(fresh_script())
+                self.revision = head()
+            else:
+                with database.translated():
+                    self.revision = check_head(database.connection, self.path)
+        except BaseException:
+            database.close()
+            raise
+        self._database = database
+        self.instruments = InstrumentRepository(database)
+        self.session_logs = SessionLogRepository(database)
+        self.sessions = SessionRepository(database, clock)
+        self.upload_logs = UploadLogRepository(database)
+        self.external_ids = ExternalIdRepository(database, clock)
+
+    @property
+    def connection(self) -> Connection:
+        """The sqlite3 connection, for SQL of your own and `pandas.read_sql`.
+
+        It is in autocommit mode; errors are sqlite3's own.
+        """
+        return self._open_database().connection
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Make what runs inside all or nothing, as a context manager.
+
+        It takes the write lock at its start. Inside another transaction it is a savepoint: an
+        exception undoes the inner part, and the outer goes on if it is caught there. In a
+        read-only store it is a snapshot to read from.
+        """
+        return self._open_database().transaction()
+
+    def backup(self, destination: str | os.PathLike[str]) -> Path:
+        """Write a verified copy of the database and return its path.
+
+        Parameters
+        ----------
+        destination
+            The new file, or a folder to put a file named by the time into. A file that is
+            there is never overwritten.
+
+        Raises
+        ------
+        BackupError, StorageFullError, DatabaseLockedError
+            The copy was not made; nothing half-made is left.
+        """
+        database = self._open_database()
+        if database.in_transaction:
+            raise BackupError(
+                f"a backup of {self.path} cannot be made inside a transaction, half of which it "
+                "would hold; call it outside of `with store.transaction()`"
+            )
+        from nexuslims_store import backup  # noqa: PLC0415 -- most programs never need it
+
+        if self.path == MEMORY:
+            return backup.copy_connection(database.connection, Path(destination))
+        return backup.make_backup(self.path, Path(destination), timeout=database.timeout)
+
+    def close(self) -> None:
+        """Close the store. An open transaction is rolled back. Twice does no harm."""
+        if self._database is not None:
+            self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        database = getattr(self, "_database", None)
+        if database is not None and not database.closed:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            if database.is_own_thread:
+                database.close()
+
+    def __repr__(self) -> str:
+        return f"<Store {str(self.path)!r}{' read-only' if self.read_only else ''}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{self!r} cannot be pickled or copied: it holds an open connection; pass its path "
+            "and open another Store there"
+        )
+
+    def _open_database(self) -> Database:
+        if self._database is None:
+            raise StoreError(f"{self!r} was never opened")
+        return self._database
