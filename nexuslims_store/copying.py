@@ -34,7 +34,9 @@ __all__ = [
     "copy_pages",
     "file_errors",
     "fill",
+    "journal_mode",
     "obstacle",
+    "page_size",
     "publish",
     "refuse_taken",
     "require_room",
@@ -132,12 +134,13 @@ def fill(
         for setting in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF"):
             copy.execute(f"PRAGMA {setting}")
         with snapshot(source):
-            page_size, pages = _number(source, "page_size"), _number(source, "page_count")
+            pages = _page_count(source)
+            size = pages * page_size(source)
             if not damaged_too:
-                _refuse_truncated(source, path, page_size * pages)
-            require_room(destination, page_size * pages)
+                _refuse_truncated(source, path, size)
+            require_room(destination, size)
             copy_pages(source, copy, path, timeout=timeout, progress=progress)
-            same = _number(copy, "page_count") == pages and _catalogue(copy) == _catalogue(source)
+            same = _page_count(copy) == pages and _catalogue(copy) == _catalogue(source)
         # The copy of a database in WAL mode would be in WAL mode.
         copy.execute("PRAGMA journal_mode = DELETE")
         if not damaged_too:
@@ -162,8 +165,9 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("PRAGMA schema_version").fetchone()
         yield
     finally:
+        # Not ROLLBACK, which would stop the queries that the connection's user has under way.
         if connection.in_transaction:
-            connection.execute("ROLLBACK")
+            connection.execute("COMMIT")
 
 
 def copy_pages(
@@ -274,7 +278,7 @@ def require_room(destination: Path, needed: int) -> None:
 def _refuse_truncated(source: sqlite3.Connection, path: Path, size: int) -> None:
     # SQLite reads what is missing of the last page as zeros, and integrity_check may well find
     # them in order. In WAL mode the rest may be in the -wal file.
-    if path == MEMORY or _text(source, "journal_mode") == "wal":
+    if path == MEMORY or journal_mode(source) == "wal":
         return
     found = path.stat().st_size
     if found < size:
@@ -321,12 +325,20 @@ def file_errors(destination: Path) -> Iterator[None]:
         raise BackupError(f"{destination} cannot be written: {error}") from error
 
 
-def _number(connection: sqlite3.Connection, pragma: str) -> int:
-    return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
+def journal_mode(connection: sqlite3.Connection) -> str:
+    """Return the journal mode, in small letters."""
+    return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
 
 
-def _text(connection: sqlite3.Connection, pragma: str) -> str:
-    return str(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
+def page_size(connection: sqlite3.Connection) -> int:
+    """Return the size of the file's pages in bytes."""
+    # Until the file's header is read, SQLite answers with its default.
+    connection.execute("PRAGMA schema_version").fetchone()
+    return int(connection.execute("PRAGMA page_size").fetchone()[0])
+
+
+def _page_count(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA page_count").fetchone()[0])
 
 
 def _catalogue(connection: sqlite3.Connection) -> list[tuple[object, ...]]:

@@ -1,0 +1,243 @@
+"""Bring a database back from a backup.
+
+The backup is copied beside the database and checked there. Then its content goes into the
+existing file, in one transaction of SQLite's own: other programs that have the file open go on
+with the new content, and a process killed at any moment leaves the old content or the new. Only
+a file that SQLite cannot open is replaced as a file. What was there before is kept in every case.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+from contextlib import closing, suppress
+from pathlib import Path
+
+from nexuslims_store.backup import first_free
+from nexuslims_store.connection import connect, translated
+from nexuslims_store.copying import (
+    PAGES_AT_A_TIME,
+    SIDECARS,
+    Progress,
+    check,
+    copy_pages,
+    file_errors,
+    fill,
+    journal_mode,
+    page_size,
+    publish,
+    refuse_taken,
+    require_room,
+    sync,
+    sync_folder,
+    temporary_file,
+)
+from nexuslims_store.errors import (
+    BackupError,
+    CorruptDatabaseError,
+    DatabaseLockedError,
+    DatabaseNotFoundError,
+    NotANexusLIMSDatabaseError,
+    SchemaMismatchError,
+    UnknownRevisionError,
+)
+from nexuslims_store.recognition import recognise
+
+__all__ = ["restore"]
+
+
+def restore(
+    source: Path, path: Path, *, timeout: float = 30.0, progress: Progress | None = None
+) -> Path | None:
+    """Make the content of a database that of a backup.
+
+    Parameters
+    ----------
+    source
+        The backup. It must be whole, and a NexusLIMS database of a revision this package knows.
+    path
+        The database. Its journal mode and page size stay as they are. It is created if it is not
+        there.
+    timeout
+        Seconds to wait for another program's lock.
+    progress
+        Called from time to time while the content of the database is written.
+
+    Returns
+    -------
+    pathlib.Path or None
+        Where the earlier content is kept, page by page, be it damaged or not: a name as
+        `backup.beside` gives. None if there was no file.
+
+    Raises
+    ------
+    NotANexusLIMSDatabaseError, CorruptDatabaseError, DatabaseNotFoundError
+        The backup cannot be used, or the database is another program's.
+    UnknownRevisionError, SchemaMismatchError
+        The backup is at no revision this package knows.
+    DatabaseLockedError
+        Another program is at work on the database.
+    BackupError
+        Both are the same file, or something is in the way of the new one.
+    StorageFullError, ReadOnlyError
+        It cannot be written.
+
+    After each of these the database is as it was before.
+    """
+    if not source.exists():
+        raise DatabaseNotFoundError(f"there is no backup {source}; check the path")
+    # The file itself in place of a symbolic link to it, so that the link stays one.
+    real = Path(os.path.realpath(path))
+    if not os.path.lexists(real):
+        refuse_taken(real)
+        with temporary_file(real) as staged:
+            _stage(source, staged, real, timeout=timeout, progress=progress)
+            publish(staged, real, _mode(source))
+        return None
+    if not real.is_file():
+        raise BackupError(f"{path} is not a file; name the database file to restore")
+    if source.samefile(real):
+        raise BackupError(f"{source} and {path} are the same file; name the backup to restore")
+    # The copy of the backup, what it replaces, and SQLite's journal.
+    new, old = source.stat().st_size, real.stat().st_size
+    require_room(real, new + old + max(new, old))
+    with temporary_file(real) as staged:
+        _stage(source, staged, real, timeout=timeout, progress=None)
+        try:
+            live = _open_alone(real, timeout)
+        except (CorruptDatabaseError, NotANexusLIMSDatabaseError):
+            return _replace(staged, path, real)
+        with closing(live), translated(path, timeout=timeout):
+            return _bring_in(staged, live, path, real, timeout=timeout, progress=progress)
+
+
+def _mode(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode) & 0o777
+
+
+def _stage(
+    source: Path, staged: Path, real: Path, *, timeout: float, progress: Progress | None
+) -> None:
+    """Copy the backup beside the database, and refuse it if it is none to restore."""
+    with closing(connect(source, mode="rw", timeout=timeout)) as backup:
+        fill(staged, backup, source, real, timeout=timeout, progress=progress)
+    with closing(connect(staged, mode="ro", timeout=timeout)) as copy:
+        if recognise(copy, source).empty:
+            raise NotANexusLIMSDatabaseError(f"{source} is empty: there is nothing to restore")
+
+
+def _open_alone(real: Path, timeout: float) -> sqlite3.Connection:
+    """Open the database so that nobody writes between its being kept and its being changed.
+
+    In WAL mode that lock would shut out even those who merely have the file open. There, this
+    waits for whoever is writing at the moment, and `_bring_in` watches from then on.
+    """
+    connection = connect(real, mode="rw", timeout=timeout)
+    try:
+        with translated(real, timeout=timeout):
+            if journal_mode(connection) != "wal":
+                # The first transaction takes the lock, and leaves it to the connection.
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _bring_in(
+    staged: Path,
+    live: sqlite3.Connection,
+    path: Path,
+    real: Path,
+    *,
+    timeout: float,
+    progress: Progress | None,
+) -> Path:
+    """Keep the content of the open database, then make it that of the staged copy."""
+    # Damaged, half migrated, of an unknown revision: good reasons to restore. That it is another
+    # program's database is none.
+    with suppress(CorruptDatabaseError, SchemaMismatchError, UnknownRevisionError):
+        recognise(live, path)
+
+    def keep(name: Path) -> Path:
+        refuse_taken(name)
+        with temporary_file(name) as kept:
+            fill(kept, live, path, name, timeout=timeout, progress=None, damaged_too=True)
+            publish(kept, name, _mode(real))
+        return name
+
+    with (
+        closing(connect(staged, mode="rw", timeout=timeout)) as copy,
+        closing(connect(real, mode="ro", timeout=timeout)) as watch,
+    ):
+        if page_size(copy) != page_size(live):
+            # SQLite cannot change the page size of a database in WAL mode.
+            copy.execute(f"PRAGMA page_size = {page_size(live)}")
+            copy.execute("VACUUM")
+        in_wal_mode = journal_mode(live) == "wal"
+        version = _data_version(watch) if in_wal_mode else 0
+        kept = first_free(path, None, keep)
+
+        def step(done: int, total: int) -> None:
+            # From the first step on, the write lock is held: nobody writes after this look.
+            if in_wal_mode and done < total and _data_version(watch) != version:
+                raise DatabaseLockedError(
+                    f"another program wrote to {path} while it was being kept; its content is "
+                    "as that program left it. Stop the program, and restore again"
+                )
+            if progress is not None:
+                progress(done, total)
+
+        # Two steps at least: the last one commits.
+        pages = copy.execute("PRAGMA page_count").fetchone()[0]
+        copy_pages(
+            copy,
+            live,
+            path,
+            timeout=timeout,
+            progress=step,
+            pages=min(PAGES_AT_A_TIME, (pages + 1) // 2),
+        )
+    check(live, path)
+    return kept
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    """Return a number that changes when another connection commits."""
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _replace(staged: Path, path: Path, real: Path) -> Path:
+    """Keep a file that SQLite cannot open, then put the staged copy in its place."""
+
+    def keep(name: Path) -> Path:
+        refuse_taken(name)
+        # With what SQLite left beside it: it may be the way to rescue something.
+        for suffix in ("-journal", "-wal", ""):
+            part = Path(f"{real}{suffix}")
+            if part.exists():
+                with temporary_file(name) as copy:
+                    with file_errors(name):
+                        # A plain read drops the locks of this process on a database. This file
+                        # could not be opened as one.
+                        shutil.copyfile(part, copy)
+                    publish(copy, Path(f"{name}{suffix}"), _mode(part))
+        return name
+
+    kept = first_free(path, None, keep)
+    replaced = real.stat()
+    with file_errors(real):
+        sync(staged, _mode(real))
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            # Or the program that used the file could no longer write it.
+            os.chown(staged, replaced.st_uid, replaced.st_gid)
+        # Before the new file is there, for SQLite would play them into it.
+        for suffix in SIDECARS:
+            Path(f"{real}{suffix}").unlink(missing_ok=True)
+        staged.replace(real)
+        sync_folder(real.parent)
+    return kept
