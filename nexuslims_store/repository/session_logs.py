@@ -100,7 +100,7 @@ class SessionLogRepository:
             Any iterable; it is read one by one, so that memory stays constant.
         """
         inserted = updated = unchanged = 0
-        zones: dict[str, str] = {}
+        zones: dict[str, tzinfo] = {}
         with self._database.transaction():
             for log in logs:
                 if log.timestamp.utcoffset() is None:
