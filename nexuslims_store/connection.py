@@ -362,7 +362,8 @@ class Database:
         The outermost takes the write lock at its start (BEGIN IMMEDIATE), so that nothing in
         it can fail on a lock half-way. In a read-only database it is a snapshot to read from.
         """
-        outermost = self._depth == 0
+        # A BEGIN of the user's own, by way of `store.connection`, is a transaction to join too.
+        outermost = not self._connection.in_transaction and self._depth == 0
         name = f"nxs_{self._depth}"
         if outermost:
             self.rows("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
