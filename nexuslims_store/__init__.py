@@ -12,6 +12,8 @@ Importing the package opens nothing and configures no logging; its logger is "ne
 """
 
 import logging
+from importlib import import_module
+from types import ModuleType
 
 from nexuslims_store.config import default_path
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
@@ -81,3 +83,11 @@ __all__ = [
 ]
 
 logging.getLogger("nexuslims_store").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> ModuleType:
+    # So that `nexuslims_store.migrations.upgrade(…)` works after `import nexuslims_store` alone,
+    # which would take several times longer if it imported yoyo.
+    if name in {"compat", "migrations"}:
+        return import_module(f"nexuslims_store.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
