@@ -34,7 +34,7 @@ from nexuslims_store.layouts import (
 from nexuslims_store.queries import Queries, load
 from nexuslims_store.revisions import head
 
-__all__ = ["Catalogue", "State", "check_head", "judge", "read", "recognise"]
+__all__ = ["Catalogue", "State", "check_head", "judge", "read", "recognise", "refuse_foreign"]
 
 # A column that no other program's table of the same name is likely to have.
 _TELLTALES = {
@@ -267,8 +267,8 @@ def _statements() -> Queries:
 def judge(catalogue: Catalogue, path: Path) -> State:
     """Say at what revision a file with this catalogue is. Raises as `recognise` does."""
     versions = catalogue.versions
-    if not any(version in REVISIONS for version in versions) and not _resembles(catalogue):
-        return _nothing_of_nexuslims(catalogue, path)
+    if not any(version in REVISIONS for version in versions):
+        refuse_foreign(catalogue, path)
     _refuse_foreign_code(catalogue, path)
     if len(versions) > 1:
         raise UnknownRevisionError(
@@ -302,23 +302,18 @@ def judge(catalogue: Catalogue, path: Path) -> State:
     )
 
 
-def _resembles(catalogue: Catalogue) -> bool:
-    return any(column in catalogue.columns.get(table, ()) for table, column in _TELLTALES.items())
-
-
-def _nothing_of_nexuslims(catalogue: Catalogue, path: Path) -> State:
-    if catalogue.others or catalogue.odd:
+def refuse_foreign(catalogue: Catalogue, path: Path) -> None:
+    """Raise NotANexusLIMSDatabaseError for a file whose tables are all another program's."""
+    theirs = catalogue.others or catalogue.odd
+    if theirs and not _has_nexuslims_tables(catalogue):
         raise NotANexusLIMSDatabaseError(
             f"{path} is another program's database: it has no NexusLIMS tables, but "
-            f"{_list(catalogue.others or catalogue.odd)}. Nothing was written to it; check the "
-            "path (NX_DB_PATH or --db)"
+            f"{_list(theirs)}. Nothing was written to it; check the path (NX_DB_PATH or --db)"
         )
-    if catalogue.versions:
-        raise UnknownRevisionError(
-            f"{path} has no tables, and a version row that this package does not know "
-            f"({', '.join(catalogue.versions)}); `nexuslims-store migrate stamp base` removes it"
-        )
-    return State(None, stamped=True, leftovers=(), catalogue=catalogue)
+
+
+def _has_nexuslims_tables(catalogue: Catalogue) -> bool:
+    return any(column in catalogue.columns.get(table, ()) for table, column in _TELLTALES.items())
 
 
 def _refuse_foreign_code(catalogue: Catalogue, path: Path) -> None:

@@ -1,0 +1,193 @@
+"""The schema's history, and how a database goes up and down it.
+
+The migrations are the SQL files in `sql/migrations/`, applied by yoyo. They mirror NexusLIMS's
+own and move its version row, so that both programs always agree at what revision a file is. One
+run is one transaction, and before the first change a verified backup is made.
+
+yoyo takes longer to import than a store takes to open, and is imported when a migration runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from nexuslims_store import revisions
+from nexuslims_store.connection import connect, translated
+from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file
+from nexuslims_store.migrations.run import MigrationReport, Run
+from nexuslims_store.migrations.script import to_sql
+from nexuslims_store.migrations.stamping import write_stamp
+from nexuslims_store.migrations.targets import between
+from nexuslims_store.migrations.template import new
+from nexuslims_store.recognition import recognise
+from nexuslims_store.revisions import Migration, head
+
+__all__ = [
+    "Migration",
+    "MigrationReport",
+    "Plan",
+    "current",
+    "downgrade",
+    "head",
+    "history",
+    "new",
+    "pending",
+    "plan",
+    "stamp",
+    "to_sql",
+    "upgrade",
+]
+
+_TIMEOUT = 30.0
+
+PathLike = str | os.PathLike[str]
+
+
+def history() -> list[Migration]:
+    """Return the schema's history, oldest revision first."""
+    return list(revisions.history())
+
+
+def current(path: PathLike, *, timeout: float = _TIMEOUT) -> str | None:
+    """Return the revision a file is at, None at base and for an empty file.
+
+    It is opened read-only. A file without a version row is recognised by its tables.
+
+    Raises
+    ------
+    DatabaseNotFoundError, NotANexusLIMSDatabaseError
+        There is no such file, or it is another program's.
+    UnknownRevisionError
+        A newer NexusLIMS was there, or there are several version rows.
+    SchemaMismatchError
+        The tables contradict the version row.
+    """
+    path = Path(path)
+    with closing(connect(path, mode="ro", timeout=timeout)) as connection:
+        return recognise(connection, path, timeout=timeout).revision
+
+
+def pending(path: PathLike, *, timeout: float = _TIMEOUT) -> list[Migration]:
+    """Return the migrations that lead from a file's revision to the head. Raises as `current`."""
+    return list(between(current(path, timeout=timeout), head()))
+
+
+def plan(
+    path: PathLike,
+    target: str = "head",
+    *,
+    direction: Direction = "upgrade",
+    timeout: float = _TIMEOUT,
+) -> Plan:
+    """Say what `upgrade` or `downgrade` would do to a file. It is opened read-only.
+
+    Parameters
+    ----------
+    path, target
+        As for `upgrade`.
+    direction
+        "upgrade" or "downgrade".
+
+    Returns
+    -------
+    Plan
+        `str()` of it says so in words; `nothing_to_do` is True for a file that is up to date.
+    """
+    path = Path(path)
+    if direction == "upgrade" and not os.path.exists(path):
+        return plan_for_new_file(path, direction, target)
+    with (
+        translated(path, timeout=timeout),
+        closing(connect(path, mode="ro", timeout=timeout)) as connection,
+    ):
+        return make_plan(connection, path, direction, target)
+
+
+def upgrade(
+    path: PathLike,
+    target: str = "head",
+    backup: bool = True,  # noqa: FBT001, FBT002 -- the contract's signature
+    *,
+    timeout: float = _TIMEOUT,
+    progress: Callable[[str], None] | None = None,
+) -> MigrationReport:
+    """Bring a file up to a revision, creating it if it is not there.
+
+    A file without a version row is recognised by its tables; what an interrupted upgrade by
+    NexusLIMS left behind is removed where the original table is whole.
+
+    Parameters
+    ----------
+    path
+        The database file.
+    target
+        A revision or any unique start of one, "head", or "+N".
+    backup
+        Whether a verified backup is made beside the file before the first change. None is made
+        of a new file, nor if there is nothing to do.
+    timeout
+        Seconds to wait for other programs' locks.
+    progress
+        Called with a line of text for each thing that is done.
+
+    Returns
+    -------
+    MigrationReport
+        What was done.
+
+    Raises
+    ------
+    MigrationError
+        It failed, and all was rolled back; or the target is wrong; or rows are in the way,
+        which the message names.
+    BackupError, StorageFullError
+        The backup could not be made, so nothing else was.
+    NotANexusLIMSDatabaseError, UnknownRevisionError, SchemaMismatchError
+        The file is none that may be migrated. Nothing was written to it.
+    DatabaseLockedError, ReadOnlyError, CorruptDatabaseError
+        The file cannot be written now, or not by this user, or is damaged.
+    """
+    return Run(Path(path), "upgrade", target, backup=backup, timeout=timeout, progress=progress)()
+
+
+def downgrade(
+    path: PathLike,
+    target: str = "-1",
+    backup: bool = True,  # noqa: FBT001, FBT002 -- the contract's signature
+    *,
+    timeout: float = _TIMEOUT,
+    progress: Callable[[str], None] | None = None,
+) -> MigrationReport:
+    """Take a file down to an older revision. Tables it does not have are gone, with their rows.
+
+    Parameters, result and errors are those of `upgrade`; `target` is a revision or any unique
+    start of one, "base", or "-N".
+    """
+    return Run(Path(path), "downgrade", target, backup=backup, timeout=timeout, progress=progress)()
+
+
+def stamp(path: PathLike, revision: str, *, timeout: float = _TIMEOUT) -> MigrationReport:
+    """Say at what revision a file is: write the version row and yoyo's marks, no more.
+
+    It mends a wrong version row, several, or none. The tables must be those of the revision.
+
+    Parameters
+    ----------
+    path, timeout
+        As for `upgrade`.
+    revision
+        A revision or any unique start of one, "head" or "base".
+
+    Raises
+    ------
+    MigrationError
+        There is no such revision.
+    SchemaMismatchError
+        The tables are not those of the revision; the message says whose they are.
+    NotANexusLIMSDatabaseError
+        The file is another program's. Nothing was written to it.
+    """
+    return write_stamp(Path(path), revision, timeout=timeout)

@@ -1,0 +1,181 @@
+"""yoyo on a connection and inside a transaction of ours.
+
+yoyo's own SQLite backend opens a second connection for the steps, commits the tables before it
+marks them, writes a lock row that a killed run leaves behind, asks the system who the user is,
+and registers converters for the whole process. Here all that it does happens in one transaction
+that belongs to the caller: the tables and the marks become visible together or not at all.
+"""
+
+from __future__ import annotations
+
+import glob
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from functools import cache
+from sqlite3 import Connection, Cursor
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+import yoyo
+from yoyo import internalmigrations
+from yoyo.backends.base import SavepointTransactionManager
+from yoyo.backends.core.sqlite3 import SQLiteBackend
+from yoyo.migrations import default_migration_table
+
+from nexuslims_store.errors import MigrationError
+from nexuslims_store.revisions import Migration, history
+
+__all__ = ["Backend"]
+
+
+class Backend(SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
+    """Applies and rolls back migrations on one connection, inside its open transaction.
+
+    Parameters
+    ----------
+    connection
+        In a transaction that will be committed or rolled back by the caller.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._given = connection
+        super().__init__("", default_migration_table)
+        # So that yoyo makes savepoints and never begins, commits or rolls back.
+        self._in_transaction = True
+        self._ensure_tables()
+
+    # -- what the runs use -------------------------------------------------------------
+
+    def apply(self, step: Migration) -> None:
+        """Go up one step, and mark it."""
+        self.apply_one(_migrations()[step.id])
+
+    def roll_back(self, step: Migration) -> None:
+        """Go down one step, and take its mark away."""
+        self.rollback_one(_migrations()[step.id])
+
+    def post_apply(self) -> None:
+        """Run what runs after every upgrade to the head: this package's own indexes."""
+        self.run_post_apply(_all_files())
+
+    def put_marks_right(self, applied: Iterable[Migration]) -> None:
+        """Mark exactly these steps of the history as applied.
+
+        Marks of other programs' migrations in the same file are left alone.
+        """
+        marked = set(self.get_applied_migration_hashes())
+        wanted = {step.id for step in applied}
+        for name, migration in _migrations().items():
+            if name in wanted and migration.hash not in marked:
+                self.mark_one(migration)
+            elif name not in wanted and migration.hash in marked:
+                self.unmark_one(migration)
+
+    # -- what yoyo calls ---------------------------------------------------------------
+
+    def connect(self, dburi: object) -> Connection:  # noqa: ARG002 -- the name is yoyo's
+        return self._given
+
+    def copy(self) -> Self:
+        return self  # yoyo runs the steps on a copy, with another connection, else
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave the connection open: it is the caller's."""
+
+    def transaction(self, rollback_on_exit: bool = False) -> AbstractContextManager[Any]:  # noqa: FBT001, FBT002
+        return _Savepoint(self, rollback_on_exit=rollback_on_exit)
+
+    def disable_transactions(self) -> NoReturn:
+        raise MigrationError(
+            "a migration marked `-- transactional: false` cannot be undone when it fails, and "
+            "is not run; take the mark out of its file"
+        )
+
+    def ensure_internal_schema_updated(self) -> None:
+        """Do nothing: `_ensure_tables` did, where yoyo would commit in between."""
+
+    def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Cursor:
+        # As text, because sqlite3's own way with datetimes is deprecated from Python 3.12 on.
+        texts = {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in (params or {}).items()
+        }
+        cursor: Cursor = super().execute(sql, texts)
+        return cursor
+
+    def get_log_data(
+        self, migration: Any = None, operation: str = "apply"
+    ) -> dict[str, str | datetime | None]:
+        # yoyo fills in the user and the host, whom a container may not know, and a uuid1, for
+        # which Python may start programs to find the network card.
+        return {
+            "id": str(uuid.uuid4()),
+            "migration_id": migration.id if migration else None,
+            "migration_hash": migration.hash if migration else None,
+            "username": "nexuslims_store",
+            "hostname": None,
+            "created_at_utc": datetime.now(UTC).replace(tzinfo=None),
+            "operation": operation,
+        }
+
+    def _ensure_tables(self) -> None:
+        newest = max(internalmigrations.schema_versions)
+        version = None
+        if self.version_table in self.list_tables():
+            version = self._given.execute(
+                f"SELECT max(version) FROM {self.version_table_quoted}"  # noqa: S608 -- yoyo's table
+            ).fetchone()[0]
+        if version is not None and version > newest:
+            raise MigrationError(
+                f"yoyo's own tables are of version {version}, this yoyo knows {newest}: a newer "
+                "yoyo was there; upgrade yoyo-migrations"
+            )
+        if version != newest:
+            internalmigrations.upgrade(self)
+
+    def list_tables(self, **_: object) -> list[str]:
+        return [row[0] for row in self._given.execute(self.list_tables_sql)]
+
+
+class _Savepoint(SavepointTransactionManager):  # type: ignore[misc]  # yoyo has no types
+    """yoyo's savepoint, released when done: each open one costs SQLite copies of pages."""
+
+    def _do_commit(self) -> None:
+        self.backend.savepoint_release(self.id)
+
+    def _do_rollback(self) -> None:
+        # After a full disk SQLite has rolled back all by itself; the first error is the one to
+        # tell.
+        if self.backend.connection.in_transaction:
+            super()._do_rollback()
+            self.backend.savepoint_release(self.id)
+
+
+@cache
+def _all_files() -> Any:
+    """Read the migration files as yoyo does. Once a process: splitting SQL takes milliseconds."""
+    # yoyo takes the folder for a pattern.
+    migrations = yoyo.read_migrations(glob.escape(str(history()[0].path.parent)))
+    for migration in [*migrations, *migrations.post_apply]:
+        migration.load()
+        if not migration.use_transactions:
+            raise MigrationError(
+                f"{migration.path} is marked `-- transactional: false`: it could not be undone "
+                "when it fails; take the mark out"
+            )
+    return migrations
+
+
+@cache
+def _migrations() -> dict[str, Any]:
+    return {migration.id: migration for migration in _all_files()}

@@ -1,0 +1,122 @@
+"""The migrations as SQL text: a script for the sqlite3 shell, and the tables they lead to."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache
+
+from nexuslims_store.layouts import BASE
+from nexuslims_store.migrations.targets import between, position, resolve
+from nexuslims_store.revisions import Migration, head, history
+
+__all__ = ["Check", "Reference", "reference", "to_sql"]
+
+_DIRECTIVE = re.compile(r"^-- depends:.*\n\n?", re.MULTILINE)
+_CHECK = re.compile(r"CONSTRAINT (?P<name>\w+) CHECK \((?P<rule>(?P<column>\w+) .+)\),?$", re.M)
+
+_HEADING = """\
+-- NexusLIMS's database, from {start} to {end}.
+-- Make a backup, then: sqlite3 -bail DATABASE < SCRIPT
+-- With -bail the shell stops at the first error, and nothing of this is kept.
+
+PRAGMA foreign_keys = OFF;
+PRAGMA legacy_alter_table = ON;
+BEGIN EXCLUSIVE;
+"""
+
+
+def to_sql(from_revision: str | None, to_revision: str | None) -> str:
+    """Return a script for the sqlite3 shell that does what `upgrade` or `downgrade` would.
+
+    Parameters
+    ----------
+    from_revision, to_revision
+        As for `upgrade`; None is base. `to_revision` may be +N or -N from the other.
+    """
+    start = resolve(BASE if from_revision is None else from_revision, None)
+    end = resolve(BASE if to_revision is None else to_revision, start)
+    up = position(start) <= position(end)
+    parts = [_HEADING.format(start=start or BASE, end=end or BASE)]
+    parts += [_text(step, up=up) for step in between(start, end)]
+    if up and end == head():
+        parts.append(_post_apply())
+    return "\n".join([*parts, "COMMIT;\n"])
+
+
+def _text(step: Migration, *, up: bool) -> str:
+    path = step.path if up else step.rollback_path
+    return _DIRECTIVE.sub("\n", path.read_text(encoding="utf-8"))
+
+
+def _post_apply() -> str:
+    """Return the SQL of this package's own indexes."""
+    return history()[-1].path.with_name("post-apply.sql").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A CHECK that a table makes of one of its columns."""
+
+    column: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the migrations make of an empty file up to one revision.
+
+    Attributes
+    ----------
+    tables
+        The CREATE TABLE statement of each table.
+    required
+        The NOT NULL columns of each table.
+    checks
+        The named CHECKs of each table.
+    indexes
+        The CREATE INDEX statement of each index, with this package's own at the head.
+    """
+
+    tables: dict[str, str]
+    required: dict[str, tuple[str, ...]]
+    checks: dict[str, tuple[Check, ...]]
+    indexes: dict[str, str]
+
+
+@cache
+def reference(revision: str | None) -> Reference:
+    """Run the migrations in memory and return what they make."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for step in between(None, revision):
+            connection.executescript(_text(step, up=True))
+        if revision == head():
+            connection.executescript(_post_apply())
+        tables = dict(
+            connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        )
+        return Reference(
+            tables=tables,
+            required={
+                table: tuple(
+                    name
+                    for (name,) in connection.execute(
+                        'SELECT name FROM pragma_table_info(?) WHERE "notnull"', (table,)
+                    )
+                )
+                for table in tables
+            },
+            checks={
+                table: tuple(
+                    Check(found["column"], found["rule"]) for found in _CHECK.finditer(sql)
+                )
+                for table, sql in tables.items()
+            },
+            indexes=dict(
+                connection.execute(
+                    "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+                )
+            ),
+        )

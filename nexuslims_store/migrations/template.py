@@ -1,0 +1,110 @@
+"""The empty pair of files that a new migration begins as."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from nexuslims_store.config import sql_folder
+from nexuslims_store.errors import MigrationError
+from nexuslims_store.revisions import FILE_NAME, REVISION_NAME
+
+__all__ = ["new"]
+
+_UP = """\
+-- {revision}: {description}.
+-- depends: {depends}
+
+-- The statements that lead from {before} to {revision}. Values of a CHECK are written out, so
+-- that what this revision allows stays what it was. Then add the revision's tables to LAYOUTS in
+-- nexuslims_store/layouts.py.
+
+UPDATE alembic_version SET version_num = '{revision}' WHERE version_num = '{before}';
+"""
+
+_DOWN = """\
+-- From {revision} back to {before}.
+
+-- The statements that undo those of the other file, in the order in which they run.
+
+UPDATE alembic_version SET version_num = '{before}' WHERE version_num = '{revision}';
+"""
+
+
+def new(description: str, revision: str, folder: Path | None = None) -> tuple[Path, Path]:
+    """Write the next numbered pair of migration files, to be filled in.
+
+    Parameters
+    ----------
+    description
+        What the migration does, in a few words.
+    revision
+        Its name, of the form vMAJOR_MINOR_PATCH with a letter or none, newer than the head.
+    folder
+        The migrations' folder; by default that of the checkout this package runs from.
+
+    Returns
+    -------
+    tuple
+        The file that goes up, and the one that goes down again.
+
+    Raises
+    ------
+    MigrationError
+        The revision is not of that form or not newer than the head, the description has no
+        letters, or this package does not run from a checkout.
+    """
+    folder = _checkout_folder() if folder is None else folder
+    number, before, depends = _newest(folder)
+    if _order(revision) <= _order(before):
+        raise MigrationError(f"{revision} must be newer than the head, {before}")
+    slug = re.sub(r"[^a-z0-9]+", "_", description.lower()).strip("_")
+    if not slug:
+        raise MigrationError(f"the description {description!r} has no letters to name a file with")
+    stem = f"{number + 1:04d}.{revision}_{slug}"
+    words = {
+        "revision": revision,
+        "description": " ".join(description.split()).rstrip("."),
+        "depends": depends,
+        "before": before,
+    }
+    up, down = folder / f"{stem}.sql", folder / f"{stem}.rollback.sql"
+    for path, template in ((up, _UP), (down, _DOWN)):
+        with path.open("x", encoding="utf-8") as file:
+            file.write(template.format(**words))
+    return up, down
+
+
+def _checkout_folder() -> Path:
+    folder = sql_folder() / "migrations"
+    package = Path(__file__).resolve().parent.parent
+    if folder.is_relative_to(package):
+        raise MigrationError(
+            f"new migrations are written in a checkout of nexuslims_store, and this is an "
+            f"installed package ({package}); run it in the checkout"
+        )
+    return folder
+
+
+def _newest(folder: Path) -> tuple[int, str, str]:
+    """Return number, revision and name of the newest migration in a folder."""
+    names = [
+        found
+        for path in folder.glob("*.sql")
+        if (found := FILE_NAME.fullmatch(path.name)) is not None
+    ]
+    if not names:
+        raise MigrationError(f"{folder} has no migrations to add one to")
+    newest = max(names, key=lambda name: int(name["number"]))
+    return int(newest["number"]), newest["revision"], newest.string.removesuffix(".sql")
+
+
+def _order(revision: str) -> tuple[int, int, int, str]:
+    form = REVISION_NAME.fullmatch(revision)
+    if form is None:
+        raise MigrationError(
+            f"{revision!r} is not of the form vMAJOR_MINOR_PATCH with a letter or none, such as "
+            "v2_6_0a"
+        )
+    major, minor, patch, letter = form.groups()
+    return int(major), int(minor), int(patch), letter
