@@ -140,7 +140,8 @@ def fill(
                 _refuse_truncated(source, path, size)
             require_room(destination, size)
             copy_pages(source, copy, path, timeout=timeout, progress=progress)
-            same = _page_count(copy) == pages and _catalogue(copy) == _catalogue(source)
+            # The copy of an empty file has a first page.
+            same = _page_count(copy) == max(pages, 1) and _catalogue(copy) == _catalogue(source)
         # The copy of a database in WAL mode would be in WAL mode.
         copy.execute("PRAGMA journal_mode = DELETE")
         if not damaged_too:

@@ -1,0 +1,585 @@
+"""Backups: what a copy holds, what it is called, and what is left when none can be made."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sqlite3
+import stat
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import datetime
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+from database_files import (
+    HOLD,
+    KILL_AT_EVERY_LINE,
+    build,
+    content,
+    end,
+    files,
+    insert_pair,
+    journal_mode,
+    names,
+    query,
+    run,
+    start,
+)
+
+from nexuslims_store.backup import (
+    PARTIAL_FILES,
+    beside,
+    copy_connection,
+    make_backup,
+    make_backup_beside,
+)
+from nexuslims_store.errors import (
+    BackupError,
+    CorruptDatabaseError,
+    DatabaseLockedError,
+    DatabaseNotFoundError,
+    NotANexusLIMSDatabaseError,
+    StorageFullError,
+    StoreError,
+)
+
+posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions, signals and limits")
+both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
+NOW = datetime(2025, 3, 4, 5, 6, 7)
+
+
+@contextmanager
+def unchanged(folder: Path) -> Iterator[None]:
+    """Check that a block leaves a folder as it is, byte for byte."""
+    before = files(folder), names(folder)
+    yield
+    assert (files(folder), names(folder)) == before
+
+
+# -- what is copied --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["plain.db", "a#b?c%41.db", "Übung 1 (x).db", "no-suffix"])
+def test_a_copy_is_whole(tmp_path: Path, name: str) -> None:
+    path = build(tmp_path / name)
+    calls: list[tuple[int, int]] = []
+    with unchanged(tmp_path):
+        destination = tmp_path / "copies"
+        destination.mkdir()
+        copy = make_backup(
+            path, destination / f"b{name}", progress=lambda done, total: calls.append((done, total))
+        )
+        assert copy == destination / f"b{name}"
+        assert content(copy) == content(path)
+        assert names(destination) == [f"b{name}"]
+        shutil.rmtree(destination)
+    total = calls[-1][1]
+    assert len(calls) > 3
+    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+    assert calls[-1] == (total, total)
+
+
+def test_rows_that_are_still_in_the_wal_file_are_copied(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.db", wal=True)
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("PRAGMA wal_autocheckpoint = 0")
+        insert_pair(writer, "late")
+        writer.commit()
+        copy = make_backup(path, tmp_path / "copy.db")
+        assert content(copy) == content(path)
+        # One file, to be read also where nothing can be written.
+        assert journal_mode(copy) == "delete"
+        assert journal_mode(path) == "wal"
+
+
+# Every transaction writes all over the file, so that a torn copy would show.
+WRITER = """
+import threading
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+connection.execute("PRAGMA synchronous = OFF")
+stop = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.readline(), stop.set()), daemon=True).start()
+number = 0
+while not stop.is_set():
+    connection.execute("BEGIN IMMEDIATE")
+    insert_pair(connection, f"new-{number}")
+    connection.execute("UPDATE upload_log SET record_id = ?", (number,))
+    connection.execute("COMMIT")
+    number += 1
+    if number == 3:
+        print("ready", flush=True)
+print(number)
+"""
+
+
+@both_modes
+def test_a_copy_is_of_one_moment_while_another_process_writes(tmp_path: Path, wal: bool) -> None:
+    path = build(tmp_path / "a.db", wal=wal)
+    writer = start(WRITER, path)
+    seen = []
+    for number in range(6):
+        began = time.monotonic()
+        # Seldom called, but long enough that the writer gets a turn.
+        copy = make_backup(
+            path, tmp_path / f"{number}.db", timeout=20, progress=lambda *_: time.sleep(0.005)
+        )
+        assert time.monotonic() - began < 20
+        assert query(copy, "PRAGMA integrity_check") == [("ok",)]
+        [(moments, moment)] = query(
+            copy,
+            "SELECT count(DISTINCT record_id), max(CAST(record_id AS INTEGER)) FROM upload_log",
+        )
+        assert moments == 1
+        assert isinstance(moment, int)
+        assert query(copy, "SELECT count(*) FROM session_log WHERE session_identifier LIKE 'new%'")[
+            0
+        ] == (2 * (moment + 1),)
+        seen.append(moment)
+    assert seen == sorted(seen)
+    assert int(end(writer)) > seen[0]
+
+
+@both_modes
+def test_a_copy_can_be_made_while_this_process_holds_the_write_lock(
+    tmp_path: Path, wal: bool
+) -> None:
+    path = build(tmp_path / "a.db", wal=wal)
+    before = content(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        insert_pair(holder, "not committed")
+        assert content(make_backup(path, tmp_path / "copy.db", timeout=1)) == before
+        # The lock is still held: nobody dropped it by closing the file.
+        probe = "c = sqlite3.connect(sys.argv[1], timeout=0)\ntry: c.execute('BEGIN IMMEDIATE')\n"
+        probe += "except sqlite3.OperationalError: print('locked')\nc.close()"
+        assert run(probe, path) == "locked\n"
+        holder.execute("COMMIT")
+    assert content(path) != before
+
+
+def test_what_a_killed_program_left_half_done_is_not_copied(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.db")
+    before = content(path)
+    run(
+        """
+if os.fork() == 0:
+    connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+    connection.execute("PRAGMA cache_size = 5")
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE upload_log SET record_id = 'half done'")
+    os.kill(os.getpid(), signal.SIGKILL)
+os.wait()
+""",
+        path,
+    )
+    assert (tmp_path / "a.db-journal").stat().st_size > 512
+    assert content(make_backup(path, tmp_path / "copy.db")) == before
+
+
+def test_a_database_in_memory_is_copied(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.db")
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        with closing(sqlite3.connect(path)) as source:
+            source.backup(connection)
+        copy = copy_connection(connection, tmp_path / "copy.db")
+        assert content(copy) == content(path)
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600 or os.name == "nt"
+        (tmp_path / "folder").mkdir()
+        inside = copy_connection(connection, tmp_path / "folder")
+        assert fnmatch(inside.name, "nexuslims_backup_*.db")
+        connection.execute("BEGIN")
+        with pytest.raises(BackupError, match="leave the transaction"):
+            copy_connection(connection, tmp_path / "none.db")
+
+
+def test_queries_under_way_on_the_copied_connection_go_on(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.db")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        rows = iter(connection.execute("SELECT * FROM session_log"))
+        next(rows)
+        copy_connection(connection, tmp_path / "copy.db", path=path)
+        assert len(list(rows)) == 599
+
+
+def test_an_empty_database_is_copied(tmp_path: Path) -> None:
+    (tmp_path / "a.db").touch()
+    assert (
+        query(make_backup(tmp_path / "a.db", tmp_path / "b.db"), "SELECT * FROM sqlite_master")
+        == []
+    )
+
+
+def test_a_row_that_breaks_a_check_can_be_backed_up(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.db")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("UPDATE session_log SET event_type = 'ODD' WHERE id_session_log = 1")
+        connection.commit()
+    copy = make_backup(path, tmp_path / "b.db")
+    assert query(copy, "SELECT event_type FROM session_log LIMIT 1") == [("ODD",)]
+
+
+# -- permissions and the disk ----------------------------------------------------------------
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o400])
+def test_a_copy_has_the_mode_of_its_source_and_nobody_reads_it_before(
+    tmp_path: Path, mode: int
+) -> None:
+    path = build(tmp_path / "a.db")
+    path.chmod(mode)
+    seen = set()
+
+    def look(done: int, total: int) -> None:
+        seen.update(stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob(PARTIAL_FILES))
+
+    umask = os.umask(0)
+    try:
+        copy = make_backup(path, tmp_path / "copy.db", progress=look)
+    finally:
+        os.umask(umask)
+    assert seen == {0o600}
+    assert stat.S_IMODE(copy.stat().st_mode) == mode
+
+
+def test_a_copy_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = build(tmp_path / "a.db")
+    synced: list[tuple[bool, bool]] = []
+    fsync = os.fsync
+
+    def record(descriptor: int) -> None:
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        synced.append((folder, (tmp_path / "copy.db").exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    make_backup(path, tmp_path / "copy.db")
+    assert synced == [(False, False), (True, True)][: 1 if os.name == "nt" else 2]
+
+
+def test_no_room_is_said_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = build(tmp_path / "a.db")
+    size = path.stat().st_size
+    usage = shutil.disk_usage(tmp_path)._replace(free=size - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with unchanged(tmp_path), pytest.raises(StorageFullError, match=f"{size:,}.*{size - 1:,}"):
+        make_backup(path, tmp_path / "copy.db", progress=lambda *_: pytest.fail("has begun"))
+
+
+@posix
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.db")
+    # SQLite reports what exceeds this limit as it does a full disk.
+    printed = run(
+        """
+from nexuslims_store.backup import make_backup
+from nexuslims_store.errors import StorageFullError
+path = Path(sys.argv[1])
+before = names(path.parent)
+size = path.stat().st_size
+full = 0
+for limit in [*range(0, size, 4999), size - 1]:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        make_backup(path, path.with_name("copy.db"))
+    except StorageFullError as error:
+        assert "copy.db" in str(error), error
+        full += 1
+    assert names(path.parent) == before, limit
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+make_backup(path, path.with_name("copy.db"))
+print(full)
+""",
+        path,
+    )
+    assert int(printed) > 20
+
+
+@posix
+def test_read_only_files_and_folders(tmp_path: Path) -> None:
+    build(tmp_path / "a.db")
+    build(tmp_path / "wal.db", wal=True)
+    run(
+        """
+import tempfile, shutil, traceback
+from nexuslims_store.backup import make_backup
+from nexuslims_store.errors import ReadOnlyError
+top = Path(tempfile.mkdtemp())
+def as_nobody():
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    copy = make_backup(top / "in/a.db", top / "out/copy.db")
+    assert content(copy) == expected and copy.stat().st_mode & 0o777 == 0o444
+    for source, destination, reason in (
+        ("in/a.db", "in/copy.db", f"the folder {top / 'in'} is read-only"),
+        ("in/wal.db", "out/wal.db", f"the folder {top / 'in'} is read-only"),
+    ):
+        try:
+            make_backup(top / source, top / destination)
+        except ReadOnlyError as error:
+            assert reason in str(error), error
+        else:
+            raise AssertionError(source)
+    assert names(top / "in") == ["a.db", "wal.db"], names(top / "in")
+    assert names(top / "out") == ["copy.db"]
+try:
+    shutil.copytree(sys.argv[1], top / "in")
+    (top / "out").mkdir()
+    (top / "out").chmod(0o777)
+    for file in (top / "in").iterdir():
+        file.chmod(0o444)
+    (top / "in/wal.db").chmod(0o666)
+    (top / "in").chmod(0o555)
+    top.chmod(0o755)
+    expected = content(top / "in/a.db")
+    child = os.fork()
+    if child == 0:
+        try:
+            as_nobody()
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+        os._exit(0)
+    assert os.wait()[1] == 0
+finally:
+    (top / "in").chmod(0o755)
+    shutil.rmtree(top)
+""",
+        tmp_path,
+    )
+
+
+# -- names -----------------------------------------------------------------------------------
+
+
+def test_beside_is_the_first_free_name(tmp_path: Path) -> None:
+    path = tmp_path / "nexus.lims.sqlite"
+    first = tmp_path / "nexus.lims_backup_20250304_050607.db"
+    assert beside(path, NOW) == first
+    first.touch()
+    assert beside(path, NOW) == tmp_path / "nexus.lims_backup_20250304_050607_2.db"
+    # SQLite would play the leftover of another database into a new one of that name.
+    (tmp_path / "nexus.lims_backup_20250304_050607_2.db-wal").touch()
+    assert beside(path, NOW) == tmp_path / "nexus.lims_backup_20250304_050607_3.db"
+    (tmp_path / "nexus.lims_backup_20250304_050607_3.db").symlink_to("nowhere")
+    assert beside(path, NOW) == tmp_path / "nexus.lims_backup_20250304_050607_4.db"
+
+
+def test_backups_at_the_same_moment_all_get_a_name(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.db", sessions=20)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: make_backup_beside(path, now=NOW), range(16)))
+    assert len(set(made)) == 16
+    assert set(names(tmp_path)) == {"a.db", *(copy.name for copy in made)}
+    assert all(content(copy) == content(path) for copy in made)
+
+
+def test_a_backup_is_beside_the_symbolic_link_that_was_named(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "home").mkdir()
+    path = build(tmp_path / "data" / "real.db", wal=True)
+    link = tmp_path / "home" / "link.db"
+    link.symlink_to(path)
+    copy = make_backup_beside(link, now=NOW)
+    assert copy == tmp_path / "home" / "link_backup_20250304_050607.db"
+    assert content(copy) == content(path)
+    assert not copy.is_symlink()
+    assert names(tmp_path / "data") == ["real.db"]
+
+
+def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = build(tmp_path / "a.db")
+    monkeypatch.chdir(tmp_path)
+    assert make_backup(Path("a.db"), Path("b.db")) == Path("b.db")
+    assert content(tmp_path / "b.db") == content(path)
+
+
+def test_a_folder_as_destination(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.db")
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    copy = make_backup(path, folder)
+    assert copy.parent == folder
+    assert fnmatch(copy.name, "a_backup_*.db")
+    assert content(copy) == content(path)
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_no_file_is_ever_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool
+) -> None:
+    if not hard_links:
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(errno.EPERM, "no hard links here")
+
+        monkeypatch.setattr(os, "link", refuse)
+    path = build(tmp_path / "a.db")
+    mine = tmp_path / "mine.db"
+    mine.write_text("precious")
+    (tmp_path / "dangling.db").symlink_to("nowhere")
+    (tmp_path / "stale.db-journal").write_text("of another database")
+    for name, reason in (
+        ("mine.db", "exists already"),
+        ("a.db", "exists already"),
+        ("dangling.db", "exists already"),
+        ("stale.db", "stale.db-journal is in the way"),
+    ):
+        with unchanged(tmp_path), pytest.raises(BackupError, match=reason):
+            make_backup(path, tmp_path / name)
+
+    def take(done: int, total: int) -> None:
+        (tmp_path / "late.db").write_text("quicker")
+
+    with pytest.raises(BackupError, match="exists already"):
+        make_backup(path, tmp_path / "late.db", progress=take)
+    assert (tmp_path / "late.db").read_text() == "quicker"
+    with unchanged(tmp_path), pytest.raises(BackupError, match="there is no folder"):
+        make_backup(path, tmp_path / "missing" / "b.db")
+    assert content(make_backup(path, tmp_path / "good.db")) == content(path)
+    assert sorted(
+        set(names(tmp_path)) - {"a.db", "mine.db", "dangling.db", "stale.db-journal"}
+    ) == [
+        "good.db",
+        "late.db",
+    ]
+
+
+# -- sources that cannot be copied -----------------------------------------------------------
+
+
+def flip(path: Path, offset: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 0x55
+    path.write_bytes(data)
+
+
+def damage(path: Path, kind: str) -> None:
+    data = path.read_bytes()
+    match kind:
+        case "flipped byte":
+            flip(path, 512 * 100)  # the kind of a page
+        case "zeroed page":
+            path.write_bytes(data[: 512 * 60] + bytes(512) + data[512 * 61 :])
+        case "tables":
+            path.write_bytes(data.replace(b"CREATE TABLE", b"CREATE STOOL"))
+        case "cut by half":
+            path.write_bytes(data[: len(data) // 2])
+        case "cut by 100 bytes":
+            path.write_bytes(data[:-100])
+        case "header":
+            flip(path, 3)
+        case "text":
+            path.write_text("not a database\n" * 1000)
+        case "short text":
+            path.write_text("hello")
+        case _:
+            raise AssertionError(kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("flipped byte", CorruptDatabaseError),
+        ("zeroed page", CorruptDatabaseError),
+        ("tables", CorruptDatabaseError),
+        ("cut by half", CorruptDatabaseError),
+        ("cut by 100 bytes", CorruptDatabaseError),
+        ("header", NotANexusLIMSDatabaseError),
+        ("text", NotANexusLIMSDatabaseError),
+        ("short text", NotANexusLIMSDatabaseError),
+    ],
+)
+def test_a_damaged_source(tmp_path: Path, kind: str, expected: type[StoreError]) -> None:
+    path = build(tmp_path / "a.db")
+    damage(path, kind)
+    with unchanged(tmp_path), pytest.raises(expected, match=r"a\.db"):
+        make_backup(path, tmp_path / "copy.db")
+
+
+def test_a_source_that_is_no_file(tmp_path: Path) -> None:
+    with unchanged(tmp_path), pytest.raises(DatabaseNotFoundError):
+        make_backup(tmp_path / "none.db", tmp_path / "copy.db")
+    with unchanged(tmp_path), pytest.raises(NotANexusLIMSDatabaseError, match="is a folder"):
+        make_backup(tmp_path, tmp_path / "copy.db")
+
+
+@both_modes
+def test_a_locked_source_is_waited_for_no_longer_than_the_timeout(
+    tmp_path: Path, wal: bool
+) -> None:
+    path = build(tmp_path / "a.db", wal=wal)
+    # In WAL mode only a connection in this locking mode keeps readers out.
+    lock = "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE" if wal else "BEGIN EXCLUSIVE"
+    holder = start(
+        HOLD.replace("connection.execute(sys", "connection.executescript(sys"), path, lock
+    )
+    began = time.monotonic()
+    with pytest.raises(DatabaseLockedError, match=r"a\.db is locked .* 0\.3 s"):
+        make_backup(path, tmp_path / "copy.db", timeout=0.3)
+    assert 0.2 < time.monotonic() - began < 5
+    assert not list(tmp_path.glob("*copy*")) + list(tmp_path.glob(PARTIAL_FILES))
+    end(holder)
+    assert content(make_backup(path, tmp_path / "copy.db")) == content(path)
+
+
+# -- interruptions ---------------------------------------------------------------------------
+
+
+def test_an_exception_on_the_way_leaves_nothing(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.db")
+
+    def interrupt(done: int, total: int) -> None:
+        if done > total / 2:
+            raise KeyboardInterrupt
+
+    with unchanged(tmp_path), pytest.raises(KeyboardInterrupt):
+        make_backup(path, tmp_path / "copy.db", progress=interrupt)
+    # And no lock either.
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+
+
+@posix
+@both_modes
+def test_killed_at_any_line(tmp_path: Path, wal: bool) -> None:
+    path = build(tmp_path / "a.db", wal=wal, sessions=100)
+    kills = run(
+        """
+from fnmatch import fnmatch
+from nexuslims_store.backup import PARTIAL_FILES, make_backup_beside
+from datetime import datetime
+path = Path(sys.argv[1])
+before = content(path)
+copy = path.with_name("a_backup_20250304_050607.db")
+def prepare():
+    for file in path.parent.iterdir():
+        if file != path:
+            file.unlink()
+def work():
+    make_backup_beside(path, now=datetime(2025, 3, 4, 5, 6, 7))
+def judge(survived):
+    assert content(path) == before
+    for name in names(path.parent):
+        assert name in ("a.db", copy.name) or fnmatch(name, PARTIAL_FILES) and not survived, name
+    if copy.exists():
+        assert content(copy) == before
+    # The next one works, whatever was left.
+    work()
+    assert content(copy) == before
+"""
+        + KILL_AT_EVERY_LINE,
+        path,
+    )
+    assert int(kills) > 100
