@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any, Literal
 
 from nexuslims_store.errors import (
@@ -102,7 +103,15 @@ def connect(path: Path, *, mode: Mode, timeout: float) -> sqlite3.Connection:
 
 def _uri(path: Path) -> str:
     """Return a file: URI that SQLite opens as this very path, whatever characters it has."""
-    uri = path.absolute().as_uri()
+    try:
+        if "\0" in str(path):  # where SQLite would take the name to end
+            raise ValueError("a NUL is in it")
+        uri = path.absolute().as_uri()
+    except (OSError, ValueError) as error:
+        # A lone surrogate, or a current folder that is gone.
+        raise DatabaseNotFoundError(
+            f"no file can be at {str(path)!r} ({error}); check the path (NX_DB_PATH or --db)"
+        ) from error
     # A Windows share is file://server/share for the URI's standard, and an error for SQLite,
     # which wants the server as part of the path.
     return uri if uri.startswith("file:///") else uri.replace("file://", "file:////", 1)
@@ -206,19 +215,29 @@ def _why_read_only(path: Path, extended: int) -> str:
     return f"{path} was opened read-only; open it without read_only=True to write"
 
 
-def _why_not_opened(path: Path) -> StoreError:
-    if path.is_dir():
-        return NotANexusLIMSDatabaseError(f"{path} is a folder; name the database file in it")
-    if not path.parent.is_dir():
-        return DatabaseNotFoundError(
-            f"there is no database {path}, nor the folder {path.parent}; check the path "
-            "(NX_DB_PATH or --db), or create both with `nexuslims-store migrate`"
-        )
-    if not path.exists():
+def _why_not_opened(path: Path) -> StoreError:  # noqa: PLR0911
+    try:
+        is_folder = S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.parent.is_dir():
+            return DatabaseNotFoundError(
+                f"there is no database {path}, nor the folder {path.parent}; check the path "
+                "(NX_DB_PATH or --db), or create both with `nexuslims-store migrate`"
+            )
         return DatabaseNotFoundError(
             f"there is no database {path}; check the path (NX_DB_PATH or --db), or create it "
             "with `nexuslims-store migrate`"
         )
+    except PermissionError:
+        return ReadOnlyError(
+            f"{path} may not be reached by this user; change the permissions of its folder"
+        )
+    except OSError as error:  # too long a name, links in a circle
+        return DatabaseNotFoundError(
+            f"no file can be at {path} ({error.strerror}); check the path (NX_DB_PATH or --db)"
+        )
+    if is_folder:
+        return NotANexusLIMSDatabaseError(f"{path} is a folder; name the database file in it")
     if not os.access(path, os.R_OK):
         return ReadOnlyError(f"{path} may not be read by this user; change its permissions")
     return ReadOnlyError(
@@ -316,8 +335,11 @@ class Database:
         cursor: sqlite3.Cursor | None = None
         try:
             while True:
+                if isinstance(self._connection, _Unusable):
+                    raise StoreError(self._connection.reason)
                 try:
                     if cursor is None:
+                        self._not_rolled_back()
                         cursor = self._connection.execute(sql, parameters)
                         for _ in range(read):
                             cursor.fetchone()
@@ -336,7 +358,9 @@ class Database:
                 yield chunk
         finally:
             if cursor is not None:
-                cursor.close()
+                # A store that is closed, or another thread, has nothing to close here.
+                with suppress(sqlite3.Error):
+                    cursor.close()
 
     def _leniently(self, fetch: Callable[..., list[Row]], *arguments: int) -> list[Row]:
         """Fetch rows that hold text which is not UTF-8: it comes with lone surrogates.
