@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Annotated, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     PrivateAttr,
     StringConstraints,
     model_validator,
@@ -79,7 +80,12 @@ def _zero_or_one(value: object) -> bool:
 # surrogates, which UTF-8 cannot hold, are refused by Pydantic itself.
 Text = Annotated[str, StringConstraints(strict=True, pattern=r"\A[^\x00]*\z")]
 Identifier = Annotated[str, StringConstraints(strict=True, min_length=1, pattern=r"\A[^\x00]*\z")]
-Timestamp = Annotated[datetime, BeforeValidator(_iso_8601)]
+# In JSON as in the database: Pydantic's own form leaves off the seconds of old zones' offsets.
+Timestamp = Annotated[
+    datetime,
+    BeforeValidator(_iso_8601),
+    PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
+]
 RowId = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
 
 
@@ -220,8 +226,8 @@ class Session(BaseModel):  # noqa: PLW1641 -- Pydantic gives every frozen model 
     @property
     def duration(self) -> timedelta:
         """The time between START and END, a change of the clocks in between included."""
-        # In UTC: two times of one ZoneInfo are subtracted by what their clocks show.
-        return self.dt_to.astimezone(UTC) - self.dt_from.astimezone(UTC)
+        # By instants: two times of one ZoneInfo are subtracted by what their clocks show.
+        return timedelta(microseconds=instant(self.dt_to) - instant(self.dt_from))
 
     def __eq__(self, other: object) -> bool:
         # Who has claimed a session is no part of what the session is.

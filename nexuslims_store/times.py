@@ -35,8 +35,9 @@ def zone(name: str) -> tzinfo:
 
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError, LookupError) as error:
-        # A bad name is any of these: a path outside the data, a folder in it, no file at all.
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        # A bad name is any of these: a folder in the data, a path outside of it, no file at all,
+        # a BLOB in place of a name.
         raise ValueError(f"{name!r} is no IANA time zone") from error
 
 

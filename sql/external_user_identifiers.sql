@@ -31,7 +31,9 @@ RETURNING
 
 -- name: list_external_ids_of_user(nexuslims_username)
 -- A user's identifiers in all systems.
-SELECT external_system, external_id
+SELECT
+    nexuslims_username, external_system, external_id, email, created_at, last_verified_at,
+    notes, id
 FROM external_user_identifiers
 WHERE nexuslims_username = :nexuslims_username
 ORDER BY external_system;

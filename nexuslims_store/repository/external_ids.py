@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from nexuslims_store import queries
@@ -22,6 +23,9 @@ _LIST_OF_USER = _SQL["list_external_ids_of_user"]
 _LIST = _SQL["list_external_ids"]
 _REMOVE = _SQL["remove_external_id"]
 
+# Stands for a byte of a stored text that is not UTF-8.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 _MAPPER = RowMapper(ExternalUserIdentifier, table="external_user_identifiers", key="id")
 
 
@@ -38,16 +42,16 @@ class ExternalIdRepository:
 
     def get(self, username: str, system: ExternalSystem | str) -> str | None:
         """Return a user's identifier in a system, or None."""
-        rows = self._database.rows(_GET, _user_and_system(username, system))
-        return rows[0][0] if rows else None
+        return self._text(self._database.rows(_GET, _user_and_system(username, system)))
 
     def find_username(self, external_id: str, system: ExternalSystem | str) -> str | None:
         """Return the user behind a system's identifier, or None."""
-        rows = self._database.rows(
-            _FIND_USERNAME,
-            {"external_id": external_id, "external_system": ExternalSystem(system).value},
+        return self._text(
+            self._database.rows(
+                _FIND_USERNAME,
+                {"external_id": external_id, "external_system": ExternalSystem(system).value},
+            )
         )
-        return rows[0][0] if rows else None
 
     def store(
         self,
@@ -100,7 +104,7 @@ class ExternalIdRepository:
     def all_for(self, username: str) -> dict[ExternalSystem, str]:
         """Return a user's identifiers by system."""
         rows = self._database.rows(_LIST_OF_USER, {"nexuslims_username": username})
-        return {ExternalSystem(system): external_id for system, external_id in rows}
+        return {row.external_system: row.external_id for row in _MAPPER.models(rows)}
 
     def list(self) -> list[ExternalUserIdentifier]:
         """Return all identifiers by user and system."""
@@ -109,6 +113,15 @@ class ExternalIdRepository:
     def remove(self, username: str, system: ExternalSystem | str) -> bool:
         """Delete a user's identifier in a system; return whether there was one."""
         return self._database.change(_REMOVE, _user_and_system(username, system)) > 0
+
+    def _text(self, rows: Sequence[tuple[object, ...]]) -> str | None:
+        """Return the one value of the first row, None where there is no row."""
+        if not rows:
+            return None
+        value = rows[0][0]
+        if not isinstance(value, str) or _SURROGATE.search(value):
+            self.list()  # raises the InvalidRowError that names the row
+        return str(value)
 
 
 def _user_and_system(username: str, system: ExternalSystem | str) -> dict[str, str]:

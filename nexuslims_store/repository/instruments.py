@@ -193,8 +193,13 @@ def _parts(path: str | os.PathLike[str]) -> tuple[str, ...]:
 def _local_time(last_instant: int | None, timezone: str) -> datetime | None:
     if last_instant is None:
         return None
-    time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=last_instant)
+    try:
+        time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=last_instant)
+    except OverflowError:  # in the year 1 or 9999 of its own offset, not in that of UTC
+        if last_instant < 0:
+            return datetime.min.replace(tzinfo=UTC)
+        return datetime.max.replace(tzinfo=UTC)
     try:
         return time.astimezone(zone(timezone))
-    except ValueError:  # a bad zone is the doctor's finding, not a reason to tell nothing
+    except (ValueError, OverflowError):  # a bad zone is the doctor's finding, not a reason to stop
         return time

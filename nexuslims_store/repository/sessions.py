@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from nexuslims_store import queries
 from nexuslims_store.connection import Database
 from nexuslims_store.enums import EventType, RecordStatus
-from nexuslims_store.errors import InvalidRowError
+from nexuslims_store.errors import InvalidRowError, StoreError
 from nexuslims_store.models import Instrument, Session, SessionLog, UnpairedSession
 from nexuslims_store.repository.instruments import InstrumentRepository, unknown_instrument
 from nexuslims_store.repository.session_logs import SessionLogRepository
@@ -39,6 +39,7 @@ _DELETE_UPLOADS = queries.load("upload_log.sql")["delete_uploads_of_session"]
 
 _RETRIED = (RecordStatus.ERROR, RecordStatus.NO_FILES_FOUND, RecordStatus.BUILT_NOT_EXPORTED)
 _BUILDER = "nexuslims"
+_MICROSECOND = timedelta(microseconds=1)
 
 _logger = logging.getLogger("nexuslims_store")
 
@@ -134,9 +135,13 @@ class SessionRepository:
         A session counts by its START, so events that lack one are not counted. A status that no
         session has is not in the dict, and 0 when asked for.
         """
-        return _Counts(
-            {RecordStatus(status): sessions for status, sessions in self._database.rows(_COUNTS)}
-        )
+        counts = _Counts()
+        for status, sessions in self._database.rows(_COUNTS):
+            try:
+                counts[RecordStatus(status)] = sessions
+            except ValueError:
+                _logger.warning("%d sessions have a status that is none: %r", sessions, status)
+        return counts
 
     # -- harvesters --------------------------------------------------------------------
 
@@ -304,7 +309,8 @@ class SessionRepository:
             None where there is nothing to build, or others are at work on all of it.
         """
         with self._database.transaction():
-            lease_start = instant(self._clock() - lease)
+            # A lease that never ends begins with the earliest of all instants.
+            lease_start = max(instant(self._clock()) - lease // _MICROSECOND, -(2**63))
             pairing = _Pairing(self._instruments)
             for row in self._database.rows(_CLAIMABLE_PAIRS, {"lease_start": lease_start}):
                 session = pairing.pair(row)
@@ -420,6 +426,11 @@ class _Pairing:
                 self._known[pid] = self._instruments.get(pid)
             except InvalidRowError as error:
                 self._known[pid] = error
+            except StoreError as error:
+                # A PID that is not even UTF-8 cannot be looked up.
+                if not isinstance(error.__cause__, UnicodeEncodeError):
+                    raise
+                self._known[pid] = None
         return self._known[pid]
 
     def _invalid(self, odd: UnpairedSession, row_id: int, column: str) -> UnpairedSession:
