@@ -97,10 +97,12 @@ class Store:
         try:
             if self.path == MEMORY:
                 database.run_script(fresh_script())
+                if read_only:
+                    database.rows("PRAGMA query_only = ON")
                 self.revision = head()
             else:
                 with database.translated():
-                    self.revision = check_head(database.connection, self.path)
+                    self.revision = check_head(database.connection, self.path, timeout=timeout)
         except BaseException:
             database.close()
             raise
