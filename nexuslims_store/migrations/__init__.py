@@ -98,7 +98,7 @@ def plan(
     """
     path = Path(path)
     if direction == "upgrade" and not os.path.exists(path):
-        return plan_for_new_file(path, direction, target)
+        return plan_for_new_file(path, target)
     with (
         translated(path, timeout=timeout),
         closing(connect(path, mode="ro", timeout=timeout)) as connection,

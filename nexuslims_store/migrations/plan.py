@@ -110,10 +110,10 @@ def make_plan(
     )
 
 
-def plan_for_new_file(path: Path, direction: Direction, target: str) -> Plan:
+def plan_for_new_file(path: Path, target: str) -> Plan:
     """Say what it takes to bring a file that is not there to `target`."""
     after = resolve(target, None)
-    _refuse_other_direction(path, direction, None, after)
+    _refuse_other_direction(path, "upgrade", None, after)
     return Plan(
         before=None,
         after=after,

@@ -116,10 +116,11 @@ class Run:
     def __call__(self) -> MigrationReport:
         """Run it."""
         started = time.monotonic()
-        create = self._direction == "upgrade"
-        if not self._path.exists():
-            plan_for_new_file(self._path, self._direction, self._target)  # is the target right?
-        with opened(self._path, create=create, timeout=self._timeout) as connection:
+        # Not Path.exists(), which raises where the folder may not be read.
+        new = self._direction == "upgrade" and not os.path.exists(self._path)
+        if new:
+            plan_for_new_file(self._path, self._target)  # raises before anything is made
+        with opened(self._path, create=new, timeout=self._timeout) as connection:
             plan = self._look(connection)
             backup = None
             if not plan.nothing_to_do:
@@ -274,20 +275,19 @@ def opened(path: Path, *, create: bool, timeout: float) -> Iterator[sqlite3.Conn
     Parameters
     ----------
     create
-        Whether a file that is not there is made, with its folder. If it is still empty in the
+        Whether the file is not there, and is made with its folder. If it is still empty in the
         end, it is removed again.
     """
     if path == MEMORY:
         raise MigrationError(
             "a database in memory has no file to migrate; Store(':memory:') is at the head"
         )
-    new = create and not os.path.exists(path)
-    if new:
+    if create:
         _make_folder(path.parent)
     try:
         with (
             translated(path, timeout=timeout),
-            closing(connect(path, mode="rwc" if new else "rw", timeout=timeout)) as connection,
+            closing(connect(path, mode="rwc" if create else "rw", timeout=timeout)) as connection,
         ):
             # Tables are dropped and made anew, and what refers to them is checked at the end.
             # Inside a transaction this pragma does nothing.
@@ -298,7 +298,7 @@ def opened(path: Path, *, create: bool, timeout: float) -> Iterator[sqlite3.Conn
             connection.text_factory = lambda stored: stored.decode(errors="surrogateescape")
             yield connection
     finally:
-        if new:
+        if create:
             _remove_if_empty(path)
 
 

@@ -1,0 +1,220 @@
+"""Each revision's tables, whichever way one gets there, are those that NexusLIMS makes."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from migration_files import HEAD, REVISIONS, contents, execute, expected, facts, query
+
+from nexuslims_store import migrations
+from nexuslims_store.config import sql_folder
+from nexuslims_store.errors import MigrationError
+from nexuslims_store.layouts import BASE, LAYOUTS
+
+BASE_AND_REVISIONS = [None, *REVISIONS]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "nexuslims.db"
+
+
+def yoyo(path: Path, command: str, *options: str) -> None:
+    """Run yoyo's own command line on the folder of migrations."""
+    folder = sql_folder() / "migrations"
+    result = subprocess.run(
+        [sys.executable, "-m", "yoyo", command, "--batch", "--no-config-file",
+         "-d", f"sqlite:///{path}", *options, str(folder)],
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+
+
+def marks(path: Path) -> set[str]:
+    return {name for (name,) in query(path, "SELECT migration_id FROM _yoyo_migration")}
+
+
+def ids_up_to(revision: str | None) -> set[str]:
+    place = BASE_AND_REVISIONS.index(revision)
+    return {step.id for step in migrations.history()[:place]}
+
+
+def test_history_is_nexuslims_own() -> None:
+    assert [(step.revision, step.down_revision) for step in migrations.history()] == list(
+        zip(REVISIONS, [None, *REVISIONS], strict=False)
+    )
+    assert [step.title for step in migrations.history()] == [
+        "initial schema baseline",
+        "add upload log table",
+        "add check constraints",
+        "add external user identifiers",
+        "remove computer fields",
+    ]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_up_from_nothing(path: Path, revision: str) -> None:
+    report = migrations.upgrade(path, revision)
+
+    assert facts(path) == expected(revision)
+    assert migrations.current(path) == revision
+    assert report.applied == tuple(REVISIONS[: REVISIONS.index(revision) + 1])
+    assert marks(path) == ids_up_to(revision)
+
+
+@pytest.mark.parametrize("revision", BASE_AND_REVISIONS)
+def test_down_from_the_head(path: Path, revision: str | None) -> None:
+    migrations.upgrade(path)
+    report = migrations.downgrade(path, revision or "base", backup=False)
+
+    assert facts(path) == expected(revision)
+    assert migrations.current(path) == revision
+    assert report.applied == tuple(reversed(REVISIONS[BASE_AND_REVISIONS.index(revision) :]))
+    assert marks(path) == ids_up_to(revision)
+
+
+def test_one_step_at_a_time_down_and_up_again(path: Path) -> None:
+    migrations.upgrade(path)
+    for revision in reversed(BASE_AND_REVISIONS[:-1]):
+        migrations.downgrade(path, backup=False)
+        assert facts(path) == expected(revision)
+    for revision in REVISIONS:
+        migrations.upgrade(path, "+1", backup=False)
+        assert facts(path) == expected(revision)
+
+
+def test_the_layouts_are_those_of_the_migrations() -> None:
+    """A migration without its line in LAYOUTS could not be recognised after it ran."""
+    assert (
+        list(LAYOUTS) == [BASE, *REVISIONS] == [BASE, *(m.revision for m in migrations.history())]
+    )
+    for revision in REVISIONS:
+        tables = expected(revision)["tables"]
+        columns = {
+            table: {column.split()[0] for column in about["columns"]}
+            for table, about in tables.items()
+            if table != "alembic_version"
+        }
+        assert columns == {
+            table: {name for name in names if not name.startswith("CONSTRAINT")}
+            for table, names in LAYOUTS[revision].items()
+        }
+
+
+def test_the_index_of_the_sessions_to_build_comes_with_the_head_only(path: Path) -> None:
+    migrations.upgrade(path, "v2_5_0a")
+    assert not query(path, "SELECT * FROM sqlite_master WHERE name LIKE 'nxs!_%' ESCAPE '!'")
+    migrations.upgrade(path)
+    assert query(path, "SELECT * FROM sqlite_master WHERE name = 'nxs_session_log_to_build'")
+
+    execute(path, "DROP INDEX nxs_session_log_to_build")
+    report = migrations.upgrade(path)
+    assert report.changed
+    assert not report.applied
+    assert query(path, "SELECT * FROM sqlite_master WHERE name = 'nxs_session_log_to_build'")
+
+
+def test_yoyo_and_its_marks_agree_with_ours(path: Path) -> None:
+    yoyo(path, "apply")
+    assert facts(path) == expected(HEAD)
+    before = contents(path)
+    report = migrations.upgrade(path)
+
+    assert not report.changed
+    assert contents(path) == before
+    yoyo(path, "apply")  # finds nothing to do
+    yoyo(path, "rollback", "--revision", "0003.v2_4_0b_add_check_constraints")
+    assert facts(path) == expected("v2_4_0a")
+    assert migrations.upgrade(path).before == "v2_4_0a"
+    assert facts(path) == expected(HEAD)
+
+
+def test_yoyo_goes_on_from_where_we_stopped(path: Path) -> None:
+    migrations.upgrade(path, "v2_4_0a")
+    yoyo(path, "apply")
+
+    assert facts(path) == expected(HEAD)
+    assert not migrations.upgrade(path).changed
+
+
+def test_marks_follow_the_version_row(path: Path) -> None:
+    """Whatever was done to the file in between, the next run puts the marks right."""
+    migrations.upgrade(path, "v2_4_0b")
+    execute(path, "DELETE FROM _yoyo_migration")
+    migrations.upgrade(path, "v2_5_0a")
+    assert marks(path) == ids_up_to("v2_5_0a")
+
+    execute(
+        path,
+        # As NexusLIMS's own downgrade: tables and version row, no marks.
+        "DROP TABLE external_user_identifiers; UPDATE alembic_version SET version_num = 'v2_4_0b'",
+    )
+    report = migrations.upgrade(path)
+    assert report.applied == ("v2_5_0a", "v2_5_0b")
+    assert marks(path) == ids_up_to(HEAD)
+
+
+def test_marks_of_other_migrations_are_left_alone(path: Path) -> None:
+    migrations.upgrade(path)
+    execute(path, "INSERT INTO _yoyo_migration VALUES ('abc', '0001.a-facility-own', '2025-01-01')")
+
+    assert not migrations.upgrade(path).changed
+    migrations.downgrade(path, "base", backup=False)
+    assert marks(path) == {"0001.a-facility-own"}
+
+
+@pytest.mark.parametrize("start", BASE_AND_REVISIONS)
+@pytest.mark.parametrize("end", BASE_AND_REVISIONS)
+def test_the_script_does_what_the_migrations_do(
+    tmp_path: Path, start: str | None, end: str | None
+) -> None:
+    path = tmp_path / "from_script.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(migrations.to_sql(None, "head"))
+        connection.executescript(migrations.to_sql("head", start))
+        assert start is None or facts(path) == expected(start)
+        connection.executescript(migrations.to_sql(start, end))
+    assert facts(path) == expected(end)
+    assert migrations.current(path) == end
+
+
+def test_the_script_reads_as_one() -> None:
+    script = migrations.to_sql("v2_4_0b", "head")
+    lines = [line for line in script.splitlines() if line and not line.startswith("--")]
+
+    assert lines[:3] == [
+        "PRAGMA foreign_keys = OFF;",
+        "PRAGMA legacy_alter_table = ON;",
+        "BEGIN EXCLUSIVE;",
+    ]
+    assert lines[-1] == "COMMIT;"
+    assert "depends:" not in script
+    with pytest.raises(MigrationError, match="v2_4_0a, v2_4_0b"):
+        migrations.to_sql("v2_4", "head")
+
+
+def test_a_new_pair_of_files_is_numbered_and_checked(tmp_path: Path) -> None:
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    for step in migrations.history():
+        (folder / step.path.name).write_text("")
+    up, down = migrations.new("Add  a table, for 'tests'", "v2_6_0a", folder)
+
+    assert up.name == "0006.v2_6_0a_add_a_table_for_tests.sql"
+    assert down.name == "0006.v2_6_0a_add_a_table_for_tests.rollback.sql"
+    assert "-- depends: 0005.v2_5_0b_remove_computer_fields\n" in up.read_text()
+    assert "SET version_num = 'v2_6_0a' WHERE version_num = 'v2_5_0b';" in up.read_text()
+    assert "SET version_num = 'v2_5_0b' WHERE version_num = 'v2_6_0a';" in down.read_text()
+    for wrong in ("v2_6_0a", "v2_6_0", "v2_5_9", "2_7_0", "v2_7", "v2_7_0ab", "v2_7_0A"):
+        with pytest.raises(MigrationError, match=r"newer than the head|of the form"):
+            migrations.new("another", wrong, folder)
+    with pytest.raises(MigrationError, match="letters"):
+        migrations.new("!?", "v2_7_0", folder)
+    assert migrations.new("numbers compare as numbers", "v2_10_0", folder)[0].name.startswith(
+        "0007"
+    )
