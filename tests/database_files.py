@@ -125,9 +125,11 @@ connection.rollback()
 connection.close()
 """
 
-# A child of this kind kills a process of its own at each line of the package's code in turn,
-# until it survives. It defines prepare(), work() and judge(), and this follows.
+# A child of this kind kills a process of its own at each line of the package's code in turn, or
+# at every n-th, n being its last argument, until it survives. It defines prepare(), work() and
+# judge(), and this follows.
 KILL_AT_EVERY_LINE = """
+step = int(sys.argv[-1])
 import nexuslims_store.backup, nexuslims_store.copying, nexuslims_store.restore
 MODULES = {m.__file__ for m in (
     nexuslims_store.backup, nexuslims_store.copying, nexuslims_store.restore)}
@@ -137,7 +139,7 @@ while True:
     kills += 1
     child = os.fork()
     if child == 0:
-        left = kills
+        left = kills * step
         def trace(frame, event, argument):
             global left
             if frame.f_code.co_filename not in MODULES:
