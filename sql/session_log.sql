@@ -378,3 +378,130 @@ WHERE id_session_log = (
         AND event_type = 'RECORD_GENERATION'
         AND record_status = 'WAITING_FOR_END'
 );
+
+-- name: list_overviews(statuses, instruments, user, range_start, range_end, most)
+-- All sessions, whole or not, by the newest row of each event; of those that fit, the latest.
+-- Statuses and instruments are JSON arrays. A scan, whatever the filters: a session is known
+-- only when all its rows were seen, and times cannot be found by an index on their text.
+WITH session AS (
+    SELECT
+        session_identifier,
+        instrument,
+        max(id_session_log) FILTER (WHERE event_type = 'START') AS start_id,
+        max(id_session_log) FILTER (WHERE event_type = 'END') AS end_id,
+        max(id_session_log) AS last_id
+    FROM session_log
+    GROUP BY session_identifier, instrument
+),
+
+overview AS MATERIALIZED (
+    SELECT
+        session.session_identifier,
+        session.instrument,
+        start_log.timestamp AS start_timestamp,
+        end_log.timestamp AS end_timestamp,
+        coalesce(start_log."user", end_log."user") AS "user",
+        coalesce(
+            start_log.record_status, end_log.record_status, last_log.record_status
+        ) AS record_status,
+        instruments.timezone AS timezone_str,
+        session.last_id,
+        nxs_instant(
+            CAST(coalesce(start_log.timestamp, end_log.timestamp) AS BLOB), instruments.timezone
+        ) AS began
+    FROM session
+    INNER JOIN session_log AS last_log ON last_log.id_session_log = session.last_id
+    LEFT JOIN session_log AS start_log ON start_log.id_session_log = session.start_id
+    LEFT JOIN session_log AS end_log ON end_log.id_session_log = session.end_id
+    LEFT JOIN instruments ON instruments.instrument_pid = session.instrument
+)
+
+SELECT
+    session_identifier, instrument, start_timestamp, end_timestamp, "user", record_status,
+    timezone_str
+FROM (
+    SELECT *
+    FROM overview
+    WHERE
+        (:statuses IS NULL OR record_status IN (SELECT value FROM json_each(:statuses)))
+        AND (:instruments IS NULL OR instrument IN (SELECT value FROM json_each(:instruments)))
+        AND (:user IS NULL OR "user" = :user)
+        AND (:range_start IS NULL OR began >= nxs_instant(:range_start, timezone_str))
+        AND (:range_end IS NULL OR began < nxs_instant(:range_end, timezone_str))
+    ORDER BY began DESC, last_id DESC
+    LIMIT :most
+)
+ORDER BY began, last_id;
+
+-- name: list_overviews_of_session(session_identifier)
+-- One session, whole or not, by the newest row of each event; several where instruments share the
+-- identifier.
+WITH session AS (
+    SELECT
+        session_identifier,
+        instrument,
+        max(id_session_log) FILTER (WHERE event_type = 'START') AS start_id,
+        max(id_session_log) FILTER (WHERE event_type = 'END') AS end_id,
+        max(id_session_log) AS last_id
+    FROM session_log
+    WHERE session_identifier = :session_identifier
+    GROUP BY session_identifier, instrument
+)
+SELECT
+    session.session_identifier,
+    session.instrument,
+    start_log.timestamp AS start_timestamp,
+    end_log.timestamp AS end_timestamp,
+    coalesce(start_log."user", end_log."user") AS "user",
+    coalesce(
+        start_log.record_status, end_log.record_status, last_log.record_status
+    ) AS record_status,
+    instruments.timezone AS timezone_str
+FROM session
+INNER JOIN session_log AS last_log ON last_log.id_session_log = session.last_id
+LEFT JOIN session_log AS start_log ON start_log.id_session_log = session.start_id
+LEFT JOIN session_log AS end_log ON end_log.id_session_log = session.end_id
+LEFT JOIN instruments ON instruments.instrument_pid = session.instrument
+ORDER BY session.last_id;
+
+-- name: get_oldest_to_build()^
+-- The session to be built whose START is the oldest: of the rows, SQLite returns the one that has
+-- the minimum. One row of NULLs where nothing is to be built.
+SELECT
+    start_log.session_identifier,
+    start_log.instrument,
+    min(nxs_instant(CAST(start_log.timestamp AS BLOB), instruments.timezone)) AS began
+FROM session_log AS start_log
+LEFT JOIN instruments ON instruments.instrument_pid = start_log.instrument
+WHERE
+    start_log.record_status = 'TO_BE_BUILT'
+    AND start_log.event_type = 'START'
+    AND EXISTS (
+        SELECT 1
+        FROM session_log AS end_log
+        WHERE
+            end_log.session_identifier = start_log.session_identifier
+            AND end_log.instrument = start_log.instrument
+            AND end_log.event_type = 'END'
+            AND end_log.record_status = 'TO_BE_BUILT'
+    );
+
+-- name: list_claims()
+-- The newest claim of each session to be built. Those of finished sessions keep nobody from them.
+SELECT
+    claim.session_identifier,
+    claim.instrument,
+    max(claim.id_session_log) AS id_session_log,
+    claim.timestamp,
+    instruments.timezone AS timezone_str
+FROM session_log AS start_log
+INNER JOIN session_log AS claim
+    ON
+        claim.session_identifier = start_log.session_identifier
+        AND claim.instrument = start_log.instrument
+        AND claim.event_type = 'RECORD_GENERATION'
+        AND claim.record_status = 'WAITING_FOR_END'
+LEFT JOIN instruments ON instruments.instrument_pid = claim.instrument
+WHERE start_log.record_status = 'TO_BE_BUILT' AND start_log.event_type = 'START'
+GROUP BY claim.session_identifier, claim.instrument
+ORDER BY id_session_log;

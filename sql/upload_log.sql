@@ -72,3 +72,27 @@ ORDER BY session_identifier, destination_name;
 -- All attempts for a session, when the session itself is deleted.
 DELETE FROM upload_log
 WHERE session_identifier = :session_identifier;
+
+-- name: count_failed_uploads()
+-- At each destination, how many sessions have a latest attempt that failed; as in
+-- list_failed_uploads.
+SELECT destination_name, count(*) AS sessions
+FROM upload_log AS failed
+WHERE
+    success = 0
+    AND NOT EXISTS (
+        SELECT 1
+        FROM upload_log AS later
+        WHERE
+            later.session_identifier = failed.session_identifier
+            AND later.destination_name = failed.destination_name
+            AND (
+                coalesce(nxs_instant(CAST(later.timestamp AS BLOB), 'UTC'), -9223372036854775808),
+                later.id
+            ) > (
+                coalesce(nxs_instant(CAST(failed.timestamp AS BLOB), 'UTC'), -9223372036854775808),
+                failed.id
+            )
+    )
+GROUP BY destination_name
+ORDER BY destination_name;

@@ -17,6 +17,7 @@ from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.errors import InvalidRowError, StoreError
 from nexuslims_store.models import Instrument, Session, SessionLog, UnpairedSession
 from nexuslims_store.repository.instruments import InstrumentRepository, unknown_instrument
+from nexuslims_store.repository.overviews import SessionOverviews
 from nexuslims_store.repository.session_logs import SessionLogRepository
 from nexuslims_store.times import instant
 
@@ -46,7 +47,7 @@ _logger = logging.getLogger("nexuslims_store")
 PairRow = tuple[Any, ...]
 
 
-class SessionRepository:
+class SessionRepository(SessionOverviews):
     """`store.sessions`: the sessions that the rows of `session_log` make.
 
     A START pairs with the END of the same `session_identifier` and instrument; of several
@@ -56,7 +57,7 @@ class SessionRepository:
     """
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database = database
+        super().__init__(database)
         self._clock = clock
         self._logs = SessionLogRepository(database)
         self._instruments = InstrumentRepository(database)

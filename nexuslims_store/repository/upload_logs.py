@@ -19,6 +19,7 @@ _INSERT = _SQL["insert_upload_log"]
 _LIST_OF_SESSION = _SQL["list_uploads_of_session"]
 _LATEST = _SQL["list_latest_uploads"]
 _FAILED = _SQL["list_failed_uploads"]
+_COUNT_FAILED = _SQL["count_failed_uploads"]
 
 _MAPPER = RowMapper(UploadLog, table="upload_log", key="id")
 
@@ -61,6 +62,10 @@ class UploadLogRepository:
     def list_failed(self) -> list[UploadLog]:
         """Return the latest attempt of each session and destination where that one failed."""
         return _MAPPER.models(self._database.rows(_FAILED))
+
+    def count_failed(self) -> dict[str, int]:
+        """Return, for each destination, how many sessions `list_failed` has there."""
+        return dict(self._database.rows(_COUNT_FAILED))
 
     def was_exported(self, session_identifier: str, strategy: Strategy = "all") -> bool:
         """Return whether a session's record is where it should be.
