@@ -1,0 +1,306 @@
+"""`migrate`: the schema's history, up and down.
+
+yoyo is imported only when something is migrated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+
+from nexuslims_store import migrations
+from nexuslims_store.cli.options import (
+    Subparsers,
+    add_command,
+    add_formats,
+    add_group,
+    database_path,
+)
+from nexuslims_store.cli.output import Output
+from nexuslims_store.cli.words import number
+from nexuslims_store.migrations.plan import Direction
+
+__all__ = ["add_commands"]
+
+_UP_TO_DATE, _PENDING = 0, 1
+_BASE = "base"
+
+
+def add_commands(commands: Subparsers) -> None:
+    """Add `migrate` and its commands."""
+    group, steps = add_group(
+        commands,
+        "migrate",
+        "bring the database to the newest revision, creating it if it is not there; with a "
+        "command, other things about revisions",
+        required=False,
+    )
+    _add_run_options(group, defaults=True)
+    group.set_defaults(run=_upgrade, target="head")
+
+    upgrade = add_command(
+        steps,
+        "upgrade",
+        _upgrade,
+        "go up to a revision, by default the newest",
+        description="Goes up to a revision in one transaction, after a verified backup beside "
+        "the file. Killed at any moment, the file is as before or as after.",
+        examples=[
+            "nexuslims-store migrate upgrade --plan",
+            "nexuslims-store migrate upgrade",
+            "nexuslims-store migrate upgrade v2_4_0a",
+            "nexuslims-store migrate upgrade --sql > upgrade.sql",
+        ],
+    )
+    _add_target(upgrade, default="head")
+    _add_run_options(upgrade)
+
+    downgrade = add_command(
+        steps,
+        "downgrade",
+        _downgrade,
+        "go down to a revision, by default the one before",
+        description="Goes down to an older revision, for an older NexusLIMS. Tables that it does "
+        "not have are gone, with their rows; they are in the backup that is made first.",
+        examples=[
+            "nexuslims-store migrate downgrade --plan",
+            "nexuslims-store migrate downgrade v2_4_0b",
+            "nexuslims-store migrate downgrade -1",
+        ],
+    )
+    _add_target(downgrade, default="-1")
+    _add_run_options(downgrade)
+
+    current = add_command(steps, "current", _current, "print the revision of the database")
+    add_formats(current)
+
+    check = add_command(
+        steps,
+        "check",
+        _check,
+        "say whether the database is up to date",
+        description="Says whether the database is at the newest revision. Exit status: 0 it is, "
+        "1 `migrate` has something to do, 2 an error.",
+        examples=["nexuslims-store migrate check || nexuslims-store migrate"],
+    )
+    add_formats(check)
+
+    history = add_command(
+        steps, "history", _history, "list the revisions, and which the database has"
+    )
+    add_formats(history, csv=True)
+
+    stamp = add_command(
+        steps,
+        "stamp",
+        _stamp,
+        "say at what revision the database is, without changing its tables",
+        description="Writes the version row, for a file whose version row is wrong. The tables "
+        "must be those of the revision.",
+        examples=["nexuslims-store migrate stamp v1_4_3"],
+    )
+    _add_target(stamp, default=None)
+    add_formats(stamp)
+
+    new = add_command(
+        steps,
+        "new",
+        _new,
+        "in a checkout, write the next pair of migration files",
+        examples=['nexuslims-store migrate new "add a thing" --revision v2_6_0a'],
+    )
+    new.add_argument("description", help="what the migration does, in a few words")
+    new.add_argument(
+        "--revision", required=True, help="its name, vMAJOR_MINOR_PATCH with a letter or none"
+    )
+
+
+def _add_target(parser: argparse.ArgumentParser, *, default: str | None) -> None:
+    parser.add_argument(
+        "target",
+        metavar="REV",
+        nargs="?" if default else None,
+        default=default,
+        help="a revision or any unique start of one, head, base, +N or -N"
+        + (f" (default: {default})" if default else ""),
+    )
+
+
+def _add_run_options(parser: argparse.ArgumentParser, *, defaults: bool = False) -> None:
+    # Both `migrate` and its commands take them. Without SUPPRESS the defaults of the command
+    # would undo `migrate --plan upgrade`, and migrate.
+    absent = False if defaults else argparse.SUPPRESS
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--plan",
+        action="store_true",
+        default=absent,
+        help="print what would be done, and change nothing",
+    )
+    what.add_argument(
+        "--sql",
+        action="store_true",
+        default=absent,
+        help="print a script for the sqlite3 shell, and change nothing",
+    )
+    parser.add_argument(
+        "--no-backup", action="store_true", default=absent, help="make no backup before"
+    )
+    parser.add_argument(
+        "--json",
+        dest="format",
+        action="store_const",
+        const="json",
+        default=None if defaults else absent,
+        help="print what was done as JSON",
+    )
+
+
+# -- up and down -----------------------------------------------------------------------------
+
+
+def _upgrade(arguments: argparse.Namespace, output: Output) -> int:
+    return _move(arguments, output, "upgrade", migrations.upgrade)
+
+
+def _downgrade(arguments: argparse.Namespace, output: Output) -> int:
+    return _move(arguments, output, "downgrade", migrations.downgrade)
+
+
+def _move(
+    arguments: argparse.Namespace,
+    output: Output,
+    direction: Direction,
+    move: Callable[..., migrations.MigrationReport],
+) -> int:
+    path = database_path(arguments)
+    if arguments.plan or arguments.sql:
+        plan = migrations.plan(
+            path, arguments.target, direction=direction, timeout=arguments.timeout
+        )
+        if arguments.sql:
+            output.text(migrations.to_sql(plan.before, plan.after))
+        elif arguments.format == "json":
+            output.json({**asdict(plan), "steps": [step.revision for step in plan.steps]})
+        else:
+            output.line(str(plan))
+        return 0
+    report = move(
+        path,
+        arguments.target,
+        backup=not arguments.no_backup,
+        timeout=arguments.timeout,
+        progress=output.message,
+    )
+    if arguments.format == "json":
+        output.json(asdict(report))
+    else:
+        _tell(report, output)
+    return 0
+
+
+def _tell(report: migrations.MigrationReport, output: Output) -> None:
+    if not report.changed:
+        output.line(f"{report.path} is at {report.after or _BASE}; there was nothing to do")
+        return
+    output.line(
+        f"{report.path} is now at {report.after or _BASE}; it was at {report.before or _BASE}"
+        f" ({number(len(report.applied), 'step')}, {report.seconds:.1f} s)"
+    )
+    if report.adopted:
+        output.line("it had no version row and was recognised by its tables")
+    if report.leftovers_removed:
+        output.line(
+            "removed what an unfinished upgrade had left behind: "
+            + ", ".join(report.leftovers_removed)
+        )
+    if report.harvesters_filled:
+        output.line(
+            f"{number(report.harvesters_filled, 'instrument')} without a harvester got 'nemo'"
+        )
+    if report.backup is not None:
+        output.line(f"the file as it was before: {report.backup}")
+
+
+# -- looking ---------------------------------------------------------------------------------
+
+
+def _current(arguments: argparse.Namespace, output: Output) -> int:
+    revision = migrations.current(database_path(arguments), timeout=arguments.timeout)
+    if arguments.format == "json":
+        output.json({"revision": revision, "head": migrations.head()})
+    else:
+        output.line(revision or _BASE)
+    return 0
+
+
+def _check(arguments: argparse.Namespace, output: Output) -> int:
+    path = database_path(arguments)
+    # Unlike `migrate`, which creates it, this is an error where there is no file.
+    migrations.current(path, timeout=arguments.timeout)
+    plan = migrations.plan(path, timeout=arguments.timeout)
+    # yoyo's marks and indexes are put right by the next migrate, and stop nobody until then.
+    pending = bool(plan.steps or plan.adopt or plan.leftovers)
+    if arguments.format == "json":
+        output.json(
+            {
+                "up_to_date": not pending,
+                "revision": plan.before,
+                "head": plan.after,
+                "to_do": [] if plan.nothing_to_do else str(plan).splitlines(),
+            }
+        )
+    elif pending:
+        output.line(f"{path} is not up to date; `nexuslims-store migrate` will")
+        output.line(str(plan))
+    else:
+        output.line(f"{path} is up to date, at {plan.after}")
+        if not plan.nothing_to_do:
+            output.message(f"the next `nexuslims-store migrate` will also\n{plan}")
+    return _PENDING if pending else _UP_TO_DATE
+
+
+def _history(arguments: argparse.Namespace, output: Output) -> int:
+    path = database_path(arguments)
+    applied: set[str] | None = None
+    if os.path.exists(path):
+        pending = migrations.pending(path, timeout=arguments.timeout)
+        applied = {step.revision for step in migrations.history()}
+        applied -= {step.revision for step in pending}
+    output.records(
+        (
+            {
+                "number": step.number,
+                "revision": step.revision,
+                "from": step.down_revision,
+                "title": step.title,
+                "applied": None if applied is None else step.revision in applied,
+            }
+            for step in migrations.history()
+        ),
+        fields=("number", "revision", "from", "title", "applied"),
+        form=arguments.format,
+    )
+    return 0
+
+
+# -- the rest --------------------------------------------------------------------------------
+
+
+def _stamp(arguments: argparse.Namespace, output: Output) -> int:
+    report = migrations.stamp(database_path(arguments), arguments.target, timeout=arguments.timeout)
+    if arguments.format == "json":
+        output.json(asdict(report))
+    elif report.changed:
+        output.line(f"{report.path} is stamped {report.after or _BASE}; its tables are as before")
+    else:
+        output.line(f"{report.path} was stamped {report.after or _BASE} already")
+    return 0
+
+
+def _new(arguments: argparse.Namespace, output: Output) -> int:
+    for path in migrations.new(arguments.description, arguments.revision):
+        output.line(str(path))
+    return 0

@@ -1,0 +1,106 @@
+"""Tables of text that fit the terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+__all__ = ["Table", "printable"]
+
+_GAP = "  "
+_NARROWEST = 4
+
+
+class Table:
+    """Rows of cells below a head, in columns.
+
+    Parameters
+    ----------
+    head, rows
+        The cells. A character that a terminal would act upon is shown as an escape.
+    indent
+        How many spaces stand before each line.
+    """
+
+    def __init__(
+        self, head: Sequence[str], rows: Sequence[Sequence[str]], *, indent: int = 0
+    ) -> None:
+        self._rows = [[printable(cell) for cell in row] for row in (head, *rows)]
+        self._indent = " " * indent
+        self._numeric = [
+            bool(rows) and all(row[place].replace(",", "").isdigit() for row in rows)
+            for place in range(len(head))
+        ]
+
+    def lines(self, width: int | None, ellipsis: str) -> Iterator[str]:
+        """Yield the lines, none wider than `width` columns as far as that can be; None: as is."""
+        widths = [max(map(_width, column)) for column in zip(*self._rows, strict=True)]
+        if width is not None:
+            gaps = len(_GAP) * (len(widths) - 1) + len(self._indent)
+            widths = _narrowed(widths, width - gaps)
+        for row in self._rows:
+            cells = [
+                _padded(_cut(cell, size, ellipsis), size, right=numeric)
+                for cell, size, numeric in zip(row, widths, self._numeric, strict=True)
+            ]
+            yield f"{self._indent}{_GAP.join(cells)}".rstrip()
+
+
+def printable(text: str, *, keep_lines: bool = False) -> str:
+    """Return a text with escapes for what a terminal would act upon, such as ESC or a tab."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char
+        if char.isprintable() or (keep_lines and char == "\n")
+        else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
+def _narrowed(widths: list[int], available: int) -> list[int]:
+    """Take what is too much off the widest columns, so that the narrow ones stay whole."""
+    widths = list(widths)
+    while sum(widths) > available and max(widths) > _NARROWEST:
+        widest = max(widths)
+        lower = max((width for width in widths if width < widest), default=0)
+        places = [place for place, width in enumerate(widths) if width == widest]
+        excess = sum(widths) - available
+        step = min(widest - max(lower, _NARROWEST), -(-excess // len(places)))
+        for place in places:
+            widths[place] -= max(step, 1)
+    return widths
+
+
+def _cut(text: str, width: int, ellipsis: str) -> str:
+    """Cut out of the middle: identifiers that begin alike are told apart by their ends."""
+    if _width(text) <= width:
+        return text
+    room = width - len(ellipsis)
+    if room < 2:
+        return _first(text, width)
+    tail = room // 2
+    return _first(text, room - tail) + ellipsis + _first(text[::-1], tail)[::-1]
+
+
+def _first(text: str, width: int) -> str:
+    kept = 0
+    for place, char in enumerate(text):
+        kept += _width(char)
+        if kept > width:
+            return text[:place]
+    return text
+
+
+def _padded(text: str, width: int, *, right: bool) -> str:
+    padding = " " * (width - _width(text))
+    return padding + text if right else text + padding
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )
