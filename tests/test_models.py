@@ -1,0 +1,486 @@
+"""Models: what they refuse, what they keep, and that stored rows come back as the same models."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+from support import NOW, PID, SESSION, Clock, instrument, log, memory_store, upload
+
+from nexuslims_store import (
+    EventType,
+    ExternalSystem,
+    ExternalUserIdentifier,
+    Instrument,
+    RecordStatus,
+    Session,
+    SessionLog,
+    Store,
+    UploadLog,
+)
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def identifier(**values: Any) -> ExternalUserIdentifier:
+    """Who the user ned is in NEMO."""
+    return ExternalUserIdentifier.model_validate(
+        {
+            "nexuslims_username": "ned",
+            "external_system": "nemo",
+            "external_id": "42",
+            "created_at": NOW,
+            **values,
+        }
+    )
+
+
+def session(**values: Any) -> Session:
+    """A session of two and a half hours."""
+    return Session.model_validate(
+        {
+            "session_identifier": SESSION,
+            "instrument": instrument(),
+            "dt_from": "2025-06-02T09:00:00-04:00",
+            "dt_to": "2025-06-02T11:30:00-04:00",
+            "user": "ned",
+            **values,
+        }
+    )
+
+
+MAKERS = (instrument, log, upload, identifier, session)
+
+
+# -- what is refused -------------------------------------------------------------------
+
+TEXT_FIELDS = [
+    (instrument, "instrument_pid"),
+    (instrument, "api_url"),
+    (instrument, "calendar_url"),
+    (instrument, "location"),
+    (instrument, "display_name"),
+    (instrument, "property_tag"),
+    (instrument, "filestore_path"),
+    (instrument, "harvester"),
+    (instrument, "timezone_str"),
+    (log, "session_identifier"),
+    (log, "instrument"),
+    (log, "user"),
+    (upload, "session_identifier"),
+    (upload, "destination_name"),
+    (upload, "record_id"),
+    (upload, "record_url"),
+    (upload, "error_message"),
+    (upload, "metadata_json"),
+    (identifier, "nexuslims_username"),
+    (identifier, "external_id"),
+    (identifier, "email"),
+    (identifier, "notes"),
+    (session, "session_identifier"),
+    (session, "user"),
+]
+NOT_EMPTY = [
+    (instrument, "instrument_pid"),
+    (instrument, "api_url"),
+    (instrument, "harvester"),
+    (instrument, "timezone_str"),
+    (log, "session_identifier"),
+    (log, "instrument"),
+    (upload, "session_identifier"),
+    (upload, "destination_name"),
+    (identifier, "nexuslims_username"),
+    (identifier, "external_id"),
+    (session, "session_identifier"),
+]
+TIME_FIELDS = [
+    (log, "timestamp"),
+    (upload, "timestamp"),
+    (identifier, "created_at"),
+    (identifier, "last_verified_at"),
+    (session, "dt_from"),
+    (session, "dt_to"),
+]
+ID_FIELDS = [(log, "id_session_log"), (upload, "id"), (identifier, "id")]
+NO_TEXTS = [5, 1.5, True, b"text", ["text"], "NUL\0", "surrogate\ud800", "\udcff"]
+NO_TIMES = ["", "2025", "yesterday", "2025-13-01T00:00:00", 1748865600, 1.5, b"2025-06-02", True]
+NO_IDS = [2**63, -(2**63) - 1, 1.0, "1", True, b"1"]
+
+
+@pytest.mark.parametrize(
+    ("make", "field", "value"),
+    [(make, field, value) for make, field in TEXT_FIELDS for value in NO_TEXTS]
+    + [(make, field, "") for make, field in NOT_EMPTY]
+    + [(make, field, value) for make, field in TIME_FIELDS for value in NO_TIMES]
+    + [(make, field, value) for make, field in ID_FIELDS for value in NO_IDS]
+    + [
+        (instrument, "api_url", url)
+        for url in ("nemo", "ftp://nemo/", "//nemo/", "https://", "http:///tools", "http://[x/")
+    ]
+    + [
+        (instrument, "timezone_str", name)
+        for name in ("Mars/Olympus", "America", "../UTC", "/etc/localtime", "America/New_York ")
+    ]
+    + [
+        (log, "event_type", "STOP"),
+        (log, "event_type", "start"),
+        (log, "event_type", None),
+        (log, "record_status", "DONE"),
+        (log, "record_status", ""),
+        (identifier, "external_system", "NEMO"),
+        (identifier, "external_system", None),
+        (session, "instrument", PID),
+        (session, "dt_from", None),
+    ]
+    + [(upload, "success", value) for value in ("true", 2, -1, 1.0, None, b"1")]
+    + [
+        (upload, "metadata_json", text)
+        for text in ("", "{", "{'a': 1}", "nul", "[" * 200_000, '"\n"')
+    ],
+)
+def test_a_bad_value_is_refused_by_name(make: Any, field: str, value: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        make(**{field: value})
+    assert {error["loc"][0] for error in caught.value.errors()} == {field}
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_an_unknown_field_is_refused(make: Any) -> None:
+    with pytest.raises(ValidationError, match="computer_ip"):
+        make(computer_ip="10.0.0.1")
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_missing_field_is_refused(make: Any) -> None:
+    model = make()
+    required = [name for name, field in type(model).model_fields.items() if field.is_required()]
+    assert required
+    for name in required:
+        with pytest.raises(ValidationError) as caught:
+            type(model).model_validate({k: v for k, v in dict(model).items() if k != name})
+        assert [error["loc"] for error in caught.value.errors()] == [(name,)]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_model_is_frozen(make: Any) -> None:
+    model = make()
+    for name, value in dict(model).items():
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(model, name, value)
+
+
+def test_a_session_cannot_end_before_it_starts() -> None:
+    with pytest.raises(ValidationError, match="before the START"):
+        session(dt_from="2025-06-02T09:00:00-04:00", dt_to="2025-06-02T09:30:00-03:00")
+
+
+# -- what is taken ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "field", "value"),
+    [
+        (instrument, "api_url", "HTTP://localhost:8000/api/tools/?id=1"),
+        (instrument, "location", ""),
+        (instrument, "location", "Gebäude 12 \u202eלאב\u202c; DROP TABLE instruments --"),
+        (instrument, "timezone_str", "Etc/GMT+5"),
+        (log, "session_identifier", "x" * 10_000),
+        (log, "user", ""),
+        (log, "id_session_log", 2**63 - 1),
+        (log, "id_session_log", -(2**63)),
+        (upload, "metadata_json", "null"),
+        (upload, "metadata_json", '{"a": [1, 2.5, "é", NaN]}'),
+        (upload, "error_message", "line one\r\nline two\t'\"%s"),
+        (identifier, "last_verified_at", None),
+    ],
+)
+def test_an_unusual_value_is_taken_as_it_is(make: Any, field: str, value: object) -> None:
+    assert getattr(make(**{field: value}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2018-11-13T13:01:30.123", datetime(2018, 11, 13, 13, 1, 30, 123_000)),
+        ("2018-11-13 13:01:30", datetime(2018, 11, 13, 13, 1, 30)),
+        ("2018-11-13T13:01:30Z", datetime(2018, 11, 13, 13, 1, 30, tzinfo=UTC)),
+        (
+            "2018-11-13T13:01:30.000001-05:00",
+            datetime(2018, 11, 13, 13, 1, 30, 1, tzinfo=timezone(timedelta(hours=-5))),
+        ),
+        ("2018-11-13", datetime(2018, 11, 13)),
+    ],
+)
+def test_the_texts_that_nexuslims_stored_are_times(text: str, expected: datetime) -> None:
+    timestamp = log(timestamp=text).timestamp
+    assert timestamp == expected
+    assert timestamp.utcoffset() == expected.utcoffset()
+
+
+def test_values_of_enums_become_members() -> None:
+    event = log(event_type="END", record_status="NO_CONSENT")
+    assert event.event_type is EventType.END
+    assert event.record_status is RecordStatus.NO_CONSENT
+    assert identifier(external_system="cdcs").external_system is ExternalSystem.CDCS
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0, False), (1, True), (True, True)])
+def test_success_may_be_the_number_that_is_stored(value: object, expected: bool) -> None:
+    assert upload(success=value).success is expected
+
+
+def test_defaults() -> None:
+    event = SessionLog(session_identifier="s", instrument="i", timestamp=NOW, event_type="START")
+    assert event.record_status is RecordStatus.WAITING_FOR_END
+    assert event.user is None
+    assert event.id_session_log is None
+    plain = Instrument.model_validate(
+        instrument().model_dump(exclude={"harvester", "timezone_str"})
+    )
+    assert (plain.harvester, plain.timezone_str) == ("nemo", "America/New_York")
+    before = datetime.now(UTC)
+    created = ExternalUserIdentifier(
+        nexuslims_username="ned", external_system="nemo", external_id="42"
+    ).created_at
+    assert before <= created <= datetime.now(UTC)
+
+
+def test_metadata_is_parsed() -> None:
+    assert upload(metadata_json='{"pages": [1, 2]}').metadata == {"pages": [1, 2]}
+    assert upload().metadata is None
+
+
+# -- Instrument and Session ------------------------------------------------------------
+
+
+def test_what_an_instrument_says_of_itself() -> None:
+    titan = instrument(location="Room 1", timezone_str="Europe/Berlin")
+    assert titan.name == PID
+    assert str(titan) == f"{PID} in Room 1"
+    assert titan.timezone == ZoneInfo("Europe/Berlin")
+    row = titan.to_dict()
+    assert row.pop("timezone") == "Europe/Berlin"
+    assert row == titan.model_dump(exclude={"timezone_str"})
+    assert json.loads(titan.to_json(indent=2, sort_keys=True)) == titan.to_dict()
+    assert titan.to_json(indent=2).startswith("{\n  ")
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        (datetime(2025, 7, 1, 12), "2025-07-01T12:00:00-04:00"),
+        (datetime(2025, 1, 1, 12), "2025-01-01T12:00:00-05:00"),
+        (datetime(2025, 7, 1, 12, tzinfo=UTC), "2025-07-01T08:00:00-04:00"),
+        (datetime(2025, 7, 1, 2, tzinfo=ZoneInfo("Asia/Tokyo")), "2025-06-30T13:00:00-04:00"),
+        (datetime(2025, 11, 2, 1, 30), "2025-11-02T01:30:00-04:00"),
+        (datetime(2025, 11, 2, 1, 30, fold=1), "2025-11-02T01:30:00-05:00"),
+    ],
+)
+def test_a_time_is_put_into_the_zone_of_the_instrument(time: datetime, expected: str) -> None:
+    localized = instrument().localize_datetime(time)
+    assert localized.isoformat() == expected
+    assert localized.tzinfo == NEW_YORK
+
+
+def test_a_time_is_shown_in_the_zone_of_the_instrument() -> None:
+    titan = instrument()
+    assert titan.localize_datetime_str(datetime(2025, 7, 1, 12)) == "2025-07-01 12:00:00 EDT"
+    assert titan.localize_datetime_str(datetime(2025, 1, 1, 12, tzinfo=UTC), "%H:%M") == "07:00"
+
+
+def test_a_session_is_always_aware() -> None:
+    naive = session(dt_from="2018-11-13 09:00:00", dt_to="2018-11-13T11:00:00.500")
+    assert naive.dt_from == datetime(2018, 11, 13, 9, tzinfo=NEW_YORK)
+    assert naive.dt_to.utcoffset() == timedelta(hours=-5)
+    assert naive.duration == timedelta(hours=2, milliseconds=500)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hours"),
+    [
+        ("2025-11-02T00:30:00", "2025-11-02T03:30:00", 4),
+        ("2025-03-09T00:30:00", "2025-03-09T03:30:00", 2),
+        ("2025-06-02T23:00:00-04:00", "2025-06-03T05:00:00+00:00", 2),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T01:00:00+14:00", 1),
+        ("9999-12-31T20:00:00-14:00", "9999-12-31T23:00:00-14:00", 3),
+    ],
+)
+def test_a_duration_is_the_time_that_passed(start: str, end: str, hours: int) -> None:
+    assert session(dt_from=start, dt_to=end).duration == timedelta(hours=hours)
+
+
+def test_who_claimed_a_session_is_no_part_of_it() -> None:
+    clock = Clock()
+    store = memory_store(clock=clock)
+    with store:
+        added = store.sessions.add(SESSION, PID, datetime(2025, 6, 2, 9), datetime(2025, 6, 2, 11))
+        claimed = store.sessions.claim()
+    assert claimed == added
+    assert hash(claimed) == hash(added)
+    assert claimed != session()
+    assert claimed != "a session"
+
+
+# -- copies ----------------------------------------------------------------------------
+
+
+def check_copies(model: BaseModel) -> None:
+    """A model is the same after every way of copying it."""
+    for other in (
+        type(model).model_validate(dict(model)),
+        model.model_copy(),
+        model.model_copy(deep=True),
+        copy.copy(model),
+        copy.deepcopy(model),
+        pickle.loads(pickle.dumps(model)),
+    ):
+        assert other == model
+        assert hash(other) == hash(model)
+        assert repr(other) == repr(model)
+    # A zone is an offset in JSON, and datetimes of two zones are never equal inside a fold.
+    again = type(model).model_validate_json(model.model_dump_json())
+    assert again.model_dump(mode="json") == model.model_dump(mode="json")
+
+
+@given(
+    st.one_of(
+        strategies.instruments,
+        strategies.session_logs,
+        strategies.upload_logs,
+        strategies.external_user_identifiers,
+        strategies.sessions(),
+    )
+)
+def test_copies(model: BaseModel) -> None:
+    check_copies(model)
+
+
+def test_json_keeps_the_seconds_of_an_offset() -> None:
+    old = log(timestamp=datetime(1870, 1, 1, tzinfo=NEW_YORK))
+    assert '"1870-01-01T00:00:00-04:56:02"' in old.model_dump_json()
+    assert SessionLog.model_validate_json(old.model_dump_json()) == old
+
+
+# -- through a store -------------------------------------------------------------------
+
+
+@given(strategies.instruments)
+def test_an_instrument_comes_back_from_a_store(one: Instrument) -> None:
+    with Store(":memory:") as store:
+        assert store.instruments.add(one) == one
+        assert store.instruments.get(one.instrument_pid) == one
+        assert store.instruments.get_by_api_url(one.api_url) == one
+        assert store.instruments.list() == [one]
+
+
+@given(strategies.session_logs)
+def test_a_session_log_comes_back_from_a_store(event: SessionLog) -> None:
+    there = instrument(event.instrument, api_url="https://nemo.example.com/1")
+    with memory_store(there) as store:
+        stored = store.session_logs.insert(event)
+        assert stored.id_session_log is not None
+        assert store.session_logs.get(stored.id_session_log) == stored
+        ((timestamp,),) = store.connection.execute("SELECT timestamp FROM session_log")
+    expected = event.timestamp
+    if expected.utcoffset() is None:
+        expected = expected.replace(tzinfo=NEW_YORK)
+    assert timestamp == expected.isoformat() == stored.timestamp.isoformat()
+    put_aside = {"timestamp", "id_session_log"}
+    assert stored.model_dump(exclude=put_aside) == event.model_dump(exclude=put_aside)
+
+
+@given(strategies.upload_logs)
+def test_an_upload_log_comes_back_from_a_store(attempt: UploadLog) -> None:
+    with Store(":memory:") as store:
+        stored = store.upload_logs.insert(attempt)
+        assert store.upload_logs.list_for_session(attempt.session_identifier) == [stored]
+        ((timestamp,),) = store.connection.execute("SELECT timestamp FROM upload_log")
+    expected = attempt.timestamp
+    if expected.utcoffset() is None:
+        expected = expected.replace(tzinfo=UTC)
+    assert timestamp == expected.isoformat() == stored.timestamp.isoformat()
+    put_aside = {"timestamp", "id"}
+    assert stored.model_dump(exclude=put_aside) == attempt.model_dump(exclude=put_aside)
+
+
+@given(strategies.external_user_identifiers)
+def test_an_external_id_comes_back_from_a_store(row: ExternalUserIdentifier) -> None:
+    clock = Clock()
+    with Store(":memory:", clock=clock) as store:
+        arguments = (row.nexuslims_username, row.external_system, row.external_id)
+        stored = store.external_ids.store(*arguments, email=row.email, notes=row.notes)
+        assert stored.created_at == clock.now
+        assert store.external_ids.list() == [stored]
+        put_aside = {"created_at", "last_verified_at", "id"}
+        assert stored.model_dump(exclude=put_aside) == row.model_dump(exclude=put_aside)
+        assert store.external_ids.get(*arguments[:2]) == row.external_id
+        assert store.external_ids.find_username(row.external_id, row.external_system) == (
+            row.nexuslims_username
+        )
+
+
+def read_from_a_store(kind: str) -> BaseModel:
+    """A model that a repository made of a stored row."""
+    with memory_store(clock=Clock()) as store:
+        match kind:
+            case "instrument":
+                return store.instruments.list()[0]
+            case "session log":
+                store.session_logs.insert(log())
+                return store.session_logs.list_for_session(SESSION)[0]
+            case "upload log":
+                store.upload_logs.insert(upload(metadata_json="[1]"))
+                return store.upload_logs.list_for_session(SESSION)[0]
+            case _:
+                store.external_ids.store("ned", "nemo", "42", notes="a note")
+                return store.external_ids.list()[0]
+
+
+@pytest.mark.parametrize("kind", ["instrument", "session log", "upload log", "external id"])
+def test_a_model_from_a_row_is_like_one_that_was_validated(kind: str) -> None:
+    """Repositories assemble instances without `__init__`; nothing may tell them apart."""
+    found = read_from_a_store(kind)
+    made = type(found).model_validate(dict(found))
+
+    assert found == made
+    assert hash(found) == hash(made)
+    assert (repr(found), str(found)) == (repr(made), str(made))
+    assert list(found.__dict__) == list(made.__dict__)
+    assert [type(value) for value in found.__dict__.values()] == [
+        type(value) for value in made.__dict__.values()
+    ]
+    assert found.model_fields_set == made.model_fields_set
+    assert found.model_extra == made.model_extra
+    assert found.__pydantic_private__ == made.__pydantic_private__
+    assert found.__getstate__() == made.__getstate__()
+    for arguments in ({}, {"exclude_unset": True}, {"exclude_defaults": True}, {"mode": "json"}):
+        assert found.model_dump(**arguments) == made.model_dump(**arguments)
+    assert found.model_dump_json() == made.model_dump_json()
+    assert type(found).model_validate(found) is found
+    check_copies(found)
+
+    name = next(iter(type(found).model_fields))
+    changed = found.model_copy(update={name: "another"})
+    assert changed == made.model_copy(update={name: "another"})
+    assert changed.model_fields_set == made.model_fields_set
+    assert getattr(found, name) != "another"
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(found, name, "another")
+    with pytest.raises(AttributeError):
+        _ = found.no_such_field
+
+
+def test_models_from_rows_share_nothing_that_can_change() -> None:
+    with memory_store(instrument("A"), instrument("B")) as store:
+        first, second = store.instruments.list()
+    assert first.__dict__ is not second.__dict__
+    assert first.__pydantic_fields_set__ is not second.__pydantic_fields_set__
