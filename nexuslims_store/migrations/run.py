@@ -174,22 +174,27 @@ class Run:
             wanted = self._wants_backup and not plan.empty
             self._require_room(connection, plan, backup=wanted)
             version = _data_version(connection)
-            backup = None
-            if wanted:
-                self._say(f"backing up {self._path}")
-                backup = make_backup_beside(self._path, timeout=self._timeout)
-                self._say(f"backup: {backup}")
-            connection.execute("ROLLBACK")
-            connection.execute("BEGIN EXCLUSIVE")
-            if _data_version(connection) == version:
-                return plan, backup
-            connection.execute("ROLLBACK")
-            if backup is not None:
-                backup.unlink()
+            backup = self._back_up() if wanted else None
+            try:
+                connection.execute("ROLLBACK")
+                connection.execute("BEGIN EXCLUSIVE")
+                if _data_version(connection) == version:
+                    return plan, backup
+                connection.execute("ROLLBACK")
+            except BaseException:
+                _remove(backup)
+                raise
+            _remove(backup)
         raise DatabaseLockedError(
             f"{self._path} was changed by other programs each time it was backed up; stop them "
             "and try again"
         )
+
+    def _back_up(self) -> Path:
+        self._say(f"backing up {self._path}")
+        backup = make_backup_beside(self._path, timeout=self._timeout)
+        self._say(f"made the backup {backup}")
+        return backup
 
     def _require_room(self, connection: sqlite3.Connection, plan: Plan, *, backup: bool) -> None:
         """Raise if the disk cannot hold the backup and the tables that are made anew."""
@@ -251,6 +256,8 @@ class Run:
 
     def _meaning(self, error: sqlite3.Error, backup: Path | None) -> StoreError:
         meaning = translate(error, self._path, timeout=self._timeout)
+        if isinstance(meaning, StorageFullError):
+            _remove(backup)  # the file is as it was, and each further attempt would leave one
         if isinstance(meaning, _NOT_THE_MIGRATIONS_FAULT):
             return meaning
         kept = f" (the backup {backup} is kept)" if backup else ""
@@ -300,6 +307,11 @@ def opened(path: Path, *, create: bool, timeout: float) -> Iterator[sqlite3.Conn
     finally:
         if create:
             _remove_if_empty(path)
+
+
+def _remove(backup: Path | None) -> None:
+    if backup is not None:
+        backup.unlink()
 
 
 def _make_folder(folder: Path) -> None:

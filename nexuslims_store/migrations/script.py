@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 
+from nexuslims_store.errors import MigrationError
 from nexuslims_store.layouts import BASE
 from nexuslims_store.migrations.targets import between, position, resolve
 from nexuslims_store.revisions import Migration, head, history
@@ -91,7 +92,12 @@ def reference(revision: str | None) -> Reference:
     """Run the migrations in memory and return what they make."""
     with closing(sqlite3.connect(":memory:")) as connection:
         for step in between(None, revision):
-            connection.executescript(_text(step, up=True))
+            try:
+                connection.executescript(_text(step, up=True))
+            except sqlite3.Error as error:
+                raise MigrationError(
+                    f"{step.path} does not run, not even on an empty database: {error}"
+                ) from error
         if revision == head():
             connection.executescript(_post_apply())
         tables = dict(

@@ -1,0 +1,561 @@
+"""A run: its targets, its backup, its report, and that it is all or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import older_lineage
+import pytest
+from migration_files import HEAD, REVISIONS, backups, contents, execute, expected, facts, query
+
+import nexuslims_store
+from nexuslims_store import migrations
+from nexuslims_store.config import sql_folder
+from nexuslims_store.errors import (
+    DatabaseLockedError,
+    MigrationError,
+    ReadOnlyError,
+    StorageFullError,
+)
+
+SOURCE = Path(nexuslims_store.__file__).parent
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "nexuslims.db"
+
+
+@pytest.fixture
+def older(path: Path) -> Path:
+    return older_lineage.create(path)
+
+
+def python(code: str, *arguments: object, options: tuple[str, ...] = (), **kwargs: object) -> str:
+    """Run code in another Python, warnings being errors, and return what it prints."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", *options, "-c", code, *map(str, arguments)],
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **kwargs,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert not result.stderr
+    return result.stdout
+
+
+# -- targets ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "target", "end"),
+    [
+        ("v1_4_3", "head", HEAD),
+        ("v1_4_3", "v2_4_0b", "v2_4_0b"),
+        ("v1_4_3", "v2_5_0b", HEAD),
+        ("v1_4_3", "v1", "v1_4_3"),
+        ("v1_4_3", "+1", "v2_4_0a"),
+        ("v1_4_3", "+4", HEAD),
+        ("v2_5_0b", "head", HEAD),
+        ("v2_5_0b", "+0", HEAD),
+    ],
+)
+def test_targets_up(path: Path, start: str, target: str, end: str) -> None:
+    migrations.upgrade(path, start)
+    planned = migrations.plan(path, target)
+    report = migrations.upgrade(path, target)
+
+    assert migrations.current(path) == report.after == planned.after == end
+    assert report.applied == tuple(step.revision for step in planned.steps)
+    assert report.changed is (start != end) is not planned.nothing_to_do
+
+
+@pytest.mark.parametrize(
+    ("target", "end"),
+    [("-1", "v2_5_0a"), ("-5", None), ("base", None), ("v1", "v1_4_3"), ("head", HEAD)],
+)
+def test_targets_down(path: Path, target: str, end: str | None) -> None:
+    migrations.upgrade(path)
+    planned = migrations.plan(path, target, direction="downgrade")
+    assert migrations.downgrade(path, target).after == planned.after == end
+    assert migrations.current(path) == end
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("v2_5", "'v2_5' may be any of v2_5_0a, v2_5_0b"),
+        ("", "no revision ''"),
+        ("v2_6_0a", "no revision 'v2_6_0a': name one of base, v1_4_3,"),
+        ("+3", "no revision +3 from v2_4_0b"),
+        ("-4", "no revision -4 from v2_4_0b"),
+        ("v1_4_3", "older: use downgrade"),
+        ("base", "older: use downgrade"),
+        ("-1", "older: use downgrade"),
+    ],
+)
+def test_wrong_targets_up(path: Path, target: str, words: str) -> None:
+    migrations.upgrade(path, "v2_4_0b")
+    before = path.read_bytes()
+    for attempt in (migrations.upgrade, migrations.plan):
+        with pytest.raises(MigrationError) as caught:
+            attempt(path, target)
+        assert words in str(caught.value)
+    assert path.read_bytes() == before
+    assert not backups(path)
+
+
+def test_wrong_targets_down(path: Path) -> None:
+    migrations.upgrade(path, "v2_4_0b")
+    for target in (HEAD, "+1", "head"):
+        with pytest.raises(MigrationError, match="newer: use upgrade"):
+            migrations.downgrade(path, target)
+    migrations.downgrade(path, "base")
+    with pytest.raises(MigrationError, match="no revision -1 from base"):
+        migrations.downgrade(path)
+
+
+def test_a_wrong_target_makes_no_file(path: Path) -> None:
+    target = path.parent / "folder" / "new.db"
+    for wrong in ("v9", "-1"):
+        with pytest.raises(MigrationError):
+            migrations.upgrade(target, wrong)
+    assert not migrations.upgrade(target, "base").changed
+    assert not target.exists()
+    assert migrations.plan(target).steps
+    assert not target.exists()
+
+
+def test_pending(path: Path) -> None:
+    migrations.upgrade(path, "v2_4_0b")
+    assert [step.revision for step in migrations.pending(path)] == ["v2_5_0a", "v2_5_0b"]
+    migrations.upgrade(path)
+    assert migrations.pending(path) == []
+
+
+def test_the_plan_in_words(older: Path) -> None:
+    assert str(migrations.plan(older, "v2_4_0a")) == (
+        "add the version row v1_4_3, whose tables these are\n"
+        "put yoyo's marks right for v1_4_3\n"
+        "apply v2_4_0a: add upload log table"
+    )
+    migrations.upgrade(older, "v2_4_0a")
+    assert str(migrations.plan(older, "v2_4_0a")) == "nothing to do: it is at v2_4_0a"
+    assert str(migrations.plan(older, "-1", direction="downgrade")) == (
+        "roll back v2_4_0a: add upload log table"
+    )
+
+
+# -- backup and report -----------------------------------------------------------------
+
+
+def test_the_backup_is_the_file_as_it_was(older: Path) -> None:
+    older.chmod(0o640)
+    before = contents(older)
+    said: list[str] = []
+    report = migrations.upgrade(older, progress=said.append)
+
+    assert backups(older) == [report.backup]
+    assert contents(backups(older)[0]) == before
+    assert backups(older)[0].stat().st_mode & 0o777 == 0o640
+    assert said == [
+        f"backing up {older}",
+        f"made the backup {report.backup}",
+        "applying v2_4_0a add upload log table",
+        "applying v2_4_0b add check constraints",
+        "applying v2_5_0a add external user identifiers",
+        "applying v2_5_0b remove computer fields",
+        "verifying",
+    ]
+    again = migrations.downgrade(older, "base")
+    assert len(backups(older)) == 2
+    assert again.backup in backups(older)
+
+
+def test_no_backup_when_nothing_is_to_do(older: Path) -> None:
+    migrations.upgrade(older, backup=False)
+    assert not backups(older)
+    stamp, before = older.stat().st_mtime_ns, older.read_bytes()
+    report = migrations.upgrade(older)
+
+    assert (report.changed, report.backup, report.applied) == (False, None, ())
+    assert (older.stat().st_mtime_ns, older.read_bytes()) == (stamp, before)
+    assert not backups(older)
+
+
+def test_no_backup_of_a_new_file(path: Path) -> None:
+    report = migrations.upgrade(path)
+    assert (report.before, report.after, report.applied) == (None, HEAD, tuple(REVISIONS))
+    assert report.backup is None
+    assert report.seconds > 0
+    assert sorted(path.parent.iterdir()) == [path]
+
+
+def test_no_migration_without_its_backup(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = older.read_bytes()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=older.stat().st_size))
+    with pytest.raises(StorageFullError, match=r"need [\d,]+ bytes, and its disk has [\d,]+ free"):
+        migrations.upgrade(older)
+    assert older.read_bytes() == before
+    assert not backups(older)
+
+
+def test_a_new_file_and_its_folder_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "nexuslims.db"
+    migrations.upgrade(path)
+    assert facts(path) == expected(HEAD)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ReadOnlyError, match="cannot be made"):
+        migrations.upgrade(tmp_path / "file" / "folder" / "nexuslims.db")
+
+
+def test_a_file_in_wal_mode_stays_in_it(older: Path) -> None:
+    execute(older, "PRAGMA journal_mode = WAL; UPDATE session_log SET user = 'in the log'")
+    with closing(sqlite3.connect(older)) as other:  # keeps the -wal file
+        other.execute("SELECT * FROM session_log").fetchone()
+        execute(older, "UPDATE session_log SET user = 'later'")
+        report = migrations.upgrade(older)
+    assert facts(older) == expected(HEAD)
+    assert query(older, "PRAGMA journal_mode") == [("wal",)]
+    assert report.backup is not None
+    assert query(report.backup, "SELECT DISTINCT user FROM session_log") == [("later",)]
+
+
+# -- names of files --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a b.db", "a#b?c%41.db", "a[1].db", "ünïcode \N{MICROSCOPE}.db", "a'b\";--.db", "noextension"],
+)
+def test_any_name(tmp_path: Path, name: str) -> None:
+    path = older_lineage.create(tmp_path / name)
+    migrations.upgrade(path)
+    migrations.downgrade(path, "-1", backup=False)
+    assert migrations.current(path) == "v2_5_0a"
+    assert {file.name for file in tmp_path.iterdir()} == {name, backups_of(path)}
+
+
+def backups_of(path: Path) -> str:
+    (backup,) = (file for file in path.parent.iterdir() if "_backup_" in file.name)
+    return backup.name
+
+
+def test_relative_path_and_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    migrations.upgrade("x.db", "v1_4_3")
+    assert migrations.upgrade(Path("x.db")).path == Path("x.db")
+    assert facts(tmp_path / "x.db") == expected(HEAD)
+
+
+def test_symbolic_link(tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    older_lineage.create(folder / "real.db")
+    link = tmp_path / "link.db"
+    link.symlink_to(folder / "real.db")
+    migrations.upgrade(link)
+    assert facts(folder / "real.db") == expected(HEAD)
+    assert link.is_symlink()
+
+
+# -- all or nothing --------------------------------------------------------------------
+
+
+def broken(tmp_path: Path, name: str, change: Callable[[str], str]) -> Path:
+    """Copy the package with a change to one of its migrations; return what to import it from."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(SOURCE, checkout / "nexuslims_store", ignore=shutil.ignore_patterns("sql"))
+    shutil.copytree(sql_folder(), checkout / "sql")
+    file = checkout / "sql" / "migrations" / f"{name}.sql"
+    text = file.read_text(encoding="utf-8")
+    assert change(text) != text
+    file.write_text(change(text), encoding="utf-8")
+    return checkout
+
+
+TRY_TO_UPGRADE = """
+import sys
+from nexuslims_store import migrations
+from nexuslims_store.errors import MigrationError
+assert migrations.__file__.startswith(sys.argv[2]), migrations.__file__
+try:
+    migrations.upgrade(sys.argv[1])
+except MigrationError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "words"),
+    [
+        ("0003.v2_4_0b_add_check_constraints",
+         "FROM session_log\nORDER", "FROM session_log WHERE id_session_log <> 7\nORDER",
+         "did not keep the rows of session_log"),
+        ("0003.v2_4_0b_add_check_constraints",
+         "event_type, record_status, \"user\"\nFROM", "event_type, 'ERROR', \"user\"\nFROM",
+         "did not keep the rows of session_log"),
+        ("0003.v2_4_0b_add_check_constraints",
+         "    id_session_log, session_identifier, instrument, timestamp, event_type, "
+         "record_status, \"user\"\nFROM",
+         "    id_session_log + 1, session_identifier, instrument, timestamp, event_type, "
+         "record_status, \"user\"\nFROM",
+         "did not keep the rows of session_log"),
+        ("0005.v2_5_0b_remove_computer_fields",
+         "    instrument_pid, api_url, calendar_url, location, schema_name",
+         "    'X' || instrument_pid, api_url, calendar_url, location, schema_name",
+         "did not keep the rows of instruments"),
+        ("0003.v2_4_0b_add_check_constraints",
+         "    id_session_log, session_identifier, instrument, timestamp, event_type, "
+         "record_status, \"user\"\nFROM",
+         "    id_session_log, session_identifier, 'nobody', timestamp, event_type, "
+         "record_status, \"user\"\nFROM",
+         "refer to nothing"),
+        ("0004.v2_5_0a_add_external_user_identifiers", "notes VARCHAR", "remarks VARCHAR",
+         "not those of v2_5_0b"),
+        ("0005.v2_5_0b_remove_computer_fields", "SET version_num = 'v2_5_0b'",
+         "SET version_num = 'v2_5_0x'", "not those of v2_5_0b"),
+        ("0005.v2_5_0b_remove_computer_fields", "UPDATE alembic_version", "UPDATE nowhere",
+         "0005.v2_5_0b_remove_computer_fields.sql does not run"),
+        ("0005.v2_5_0b_remove_computer_fields", "-- depends", "-- transactional: false\n-- depends",
+         "transactional: false"),
+    ],
+)  # fmt: skip
+def test_a_broken_migration_changes_nothing(
+    older: Path, tmp_path: Path, name: str, old: str, new: str, words: str
+) -> None:
+    checkout = broken(tmp_path, name, lambda text: text.replace(old, new))
+    before = contents(older)
+    message = python(
+        TRY_TO_UPGRADE,
+        older,
+        checkout,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(checkout)},
+    )
+    assert words in message
+    assert contents(older) == before
+    assert migrations.upgrade(older).applied == ("v2_4_0a", "v2_4_0b", "v2_5_0a", "v2_5_0b")
+
+
+def test_a_new_file_that_fails_is_removed_again(path: Path, tmp_path: Path) -> None:
+    checkout = broken(
+        tmp_path,
+        "0005.v2_5_0b_remove_computer_fields",
+        lambda text: text.replace("UPDATE alembic_version", "UPDATE nowhere"),
+    )
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    assert "failed" in python(TRY_TO_UPGRADE, path, checkout, cwd=tmp_path, env=environment)
+    assert not path.exists()
+
+    path.touch()  # not made by the call: it stays
+    assert "failed" in python(TRY_TO_UPGRADE, path, checkout, cwd=tmp_path, env=environment)
+    assert path.read_bytes() == b""
+
+
+KILL_AT_EACH_STATEMENT = """
+import os, pathlib, shutil, signal, sqlite3, sys
+from nexuslims_store import migrations
+from nexuslims_store.migrations import run
+
+base, folder, call = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3]
+connect = run.connect
+migrations.upgrade(folder / "warm.db")  # so that each child has yoyo imported
+
+def dying_at(count):
+    def tracing(*arguments, **options):
+        connection = connect(*arguments, **options)
+        def trace(statement):
+            nonlocal count
+            count -= 1
+            if count == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        connection.set_trace_callback(trace)
+        return connection
+    return tracing
+
+def dump(path):
+    connection = sqlite3.connect(path)
+    lines = [line for line in connection.iterdump() if "_yoyo_" not in line]
+    connection.close()
+    return lines
+
+def do(path):
+    if call == "up":
+        migrations.upgrade(path, backup=False)
+    elif call == "down":
+        migrations.downgrade(path, "base", backup=False)
+    else:
+        migrations.stamp(path, "v1_4_3")
+
+done = folder / "done.db"
+shutil.copy(base, done)
+before = dump(base)
+do(done)
+after = dump(done)
+number = 0
+while True:
+    number += 1
+    path = folder / f"{number}.db"
+    shutil.copy(base, path)
+    child = os.fork()
+    if child == 0:
+        run.connect = dying_at(number)
+        from nexuslims_store.migrations import stamping
+        do(path)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        assert dump(path) in (before, after), number
+        do(path)
+        assert dump(path) == after, number
+    else:
+        assert status == 0, (number, status)
+        break
+    path.unlink()
+print(number)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("call", ["up", "down", "stamp"])
+def test_killed_at_each_statement(older: Path, tmp_path: Path, call: str) -> None:
+    if call == "down":
+        migrations.upgrade(older, backup=False)
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    statements = int(python(KILL_AT_EACH_STATEMENT, older, folder, call))
+    assert statements > {"up": 100, "down": 100, "stamp": 20}[call]
+
+
+FULL = """
+import resource, shutil, signal, sys
+from nexuslims_store import migrations
+from nexuslims_store.errors import StorageFullError
+migrations.upgrade(sys.argv[1] + ".warm")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1))
+try:
+    migrations.upgrade(sys.argv[1])
+except StorageFullError as error:
+    print(error)
+"""
+
+
+def test_full_disk(older: Path, tmp_path: Path) -> None:
+    execute(
+        older,
+        "WITH n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "
+        "INSERT INTO session_log (session_identifier, instrument, timestamp, event_type) "
+        "SELECT 's' || i, 'Zeiss-Leo-SEM', '2020-01-01T00:00:00', 'START' FROM n",
+    )
+    before, size = contents(older), older.stat().st_size
+    for limit in (size // 2, size, size + 4096, size * 3 // 2):
+        assert python(FULL, older, limit)
+        assert contents(older) == before
+        assert not backups(older)
+    assert migrations.upgrade(older).changed
+
+
+# -- together with others --------------------------------------------------------------
+
+RACE = """
+import json, sys, time
+from nexuslims_store import migrations
+time.sleep(max(0, float(sys.argv[2]) - time.time()))
+report = migrations.upgrade(sys.argv[1])
+print(json.dumps([report.changed, str(report.backup)]))
+"""
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["new file", "older file"])
+def test_several_runs_at_once(path: Path, new: bool) -> None:
+    import time
+
+    if not new:
+        older_lineage.create(path)
+    start = time.time() + 1.0
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, str(path), str(start)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    reports = [json.loads(run.communicate(timeout=60)[0]) for run in runs]
+
+    assert [run.returncode for run in runs] == [0] * 4
+    assert [changed for changed, _ in reports].count(True) == 1
+    assert facts(path) == expected(HEAD)
+    assert len(backups(path)) == (0 if new else 1)
+
+
+@pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN; SELECT * FROM session_log"])
+def test_another_programs_lock(older: Path, lock: str) -> None:
+    with closing(sqlite3.connect(older, isolation_level=None)) as other:
+        for statement in lock.split(";"):
+            other.execute(statement).fetchone()
+        with pytest.raises(DatabaseLockedError, match=r"0\.1 s"):
+            migrations.upgrade(older, timeout=0.1)
+        assert not backups(older)
+        other.execute("ROLLBACK")
+    assert migrations.upgrade(older, timeout=0.1).changed
+
+
+# -- where it runs ---------------------------------------------------------------------
+
+
+def test_yoyo_is_imported_by_a_run_that_changes_something_only(path: Path) -> None:
+    migrations.upgrade(path)
+    code = (
+        "import sys; from nexuslims_store import migrations; path = sys.argv[1];"
+        "migrations.upgrade(path); migrations.current(path); migrations.to_sql('base', 'head');"
+        "print('yoyo' in sys.modules); migrations.downgrade(path); print('yoyo' in sys.modules)"
+    )
+    assert python(code, path).split() == ["False", "True"]
+
+
+def test_optimised_and_silent(older: Path) -> None:
+    code = (
+        "import logging, sys; from nexuslims_store import migrations;"
+        "migrations.upgrade(sys.argv[1]); assert not logging.getLogger().handlers"
+    )
+    assert python(code, older, options=("-O",)) == ""
+    assert facts(older) == expected(HEAD)
+
+
+STRANGER = """
+import getpass, os, sys
+from nexuslims_store import migrations
+migrations.upgrade(sys.argv[1] + "/warm.db")  # what Python itself imports, only root may read here
+os.environ.clear()
+os.setgid(54321)
+os.setuid(54321)
+try:
+    getpass.getuser()
+except (KeyError, OSError):
+    migrations.upgrade(sys.argv[1] + "/nexuslims.db")
+    migrations.downgrade(sys.argv[1] + "/nexuslims.db")
+    print("done")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
+def test_a_user_that_the_system_does_not_know() -> None:
+    folder = Path(tempfile.mkdtemp())  # pytest's own folders are root's alone
+    try:
+        folder.chmod(0o777)
+        assert python(STRANGER, folder).strip() == "done"
+        assert facts(folder / "nexuslims.db") == expected("v2_5_0a")
+    finally:
+        shutil.rmtree(folder)
