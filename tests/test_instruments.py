@@ -1,0 +1,212 @@
+"""Instruments: stored, found by PID, address and path, changed, removed, counted."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from support import PID, add_pair, contents, instrument, log, memory_store, new_store, write
+
+from nexuslims_store import (
+    DuplicateError,
+    EventType,
+    InstrumentActivity,
+    InstrumentInUseError,
+    Store,
+    StoreError,
+    UnknownInstrumentError,
+)
+
+
+def test_an_instrument_is_found_by_pid_and_by_address() -> None:
+    titan = instrument("Titan", api_url="https://nemo.example.com/api/tools/?id=1")
+    quanta = instrument("Quanta", api_url="https://nemo.example.com/api/tools/?id=10")
+    with memory_store(titan, quanta) as store:
+        assert store.instruments.get("Titan") == titan
+        assert store.instruments.get("titan") is None
+        assert store.instruments.get_by_api_url(titan.api_url) == titan
+        assert store.instruments.get_by_api_url(quanta.api_url) == quanta
+        assert store.instruments.get_by_api_url(titan.api_url[:-1]) is None
+        assert store.instruments.list() == [quanta, titan]
+        assert store.instruments.as_dict() == {"Quanta": quanta, "Titan": titan}
+
+
+def test_there_may_be_none() -> None:
+    with Store(":memory:") as store:
+        assert store.instruments.list() == []
+        assert store.instruments.as_dict() == {}
+        assert store.instruments.activity() == []
+        assert store.instruments.get(PID) is None
+        assert store.instruments.find_by_path("/data/a.dm3", root="/data") is None
+
+
+def test_what_is_read_is_what_is_there_now(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        assert store.instruments.as_dict().keys() == {PID}
+        write(store.path, "DELETE FROM instruments")
+        assert store.instruments.as_dict() == {}
+        assert store.instruments.get(PID) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"pid": PID, "api_url": "https://elsewhere.example.com/"}, PID),
+        ({"pid": "Other", "api_url": instrument().api_url}, PID),
+        ({"pid": PID}, PID),
+    ],
+    ids=["pid", "api_url", "both"],
+)
+def test_a_pid_and_an_address_belong_to_one_instrument(
+    tmp_path: Path, values: dict[str, str], named: str
+) -> None:
+    with new_store(tmp_path) as store:
+        before = contents(store.path)
+        with pytest.raises(DuplicateError, match=named) as caught:
+            store.instruments.add(instrument(**values))
+        assert isinstance(caught.value.__cause__, StoreError)
+        assert contents(store.path) == before
+
+
+def test_an_update_changes_every_value_but_the_pid() -> None:
+    new = instrument(
+        api_url="https://other.example.com/",
+        calendar_url="other calendar",
+        location="other room",
+        display_name="other name",
+        property_tag="other tag",
+        filestore_path="other/path",
+        harvester="sharepoint_calendar",
+        timezone_str="Europe/Berlin",
+    )
+    old = instrument().model_dump(exclude={"instrument_pid"})
+    assert all(new.model_dump()[name] != value for name, value in old.items())
+    bystander = instrument("Bystander")
+    with memory_store(instrument(), bystander) as store:
+        assert store.instruments.update(new) == new
+        assert store.instruments.as_dict() == {PID: new, "Bystander": bystander}
+
+
+def test_an_update_of_nothing_or_to_a_taken_address_is_refused() -> None:
+    with memory_store(instrument("A"), instrument("B")) as store:
+        with pytest.raises(UnknownInstrumentError, match="'C'"):
+            store.instruments.update(instrument("C"))
+        with pytest.raises(DuplicateError, match="'A'"):
+            store.instruments.update(instrument("B", api_url=instrument("A").api_url))
+        assert store.instruments.list() == [instrument("A"), instrument("B")]
+
+
+def test_an_instrument_is_removed_unless_it_was_used() -> None:
+    with memory_store(instrument(), instrument("Unused")) as store:
+        add_pair(store)
+        with pytest.raises(InstrumentInUseError, match="2 session logs"):
+            store.instruments.remove(PID)
+        store.instruments.remove("Unused")
+        assert store.instruments.list() == [instrument()]
+        store.sessions.delete(log().session_identifier)
+        store.instruments.remove(PID)
+        assert store.instruments.list() == []
+        with pytest.raises(UnknownInstrumentError, match=PID):
+            store.instruments.remove(PID)
+
+
+# -- by path ---------------------------------------------------------------------------
+
+FOLDERS = {
+    "Titan": "./Titan",
+    "Titan2": "Titan2/",
+    "Deep": "./Titan/deep/er",
+    "Slash": "/Slash",
+    "Empty": "",
+    "Dot": "./",
+    "Outside": "../outside",
+    "Round": "a/../Round about",
+    "Absolute": "/data/Absolute",
+    "Unicode": "Gerät %20#?",
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        ("/data/Titan/a.dm3", "Titan"),
+        ("/data/Titan/x/y/../z.dm3", "Titan"),
+        ("/data/Titan", "Titan"),
+        ("/data//Titan/./a.dm3", "Titan"),
+        ("/data/Titan2/a.dm3", "Titan2"),
+        ("/data/Titan22/a.dm3", None),
+        ("/data/Titan/deep/er/a.dm3", "Deep"),
+        ("/data/Titan/deep/erosion/a.dm3", "Titan"),
+        ("/data/Titan/../Titan2/a.dm3", "Titan2"),
+        ("/data/Slash/a.dm3", "Slash"),
+        ("/data/Round about/a.dm3", "Round"),
+        ("/data/Gerät %20#?/a.dm3", "Unicode"),
+        ("/data/a.dm3", None),
+        ("/data", None),
+        ("/outside/a.dm3", None),
+        ("/datum/Titan/a.dm3", None),
+        ("/elsewhere/data/Titan/a.dm3", None),
+        ("/data/data/Absolute/a.dm3", "Absolute"),
+    ],
+)
+@pytest.mark.parametrize("as_path", [str, Path])
+def test_the_instrument_of_a_file(file: str, found: str | None, as_path: type) -> None:
+    instruments = [instrument(pid, filestore_path=folder) for pid, folder in FOLDERS.items()]
+    with memory_store(*instruments) as store:
+        match = store.instruments.find_by_path(as_path(file), root=as_path("/data"))
+    assert (match and match.instrument_pid) == found
+
+
+def test_the_root_comes_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with memory_store() as store:
+        monkeypatch.setenv("NX_INSTRUMENT_DATA_PATH", str(tmp_path))
+        assert store.instruments.find_by_path(tmp_path / PID / "a.dm3") == instrument()
+        assert store.instruments.find_by_path(tmp_path / PID / "a.dm3", root="/data") is None
+        monkeypatch.chdir(tmp_path)
+        assert store.instruments.find_by_path(f"{PID}/a.dm3", root=".") == instrument()
+        for unset in ("", None):
+            if unset is None:
+                monkeypatch.delenv("NX_INSTRUMENT_DATA_PATH")
+            else:
+                monkeypatch.setenv("NX_INSTRUMENT_DATA_PATH", unset)
+            with pytest.raises(StoreError, match="NX_INSTRUMENT_DATA_PATH"):
+                store.instruments.find_by_path(tmp_path / PID / "a.dm3")
+
+
+# -- activity --------------------------------------------------------------------------
+
+
+def test_activity_counts_sessions_and_finds_the_last_by_instant() -> None:
+    berlin = instrument("Berlin", timezone_str="Europe/Berlin")
+    with memory_store(berlin, instrument("Idle"), instrument()) as store:
+        # By their texts the first would be the last.
+        add_pair(store, "1", "2025-06-02T23:00:00+12:00", "2025-06-02T23:30:00+12:00")
+        add_pair(store, "2", "2025-06-02T20:00:00-04:00", "2025-06-02T21:30:00-04:00")
+        add_pair(store, "3", "2025-06-01T09:00:00-04:00", "2025-06-04T09:30:00-04:00")
+        store.session_logs.insert(log(instrument="Berlin", timestamp="2025-01-05T09:00:00"))
+        store.session_logs.insert(log(EventType.RECORD_GENERATION, session_identifier="9"))
+        store.session_logs.insert(log(EventType.END, session_identifier="9"))
+        found = store.instruments.activity()
+    last = datetime(2025, 6, 2, 20, tzinfo=ZoneInfo("America/New_York"))
+    assert found == [
+        InstrumentActivity("Berlin", 1, datetime(2025, 1, 5, 9, tzinfo=ZoneInfo("Europe/Berlin"))),
+        InstrumentActivity(PID, 3, last),
+        InstrumentActivity("Idle", 0, None),
+    ]
+    assert found[0].last_session is not None
+    assert found[0].last_session.utcoffset() == timedelta(hours=1)
+
+
+def test_a_session_that_was_harvested_twice_counts_once(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        add_pair(store)
+        write(
+            store.path,
+            "INSERT INTO session_log SELECT 99, session_identifier, instrument, timestamp, "
+            "event_type, record_status, user FROM session_log WHERE event_type = 'START'",
+        )
+        assert [used.sessions_total for used in store.instruments.activity()] == [1]
