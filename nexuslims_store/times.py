@@ -48,10 +48,8 @@ def aware(time: datetime, naive_zone: tzinfo) -> datetime:
 
 def instant(time: datetime) -> int:
     """Return an aware time as whole microseconds since 1970-01-01 UTC."""
-    # Not time.timestamp(): a float cannot tell microseconds apart in far years. The offset is
-    # taken off by hand because `time - _EPOCH` would do so by way of a datetime that may lie
-    # before year 1.
-    return (time.replace(tzinfo=UTC) - _EPOCH - (time.utcoffset() or timedelta())) // _MICROSECOND
+    # Not time.timestamp(): a float cannot tell microseconds apart in far years.
+    return (time - _EPOCH) // _MICROSECOND
 
 
 def stored_instant(stored: Any, timezone: Any) -> int | None:
