@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 
 from nexuslims_store import __version__
-from nexuslims_store.cli import migrate, status
+from nexuslims_store.cli import doctor, migrate, status
 from nexuslims_store.cli.options import add_common_options, describe
 
 __all__ = ["GROUPS", "build_parser"]
 
-GROUPS = (migrate, status)
+GROUPS = (migrate, status, doctor)
 """The modules that add commands, in the order of the help text."""
 
 

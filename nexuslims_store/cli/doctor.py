@@ -1,0 +1,76 @@
+"""`doctor`: what is not as it should be, and how to mend it."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from dataclasses import asdict
+
+from nexuslims_store import doctor
+from nexuslims_store.cli.options import Subparsers, add_command, add_formats, database_path
+from nexuslims_store.cli.output import Output
+from nexuslims_store.cli.words import number
+
+__all__ = ["add_commands"]
+
+_NOTHING, _FOUND = 0, 1
+
+# So many of a kind are printed, the rest are counted.
+_SHOWN = 20
+
+
+def add_commands(commands: Subparsers) -> None:
+    """Add `doctor`."""
+    parser = add_command(
+        commands,
+        "doctor",
+        _run,
+        "examine the database, and say what is wrong and how to mend it",
+        description="Examines the file, its tables and every row, at whatever revision it is, "
+        "and changes nothing. Each finding comes with the command that mends it. Exit status: 0 "
+        "nothing is wrong (notes do no harm), 1 something is, 2 it could not be examined.",
+        examples=[
+            "nexuslims-store doctor",
+            "nexuslims-store --db copy.db doctor",
+            "nexuslims-store doctor --json > findings.json",
+        ],
+    )
+    add_formats(parser)
+
+
+def _run(arguments: argparse.Namespace, output: Output) -> int:
+    path = database_path(arguments)
+    # All of them before the first is printed: a reader who takes his time over the output must
+    # not keep other programs from writing.
+    findings = doctor.examine(path, timeout=arguments.timeout)
+    counts = Counter(finding.severity for finding in findings)
+    if arguments.format == "json":
+        output.json([asdict(finding) for finding in findings])
+    else:
+        _print(findings, output)
+        output.line(f"{path}: {_summary(counts)}")
+    return _FOUND if counts["error"] or counts["warning"] else _NOTHING
+
+
+def _print(findings: list[doctor.Finding], output: Output) -> None:
+    kinds: Counter[tuple[str, str | None]] = Counter()
+    for finding in findings:
+        kind = (finding.code, finding.table)
+        kinds[kind] += 1
+        if kinds[kind] <= _SHOWN:
+            output.line(f"{finding.severity}: {finding.message}")
+            if finding.remedy:
+                output.line(f"    {finding.remedy}")
+    for (code, table), count in kinds.items():
+        if count > _SHOWN:
+            where = f" in {table}" if table else ""
+            output.line(
+                f"and {count - _SHOWN:,} more findings {code}{where}; "
+                "`nexuslims-store doctor --json` lists all"
+            )
+
+
+def _summary(counts: Counter[doctor.Severity]) -> str:
+    severities: tuple[doctor.Severity, ...] = ("error", "warning", "note")
+    found = [number(counts[severity], severity) for severity in severities if counts[severity]]
+    return ", ".join(found) or "nothing is wrong"

@@ -1,0 +1,215 @@
+"""Looks a database over and says what is not as it should be. Nothing is changed.
+
+::
+
+    from nexuslims_store import doctor
+
+    for finding in doctor.examine(path):
+        print(finding.severity, finding.message, finding.remedy)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from nexuslims_store.connection import Database
+from nexuslims_store.doctor import drift, file, rows, sessions
+from nexuslims_store.doctor.finding import Finding, Severity
+from nexuslims_store.errors import (
+    CorruptDatabaseError,
+    DatabaseLockedError,
+    NotANexusLIMSDatabaseError,
+    ReadOnlyError,
+    SchemaMismatchError,
+    StoreError,
+)
+from nexuslims_store.layouts import BASE, revision_of
+from nexuslims_store.migrations.plan import marks_wrong
+from nexuslims_store.recognition import Catalogue, State, judge, read
+from nexuslims_store.revisions import head
+from nexuslims_store.times import utc_now
+
+__all__ = ["Finding", "Severity", "examine", "iter_findings"]
+
+
+def examine(
+    path: str | os.PathLike[str],
+    *,
+    timeout: float = 30.0,
+    clock: Callable[[], datetime] = utc_now,
+) -> list[Finding]:
+    """Look a database over, at whatever revision it is.
+
+    Parameters
+    ----------
+    path
+        The file. It is opened for reading only.
+    timeout
+        Seconds to wait while another program holds the lock.
+    clock
+        Returns the present time, aware; for tests.
+
+    Returns
+    -------
+    list of Finding
+        Nothing where all is well. What is found in the file comes first, what is found in its
+        rows last.
+
+    Raises
+    ------
+    DatabaseNotFoundError, NotANexusLIMSDatabaseError
+        There is no such file, or it is not SQLite's.
+    DatabaseLockedError, ReadOnlyError
+        It cannot be read now, or not by this user.
+    """
+    return list(iter_findings(path, timeout=timeout, clock=clock))
+
+
+def iter_findings(
+    path: str | os.PathLike[str],
+    *,
+    timeout: float = 30.0,
+    clock: Callable[[], datetime] = utc_now,
+) -> Iterator[Finding]:
+    """Yield what `examine` returns one by one, in constant memory."""
+    database = Database(Path(path), read_only=True, timeout=timeout)
+    with closing(database):
+        try:
+            # The first statement to read the file at all, and SQLite's to read its catalogue.
+            database.rows("SELECT count(*) FROM sqlite_master")
+        except ReadOnlyError as error:
+            if not file.is_hot_journal(error):
+                raise
+            yield file.left_half_written(database.path)
+            return
+        except CorruptDatabaseError as error:
+            yield file.damaged(database.path, error.__cause__ or error)
+            return
+        yield from _as_far_as_it_goes(database, "its pages", file.examine_pages(database))
+        yield from _as_far_as_it_goes(
+            database, "its neighbours", file.examine_neighbours(database, clock())
+        )
+        yield from _as_far_as_it_goes(database, "its tables", _examine_content(database, clock()))
+
+
+def _examine_content(database: Database, now: datetime) -> Iterator[Finding]:
+    with database.translated():
+        catalogue = read(database.connection)
+    state, revision = None, None
+    try:
+        state = judge(catalogue, database.path)
+        revision = state.revision
+    except StoreError as error:
+        yield _unrecognised(catalogue, error)
+        if isinstance(error, NotANexusLIMSDatabaseError):
+            return
+        # The tables may be in order all the same, and only the version row wrong.
+        found = revision_of(catalogue.layout)
+        revision = None if found == BASE else found
+    if state is not None:
+        yield from _examine_state(database, state)
+    for what, findings in _examinations(database, catalogue, revision, now):
+        yield from _as_far_as_it_goes(database, what, findings)
+
+
+def _examinations(
+    database: Database, catalogue: Catalogue, revision: str | None, now: datetime
+) -> Iterator[tuple[str, Iterator[Finding]]]:
+    """Yield all that can be examined of a file with these tables, each with its name."""
+    if revision is not None:
+        yield "its tables", drift.examine_tables(database, revision)
+    for table in rows.MODELS:
+        if table in catalogue.columns:
+            columns = catalogue.columns[table]
+            yield f"the rows of {table}", rows.examine_rows(database, table, columns)
+    if {"instruments", "session_log"} <= catalogue.columns.keys():
+        yield "its instruments", sessions.examine_references(database)
+        yield "its events", sessions.examine_repeated(database)
+        yield "its claims", sessions.examine_claims(database, now)
+    if revision == head():
+        yield "its sessions", sessions.examine_unpaired(database)
+    if {"upload_log", "session_log"} <= catalogue.columns.keys():
+        yield "its uploads", sessions.examine_uploads(database)
+
+
+def _as_far_as_it_goes(
+    database: Database, what: str, findings: Iterator[Finding]
+) -> Iterator[Finding]:
+    """Yield findings; what stops the examination of one thing does not stop that of the others."""
+    try:
+        yield from findings
+    except DatabaseLockedError:
+        raise
+    except CorruptDatabaseError as error:
+        yield file.damaged(database.path, f"{what}: {error.__cause__ or error}")
+    except StoreError as error:
+        yield Finding(
+            "not-examined", "error", f"{database.path}: {what} could not be examined: {error}"
+        )
+
+
+# -- the revision ----------------------------------------------------------------------
+
+
+def _examine_state(database: Database, state: State) -> Iterator[Finding]:
+    path, revision = database.path, state.revision
+    if state.empty or revision is None:
+        yield Finding(
+            "no-tables", "warning", f"{path} has no tables yet", "nexuslims-store migrate"
+        )
+        return
+    for table in state.leftovers:
+        yield Finding(
+            "leftover",
+            "error",
+            f"{path}: an upgrade by NexusLIMS was interrupted and left {table} behind; no "
+            "program can go on from there",
+            "nexuslims-store migrate upgrade  (removes it, after a backup, and goes on)",
+            table=table,
+        )
+    if not state.stamped:
+        yield Finding(
+            "no-version-row",
+            "warning",
+            f"{path} has the tables of {revision}, but no version row that says so",
+            "nexuslims-store migrate",
+            table="alembic_version",
+        )
+    elif revision != head():
+        yield Finding(
+            "older-revision",
+            "note",
+            f"{path} is at {revision}; this package works with {head()}",
+            "nexuslims-store migrate",
+        )
+    # A file that only NexusLIMS has migrated has no marks, and needs none yet.
+    if "_yoyo_migration" in state.catalogue.tables:
+        with database.translated():
+            wrong = marks_wrong(database.connection, state.catalogue, revision)
+        if wrong:
+            yield Finding(
+                "marks",
+                "note",
+                f"{path}: yoyo has other migrations marked as applied than lead to {revision}, "
+                "because NexusLIMS migrated the file meanwhile; the next run puts that right",
+                "nexuslims-store migrate",
+                table="_yoyo_migration",
+            )
+
+
+def _unrecognised(catalogue: Catalogue, error: StoreError) -> Finding:
+    if isinstance(error, NotANexusLIMSDatabaseError):
+        return Finding("not-nexuslims", "error", str(error), "check the path (NX_DB_PATH or --db)")
+    if catalogue.odd or catalogue.triggers:
+        return Finding("foreign-code", "error", str(error), "DROP what the message names")
+    found = revision_of(catalogue.layout)
+    if isinstance(error, SchemaMismatchError) and found is None:
+        return Finding("unknown-tables", "error", str(error), "nexuslims-store restore BACKUP")
+    if found is not None:
+        remedy = f"nexuslims-store migrate stamp {found}, then nexuslims-store migrate"
+        return Finding("wrong-revision", "error", str(error), remedy, table="alembic_version")
+    return Finding("unknown-revision", "error", str(error), "upgrade nexuslims_store")

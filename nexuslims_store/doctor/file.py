@@ -1,0 +1,111 @@
+"""The file itself: its pages, and what lies beside it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from nexuslims_store.backup import PARTIAL_FILES
+from nexuslims_store.connection import Database
+from nexuslims_store.doctor.finding import Finding
+from nexuslims_store.errors import ReadOnlyError
+
+__all__ = ["damaged", "examine_neighbours", "examine_pages", "is_hot_journal", "left_half_written"]
+
+_AT_MOST = 100  # of SQLite's own complaints
+_MEGABYTE = 1024 * 1024
+_LARGE_WAL = 64 * _MEGABYTE
+# No backup takes as long, not even on a network disk.
+_BACKUP_TAKES = timedelta(hours=6)
+
+
+def is_hot_journal(error: ReadOnlyError) -> bool:
+    """Whether a file could not be read because a killed program left it half written."""
+    code = getattr(error.__cause__, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_READONLY_ROLLBACK
+
+
+def left_half_written(path: Path) -> Finding:
+    """Return the finding for such a file."""
+    return Finding(
+        "half-written",
+        "error",
+        f"{path} was left in the middle of a write by a program that was killed: its -journal "
+        "file holds what must be put back, which only a program that may write can do. Nothing "
+        "else was examined",
+        "nexuslims-store backup  (puts it back, and makes a backup), then nexuslims-store doctor",
+    )
+
+
+def damaged(path: Path, what: object) -> Finding:
+    """Return the finding for a file that SQLite says is damaged."""
+    return Finding(
+        "damaged",
+        "error",
+        f"{path} is damaged: {what}",
+        "nexuslims-store restore BACKUP",
+    )
+
+
+def examine_pages(database: Database) -> Iterator[Finding]:
+    """Ask SQLite to look at every page."""
+    # The rows that break a CHECK are found one by one, with their ids, elsewhere.
+    database.rows("PRAGMA ignore_check_constraints = ON")
+    for (complaint,) in database.rows(f"PRAGMA integrity_check({_AT_MOST})"):
+        if complaint != "ok":
+            yield damaged(database.path, complaint)
+    if _journal_mode(database) != "wal":
+        # What is missing of the last page reads as zeros, and may well be found in order.
+        pages, size = (
+            int(database.rows(f"PRAGMA {pragma}")[0][0]) for pragma in ("page_count", "page_size")
+        )
+        there = database.path.stat().st_size
+        if there < pages * size:
+            yield damaged(
+                database.path,
+                f"it has {there:,} bytes and should have {pages * size:,}, its end is missing",
+            )
+
+
+def examine_neighbours(database: Database, now: datetime) -> Iterator[Finding]:
+    """Look at the files that SQLite and this package keep beside the database."""
+    # SQLite follows a symbolic link, and keeps its files where the link leads.
+    path = Path(os.path.realpath(database.path))
+    journal_mode = _journal_mode(database)
+    for suffix in ("-wal", "-shm"):
+        sidecar = Path(f"{path}{suffix}")
+        if journal_mode != "wal" and sidecar.exists():
+            yield Finding(
+                "stray-file",
+                "warning",
+                f"{sidecar} lies beside a database that is not in WAL mode: another database "
+                "of this name left it, and SQLite may take it for this one's",
+                f"move {sidecar.name} away while no program has the database open",
+            )
+    wal = Path(f"{path}-wal")
+    if journal_mode == "wal" and wal.exists():
+        size = wal.stat().st_size
+        if size > max(_LARGE_WAL, path.stat().st_size):
+            yield Finding(
+                "large-wal",
+                "note",
+                f"{wal} has grown to {size // _MEGABYTE:,} MB: a program keeps reading, so that "
+                "SQLite never gets to put the changes into the database",
+                "close the programs that have the database open, then nexuslims-store backup",
+            )
+    for partial in sorted(database.path.parent.glob(PARTIAL_FILES)):
+        modified = datetime.fromtimestamp(partial.stat().st_mtime, tz=now.tzinfo)
+        if now - modified > _BACKUP_TAKES:
+            yield Finding(
+                "partial-backup",
+                "note",
+                f"{partial} was left by a backup that was killed at {modified:%Y-%m-%d %H:%M}",
+                f"delete {partial.name}",
+            )
+
+
+def _journal_mode(database: Database) -> str:
+    return str(database.rows("PRAGMA journal_mode")[0][0])

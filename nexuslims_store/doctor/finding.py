@@ -1,0 +1,62 @@
+"""What the doctor says of one thing that it found."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["Finding", "Severity", "in_shell", "shown"]
+
+Severity = Literal["error", "warning", "note"]
+
+_LONGEST = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes
+    ----------
+    code
+        The kind of finding, for example "unknown-instrument"; for scripts.
+    severity
+        "error": something does not work, or was lost. "warning": it should be put right.
+        "note": it does no harm.
+    message
+        What is wrong, and where.
+    remedy
+        The command that mends it, or what to do where no command can; "" where nothing is to do.
+    table, row_id, column
+        Where it is stored, as far as it is in one place. `row_id` is the value of the table's
+        primary key (its rowid, where that value itself is unreadable).
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    remedy: str = ""
+    table: str | None = None
+    row_id: int | str | None = None
+    column: str | None = None
+
+
+def in_shell(path: Path, sql: str) -> str:
+    """Return the command that runs a statement of ours on the file in SQLite's own shell."""
+    # The statements hold no value from the file, and nothing that a shell acts upon in quotes.
+    return f'sqlite3 {shlex.quote(str(path))} "{sql}"'
+
+
+def shown(value: object) -> str:
+    """Return a stored value so that it can stand in a line of text, whatever it holds."""
+    if isinstance(value, bytes):
+        start = value[:16].hex(" ")
+        return f"a BLOB of {len(value)} bytes ({start}{' …' if len(value) > 16 else ''})"
+    if value is None:
+        return "NULL"
+    if isinstance(value, str) and len(value) > _LONGEST:
+        return f"{value[:_LONGEST]!r}… ({len(value)} characters)"
+    # Bytes that are no UTF-8 are lone surrogates here, which repr() shows as escapes.
+    return repr(value)
