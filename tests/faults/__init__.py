@@ -1,0 +1,1 @@
+"""What the package survives: kills, full disks, crowds, hostile environments, damaged files."""

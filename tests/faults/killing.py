@@ -1,0 +1,212 @@
+"""A warm process, and forked children of it that each do one thing and die where they are told to.
+
+A fork of a process that has imported all costs a hundredth of a new interpreter, so that an
+operation can be killed at each of its statements. The process is one of its own because pytest's
+workers have threads, and a process with threads should not be forked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from . import crowd
+from .operations import OPERATIONS
+
+Fault = Literal["none", "statement", "size", "time", "disk full", "page count"]
+
+_LONGEST = 150  # seconds; whatever takes longer hangs
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a child does, and what happens to it.
+
+    Attributes
+    ----------
+    task
+        The name of an operation, or of a function of `crowd`.
+    path
+        The database it works on.
+    arguments
+        More for the function, as JSON knows them.
+    fault, at
+        "statement": killed where SQLite begins the statement of that number, counted over all
+        connections. "size": killed in the write that would make any file longer than so many
+        bytes, in the middle of a page if need be. "time": killed after so many seconds.
+        "disk full": such a write fails. "page count": no database may get more pages.
+    uid
+        The user to become.
+    """
+
+    task: str
+    path: str
+    arguments: tuple[Any, ...] = ()
+    fault: Fault = "none"
+    at: float = 0
+    uid: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a child ended: killed, or with a result, or with an error."""
+
+    killed: bool
+    result: Any = None
+    error: str = ""
+    message: str = ""
+    trace: str = ""
+
+
+class Forks:
+    """The warm process. Close it in the end."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", f"{__package__}.killing"],
+            cwd=Path(__file__).parent.parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def run(self, *calls: Call) -> list[Outcome]:
+        """Make the calls at the same time, each in a child, and wait for all of them."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(json.dumps([asdict(call) for call in calls]).encode() + b"\n")
+        stdin.flush()
+        if not select.select([stdout], [], [], _LONGEST)[0]:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            raise AssertionError(f"still at work after {_LONGEST} s: {calls}")
+        return [Outcome(**answer) for answer in json.loads(stdout.readline())]
+
+    def one(self, task: str, path: Path, **more: Any) -> Outcome:
+        """Make one call."""
+        return self.run(Call(task, str(path), **more))[0]
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+# -- in the warm process -----------------------------------------------------------------------
+
+
+def _serve() -> None:
+    _warm_up()
+    for line in sys.stdin:
+        answers = _fork([Call(**call) for call in json.loads(line)])
+        print(json.dumps(answers), flush=True)
+
+
+def _warm_up() -> None:
+    """Do all once, so that the children find the files that are read once a process."""
+    for operation in OPERATIONS.values():
+        with TemporaryDirectory() as folder:
+            operation.run(operation.prepare(Path(folder), "fresh", wal=False))
+
+
+def _fork(calls: list[Call]) -> list[dict[str, Any]]:
+    start, gate = os.pipe()
+    children = []
+    for call in calls:
+        answer, result = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(gate)
+            os.read(start, 1)  # comes to an end when all are there
+            _work(call, result)
+        os.close(result)
+        children.append((call, child, answer))
+    os.close(start)
+    os.close(gate)
+    answers = []
+    for call, child, answer in children:
+        if call.fault == "time":
+            time.sleep(call.at)
+            os.kill(child, signal.SIGKILL)
+        with os.fdopen(answer, "rb") as pipe:
+            text = pipe.read()
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        killed = -status in {signal.SIGKILL, signal.SIGXFSZ}
+        assert killed or status == 0, status
+        answers.append({"killed": killed} if killed else json.loads(text))
+    return answers
+
+
+# -- in a child --------------------------------------------------------------------------------
+
+
+def _work(call: Call, result: int) -> None:
+    try:
+        _inject(call)
+        operation = OPERATIONS.get(call.task)
+        function = operation.run if operation else getattr(crowd, call.task)
+        value = function(Path(call.path), *call.arguments)
+        answer = {"killed": False, "result": value if operation is None else None}
+    except BaseException as error:  # noqa: BLE001 -- whatever it is, the parent reports it
+        answer = {
+            "killed": False,
+            "error": type(error).__name__,
+            "message": str(error),
+            "trace": traceback.format_exc(),
+        }
+    with os.fdopen(result, "wb") as pipe:
+        pipe.write(json.dumps(answer).encode())
+    os._exit(0)
+
+
+def _inject(call: Call) -> None:
+    if call.uid is not None:
+        os.setgroups([])
+        os.setgid(call.uid)
+        os.setuid(call.uid)
+    match call.fault:
+        case "statement":
+            left = int(call.at)
+
+            def count(statement: str) -> None:
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            _on_each_connection(lambda connection: connection.set_trace_callback(count))
+        case "size" | "disk full":
+            # Python ignores the signal, and the write fails; else it kills in the write.
+            if call.fault == "size":
+                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(call.at), resource.RLIM_INFINITY))
+        case "page count":
+            _on_each_connection(
+                lambda connection: connection.execute(f"PRAGMA max_page_count = {int(call.at)}")
+            )
+
+
+def _on_each_connection(prepare: Callable[[sqlite3.Connection], object]) -> None:
+    connect = sqlite3.connect
+
+    def prepared(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = connect(*arguments, **options)
+        prepare(connection)
+        return connection
+
+    sqlite3.connect = prepared
+
+
+if __name__ == "__main__":
+    _serve()
