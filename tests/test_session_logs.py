@@ -1,0 +1,371 @@
+"""Session logs: inserted once, corrected while nothing was built, read in the order of time."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import tracemalloc
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from support import PID, SESSION, contents, instrument, log, memory_store, new_store, write_log
+
+from nexuslims_store import (
+    EventType,
+    InsertSummary,
+    InvalidRowError,
+    RecordStatus,
+    SessionLog,
+    StoreError,
+    UnknownInstrumentError,
+)
+
+EVENTS = (EventType.START, EventType.END)
+NOT_BUILT_YET = (RecordStatus.WAITING_FOR_END, RecordStatus.TO_BE_BUILT)
+BUILT = tuple(status for status in RecordStatus if status not in NOT_BUILT_YET)
+LATER = "2025-06-02T10:15:00-04:00"
+
+
+def test_a_new_event_is_stored_and_returned_with_its_id() -> None:
+    with memory_store() as store:
+        start = store.session_logs.insert(log(id_session_log=77))
+        end = store.session_logs.insert(log(EventType.END))
+        assert (start.id_session_log, end.id_session_log) == (1, 2)
+        assert start == log(id_session_log=1)
+        assert store.session_logs.get(1) == start
+        assert store.session_logs.list_for_session(SESSION) == [start, end]
+        assert store.session_logs.count() == 2
+
+
+@pytest.mark.parametrize("event_type", EVENTS)
+@pytest.mark.parametrize("times", [1, 3])
+def test_the_same_event_is_stored_once(event_type: EventType, times: int) -> None:
+    with memory_store() as store:
+        first = store.session_logs.insert(log(event_type))
+        for _ in range(times):
+            assert store.session_logs.insert(log(event_type)) == first
+        assert store.session_logs.count() == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"session_identifier": "another session"},
+        {"instrument": "Another instrument"},
+        {"event_type": EventType.END},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_another_session_instrument_or_type_is_another_event(other: dict[str, object]) -> None:
+    with memory_store(instrument(), instrument("Another instrument")) as store:
+        store.session_logs.insert(log())
+        store.session_logs.insert(log(**other))
+        assert store.session_logs.count() == 2
+
+
+def test_every_attempt_to_build_is_an_event_of_its_own() -> None:
+    with memory_store() as store:
+        ids = {
+            store.session_logs.insert(log(EventType.RECORD_GENERATION)).id_session_log
+            for _ in range(3)
+        }
+        assert ids == {1, 2, 3}
+
+
+@pytest.mark.parametrize("event_type", EVENTS)
+@pytest.mark.parametrize("status", NOT_BUILT_YET)
+@pytest.mark.parametrize(
+    "correction",
+    [
+        {"timestamp": LATER},
+        {"user": "someone else"},
+        {"user": None},
+        {"timestamp": LATER, "user": "someone else"},
+        {"timestamp": datetime(2025, 6, 2, 10, 15)},
+    ],
+    ids=["time", "user", "no user", "both", "naive time"],
+)
+def test_a_scheduler_may_correct_what_was_not_built(
+    event_type: EventType, status: RecordStatus, correction: dict[str, object]
+) -> None:
+    with memory_store() as store:
+        old = store.session_logs.insert(log(event_type, record_status=status))
+        new = store.session_logs.insert(log(event_type, record_status=status, **correction))
+        expected = {"timestamp": datetime.fromisoformat(LATER)} if "timestamp" in correction else {}
+        if "user" in correction:
+            expected["user"] = correction["user"]
+        assert new == old.model_copy(update=expected)
+        assert store.session_logs.list_for_session(SESSION) == [new]
+
+
+@pytest.mark.parametrize("status", BUILT)
+def test_what_was_built_is_not_corrected(
+    status: RecordStatus, caplog: pytest.LogCaptureFixture
+) -> None:
+    with memory_store() as store, caplog.at_level(logging.WARNING, "nexuslims_store"):
+        old = store.session_logs.insert(log(record_status=status))
+        assert store.session_logs.insert(log(record_status=status)) == old
+        assert not caplog.records
+        assert store.session_logs.insert(log(timestamp=LATER, user="someone else")) == old
+        assert store.session_logs.list_for_session(SESSION) == [old]
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    for part in (SESSION, PID, status.value, LATER, "someone else"):
+        assert part in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("stored", "new", "expected"),
+    [
+        (old, new, old if (old, new) != NOT_BUILT_YET else RecordStatus.TO_BE_BUILT)
+        for old, new in itertools.product(RecordStatus, repeat=2)
+    ],
+)
+def test_a_status_moves_on_from_waiting_to_be_built_only(
+    stored: RecordStatus, new: RecordStatus, expected: RecordStatus
+) -> None:
+    with memory_store() as store:
+        store.session_logs.insert(log(record_status=stored))
+        found = store.session_logs.insert(log(record_status=new, timestamp=LATER))
+        assert found.record_status is expected
+        assert store.session_logs.list_for_session(SESSION) == [found]
+        assert (found.timestamp == datetime.fromisoformat(LATER)) is (stored in NOT_BUILT_YET)
+
+
+@pytest.mark.parametrize("same", ["2025-06-02T13:00:00Z", "2025-06-02 09:00:00"])
+def test_a_time_that_only_looks_different_is_left_as_it_is_stored(
+    tmp_path: Path, same: str
+) -> None:
+    with new_store(tmp_path) as store:
+        write_log(store.path, timestamp=same)
+        found = store.session_logs.insert(log())
+        assert [row[3] for row in contents(store.path)["session_log"]] == [same]
+        assert found.timestamp == datetime.fromisoformat(same)
+        # The user alone is corrected.
+        assert store.session_logs.insert(log(user="someone else")).user == "someone else"
+        assert [row[3] for row in contents(store.path)["session_log"]] == [same]
+
+
+def test_of_several_rows_of_an_event_the_newest_is_corrected(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        write_log(store.path, timestamp="2025-06-02T08:00:00-04:00")
+        write_log(store.path, timestamp="2025-06-02T07:00:00-04:00")
+        assert store.session_logs.insert(log()).id_session_log == 2
+        times = [str(row[3])[11:13] for row in contents(store.path)["session_log"]]
+        assert times == ["08", "09"]
+
+
+def test_an_unreadable_time_is_mended_by_the_next_harvest(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        write_log(store.path, timestamp="garbage")
+        assert store.session_logs.insert(log()) == log(id_session_log=1)
+
+
+@pytest.mark.parametrize("naive", [True, False])
+def test_an_unknown_instrument_is_refused(tmp_path: Path, naive: bool) -> None:
+    timestamp = datetime(2025, 6, 2, 9, tzinfo=None if naive else UTC)
+    with new_store(tmp_path) as store:
+        odd = log(instrument="Nobody's", timestamp=timestamp)
+        for insert in (
+            store.session_logs.insert,
+            lambda event: store.session_logs.insert_many([event]),
+        ):
+            with pytest.raises(UnknownInstrumentError, match="Nobody's"):
+                insert(odd)
+        assert contents(store.path)["session_log"] == []
+
+
+def test_a_naive_time_is_the_local_time_of_its_instrument(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        store.instruments.add(instrument("Berlin", timezone_str="Europe/Berlin"))
+        naive = datetime(2025, 6, 2, 9, 0, 0, 5)
+        stored = store.session_logs.insert(log(timestamp=naive))
+        assert stored.timestamp == naive.replace(tzinfo=ZoneInfo("America/New_York"))
+        store.session_logs.insert_many(
+            [
+                log(session_identifier="2", timestamp=naive, instrument="Berlin"),
+                log(session_identifier="3", timestamp=naive),
+            ]
+        )
+        assert [row[3] for row in contents(store.path)["session_log"]] == [
+            "2025-06-02T09:00:00.000005-04:00",
+            "2025-06-02T09:00:00.000005+02:00",
+            "2025-06-02T09:00:00.000005-04:00",
+        ]
+
+
+def test_an_old_naive_row_comes_back_naive(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        write_log(store.path, timestamp="2018-11-13 13:01:30.123")
+        (stored,) = store.session_logs.list_for_session(SESSION)
+        assert stored.timestamp == datetime(2018, 11, 13, 13, 1, 30, 123_000)
+
+
+# -- many at once ----------------------------------------------------------------------
+
+
+def test_many_are_summed_up_in_numbers() -> None:
+    with memory_store() as store:
+        store.session_logs.insert(log())
+        store.session_logs.insert(log(session_identifier="built", record_status="COMPLETED"))
+        summary = store.session_logs.insert_many(
+            iter(
+                [
+                    log(),
+                    log(timestamp=LATER),
+                    log(EventType.END),
+                    log(EventType.END),
+                    log(EventType.END, user="someone else"),
+                    log(session_identifier="built", timestamp=LATER),
+                    log(EventType.RECORD_GENERATION),
+                    log(EventType.RECORD_GENERATION),
+                ]
+            )
+        )
+        assert summary == InsertSummary(inserted=3, updated=2, unchanged=3)
+        assert store.session_logs.count() == 5
+        assert store.session_logs.insert_many([]) == InsertSummary(0, 0, 0)
+
+
+def test_many_do_what_one_by_one_does() -> None:
+    events = [
+        log(event_type, session_identifier=identifier, timestamp=time, user=user, record_status=to)
+        for to, user, time, identifier, event_type in itertools.product(
+            NOT_BUILT_YET, ("ned", None), (LATER, "2025-06-02 09:00:00"), "12", EVENTS
+        )
+    ]
+    with memory_store() as one_by_one, memory_store() as at_once:
+        for event in events:
+            one_by_one.session_logs.insert(event)
+        at_once.session_logs.insert_many(events)
+        assert list(at_once.session_logs.iter_all()) == list(one_by_one.session_logs.iter_all())
+
+
+def test_many_are_all_or_none(tmp_path: Path) -> None:
+    def events() -> Iterator[SessionLog]:
+        yield log()
+        yield log(EventType.END)
+        raise LookupError("the scheduler went away")
+
+    with new_store(tmp_path) as store:
+        with pytest.raises(LookupError, match="went away"):
+            store.session_logs.insert_many(events())
+        with pytest.raises(UnknownInstrumentError):
+            store.session_logs.insert_many([log(), log(instrument="Nobody's")])
+        assert contents(store.path)["session_log"] == []
+
+
+# -- reading ---------------------------------------------------------------------------
+
+
+def test_order_is_by_instant_then_by_id(tmp_path: Path) -> None:
+    # New York is at -04:00 then. In the order of their instants:
+    times = [
+        "2025-06-02T10:00:00+14:00",
+        "2025-06-02 05:00:00",
+        "2025-06-02T05:00:00.000001",
+        "2025-06-02T09:30:00Z",
+        "2025-06-02T06:00:00-04:00",
+        "2025-06-02T10:00:00+00:00",
+        "2025-06-02T09:00:00-08:00",
+    ]
+    scrambled = [times[position] for position in (4, 6, 2, 0, 5, 1, 3)]
+    with new_store(tmp_path) as store:
+        for number, time in enumerate(scrambled):
+            # Of two at one instant the row that was stored first comes first.
+            write_log(store.path, timestamp=time, event_type="RECORD_GENERATION", user=str(number))
+        for found in (
+            list(store.session_logs.iter_all()),
+            store.session_logs.list_for_session(SESSION),
+            store.session_logs.list_by_status(RecordStatus.TO_BE_BUILT),
+        ):
+            assert [scrambled[int(str(event.user))] for event in found] == times
+
+
+@pytest.mark.parametrize("status", RecordStatus)
+def test_events_are_listed_by_status(status: RecordStatus) -> None:
+    with memory_store() as store:
+        for other in RecordStatus:
+            store.session_logs.insert(log(session_identifier=other.value, record_status=other))
+        for asked in (status, status.value):
+            (found,) = store.session_logs.list_by_status(asked)
+            assert found.session_identifier == status.value
+
+
+def test_no_such_row() -> None:
+    with memory_store() as store:
+        assert store.session_logs.get(1) is None
+        assert store.session_logs.list_for_session("nobody's") == []
+        assert store.session_logs.list_by_status(RecordStatus.ERROR) == []
+        assert list(store.session_logs.iter_all()) == []
+        assert store.session_logs.remove(1) is False
+        with pytest.raises(ValueError, match="DONE"):
+            store.session_logs.list_by_status("DONE")
+
+
+def test_a_row_is_removed_by_its_id() -> None:
+    with memory_store() as store:
+        store.session_logs.insert(log())
+        end = store.session_logs.insert(log(EventType.END))
+        assert store.session_logs.remove(1) is True
+        assert store.session_logs.list_for_session(SESSION) == [end]
+
+
+def test_streaming_takes_constant_memory() -> None:
+    def peak(events: int) -> int:
+        tracemalloc.start()
+        for _ in store.session_logs.iter_all():
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert store.session_logs.count() == events
+        return peak
+
+    with memory_store() as store:
+        peaks = []
+        for size in (3_000, 9_000):
+            numbers = range(store.session_logs.count(), size)
+            store.session_logs.insert_many(log(session_identifier=str(n)) for n in numbers)
+            peaks.append(peak(size))
+    small, large = peaks
+    assert large < 1.3 * small
+
+
+def test_streaming_ends_at_a_row_that_cannot_be_read_after_those_before_it(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        store.session_logs.insert_many(log(session_identifier=str(n)) for n in range(300))
+        write_log(store.path, session_identifier=b"\xff", timestamp="2026-01-01T00:00:00Z")
+        events = store.session_logs.iter_all()
+        read = [event.session_identifier for event in itertools.islice(events, 300)]
+        assert read == [str(number) for number in range(300)]
+        with pytest.raises(InvalidRowError) as caught:
+            next(events)
+        error = caught.value
+        assert (error.table, error.row_id, error.column) == (
+            "session_log",
+            301,
+            "session_identifier",
+        )
+
+
+def test_an_iterator_ends_with_its_store(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    store.session_logs.insert_many(log(session_identifier=str(n)) for n in range(600))
+    events = store.session_logs.iter_all()
+    next(events)
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        list(events)
+
+
+def test_an_iterator_that_is_left_does_not_lock_the_file(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        store.session_logs.insert_many(log(session_identifier=str(n)) for n in range(600))
+        events = store.session_logs.iter_all()
+        next(events)
+        events.close()
+        write_log(store.path, session_identifier="another program's")
+        assert store.session_logs.count() == 601
