@@ -1,0 +1,671 @@
+"""Sessions: pairing, what is odd, status, and builders that share the work by claims."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import ValidationError
+from support import (
+    NOW,
+    PID,
+    SESSION,
+    Clock,
+    add_pair,
+    contents,
+    instrument,
+    log,
+    memory_store,
+    new_store,
+    upload,
+    write,
+    write_log,
+)
+
+from nexuslims_store import (
+    EventType,
+    InvalidRowError,
+    RecordStatus,
+    Session,
+    Store,
+    UnknownInstrumentError,
+    UnpairedSession,
+)
+
+START = datetime.fromisoformat("2025-06-02T09:00:00-04:00")
+END = datetime.fromisoformat("2025-06-02T11:30:00-04:00")
+CONSENT = (RecordStatus.NO_CONSENT, RecordStatus.NO_RESERVATION)
+RETRIED = (RecordStatus.ERROR, RecordStatus.NO_FILES_FOUND, RecordStatus.BUILT_NOT_EXPORTED)
+
+
+def identifiers(sessions: list[Session]) -> list[str]:
+    """What the sessions are called."""
+    return [session.session_identifier for session in sessions]
+
+
+def statuses(store: Store, session_identifier: str = SESSION) -> list[RecordStatus]:
+    """The status of each row of a session, in the order of their ids."""
+    logs = store.session_logs.list_for_session(session_identifier)
+    return [event.record_status for event in sorted(logs, key=lambda log: log.id_session_log or 0)]
+
+
+# -- adding ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", [PID, instrument()], ids=["pid", "instrument"])
+def test_a_session_is_added_as_two_events(given: object) -> None:
+    with memory_store() as store:
+        added = store.sessions.add(SESSION, given, START, END, "ned")
+        assert added == Session(
+            session_identifier=SESSION,
+            instrument=instrument(),
+            dt_from=START,
+            dt_to=END,
+            user="ned",
+        )
+        assert store.session_logs.list_for_session(SESSION) == [
+            log(id_session_log=1),
+            log(EventType.END, id_session_log=2),
+        ]
+        assert store.sessions.get(SESSION) == added
+        assert store.sessions.list_to_build() == [added]
+
+
+def test_a_session_added_twice_is_corrected() -> None:
+    with memory_store() as store:
+        store.sessions.add(SESSION, PID, START, END, "ned")
+        later = timedelta(hours=3)
+        corrected = store.sessions.add(SESSION, PID, START + later, END + later, "someone else")
+        assert (corrected.dt_from, corrected.dt_to) == (START + later, END + later)
+        assert corrected.user == "someone else"
+        assert store.sessions.list_to_build() == [corrected]
+        assert store.session_logs.count() == 2
+
+
+def test_a_session_that_was_built_is_returned_as_it_is_stored() -> None:
+    with memory_store() as store:
+        built = store.sessions.add(SESSION, PID, START, END, "ned", RecordStatus.COMPLETED)
+        assert store.sessions.add(SESSION, PID, END, END + timedelta(hours=1), "other") == built
+        assert statuses(store) == [RecordStatus.COMPLETED] * 2
+
+
+def test_naive_times_of_a_session_are_local() -> None:
+    with memory_store() as store:
+        added = store.sessions.add(SESSION, PID, START.replace(tzinfo=None), datetime(2025, 6, 3))
+        assert added.dt_from == START
+        assert added.dt_to.isoformat() == "2025-06-03T00:00:00-04:00"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"session_identifier": ""}, ValidationError),
+        ({"user": 5}, ValidationError),
+        ({"end": START - timedelta(seconds=1)}, ValidationError),
+        ({"status": "DONE"}, ValidationError),
+        ({"start": "yesterday"}, ValidationError),
+        ({"instrument": "Nobody's"}, UnknownInstrumentError),
+    ],
+)
+def test_a_session_is_added_whole_or_not_at_all(
+    tmp_path: Path, wrong: dict[str, object], error: type[Exception]
+) -> None:
+    arguments = {
+        "session_identifier": SESSION,
+        "instrument": PID,
+        "start": START,
+        "end": END,
+        "user": "ned",
+    }
+    with new_store(tmp_path) as store:
+        with pytest.raises(error):
+            store.sessions.add(**(arguments | wrong))
+        assert contents(store.path)["session_log"] == []
+        assert not store.connection.in_transaction
+
+
+# -- pairing ---------------------------------------------------------------------------
+
+
+def test_sessions_to_build_come_in_the_order_of_time() -> None:
+    with memory_store(instrument(), instrument("Tokyo", timezone_str="Asia/Tokyo")) as store:
+        add_pair(store, "3", "2025-06-02T09:00:00-04:00")
+        add_pair(store, "2", "2025-06-02T20:00:00", "2025-06-02T23:30:00", instrument="Tokyo")
+        add_pair(store, "4", "2025-06-02T13:00:00.000001+00:00", "2025-06-03T00:00:00+00:00")
+        add_pair(store, "1", "2025-06-02T23:00:00+14:00", "2025-06-02T23:30:00+14:00")
+        add_pair(store, "3b", "2025-06-02T13:00:00+00:00")
+        expected = ["1", "2", "3", "3b", "4"]
+        assert identifiers(store.sessions.list_to_build()) == expected
+        claimed = [store.sessions.claim() for _ in expected]
+        assert identifiers([session for session in claimed if session]) == expected
+
+
+def test_users_need_not_agree() -> None:
+    with memory_store() as store:
+        store.session_logs.insert(log(user=None))
+        store.session_logs.insert(log(EventType.END, user="someone else"))
+        (session,) = store.sessions.list_to_build()
+        assert session.user == "someone else"
+        store.session_logs.insert(log(user="ned"))
+        assert [session.user for session in store.sessions.list_to_build()] == ["ned"]
+        assert store.sessions.list_unpaired() == []
+
+
+def test_instruments_may_share_an_identifier() -> None:
+    with memory_store(instrument(), instrument("Other")) as store:
+        add_pair(store)
+        add_pair(store, instrument="Other", start="2025-06-01T09:00:00-04:00")
+        sessions = store.sessions.list_to_build()
+        assert [session.instrument.instrument_pid for session in sessions] == ["Other", PID]
+        found = store.sessions.get(SESSION)
+        assert found is not None
+        assert found.instrument.instrument_pid == "Other"
+
+
+@pytest.mark.parametrize("status", RecordStatus)
+def test_a_session_is_found_whatever_its_status(status: RecordStatus) -> None:
+    with memory_store() as store:
+        added = store.sessions.add(SESSION, PID, START, END, status=status)
+        assert store.sessions.get(SESSION) == added
+        assert store.sessions.list_to_build() == (
+            [added] if status is RecordStatus.TO_BE_BUILT else []
+        )
+
+
+def test_the_newest_row_of_each_event_counts(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        for hour, event_type in itertools.product((5, 9, 8), ("START", "END")):
+            time = f"2025-06-02T{hour + (event_type == 'END'):02}:30:00-04:00"
+            write_log(store.path, timestamp=time, event_type=event_type)
+        (session,) = store.sessions.list_to_build()
+        assert session.dt_from.isoformat() == "2025-06-02T08:30:00-04:00"
+        assert session.dt_to.isoformat() == "2025-06-02T09:30:00-04:00"
+        assert store.sessions.get(SESSION) == session
+        assert store.sessions.claim() == session
+        between = list(store.sessions.iter_between(datetime(2025, 6, 2), datetime(2025, 6, 3)))
+        assert between == [session]
+        assert store.sessions.list_unpaired() == []
+
+
+ODD = {
+    "no END": ([{}], "START without an END", (1, None)),
+    "no START": ([{"event_type": "END"}], "END without a START", (None, 1)),
+    "END before START": (
+        [{}, {"event_type": "END", "timestamp": "2025-06-02T08:00:00-04:00"}],
+        "END before its START",
+        (1, 2),
+    ),
+    "END before START, in another zone": (
+        [
+            {"timestamp": "2025-06-02T09:00:00"},
+            {"event_type": "END", "timestamp": "2025-06-02 12:59Z"},
+        ],
+        "END before its START",
+        (1, 2),
+    ),
+    "unknown instrument": (
+        [{"instrument": "Nobody's"}, {"instrument": "Nobody's", "event_type": "END"}],
+        "unknown instrument",
+        (1, 2),
+    ),
+    "instrument that is not UTF-8": (
+        [{"instrument": b"\xff"}, {"instrument": b"\xff", "event_type": "END"}],
+        "unknown instrument",
+        (1, 2),
+    ),
+    "unreadable START": (
+        [{"timestamp": "yesterday"}, {"event_type": "END"}],
+        "unreadable time of the START: 'yesterday'",
+        (1, 2),
+    ),
+    "unreadable END": (
+        [{}, {"event_type": "END", "timestamp": ""}],
+        "unreadable time of the END: ''",
+        (1, 2),
+    ),
+    "time that is a BLOB": (
+        [{"timestamp": b"2025-06-02T09:00:00Z"}, {"event_type": "END"}],
+        "unreadable time of the START",
+        (1, 2),
+    ),
+    "identifier that is a BLOB": (
+        [{"session_identifier": b"1"}, {"session_identifier": b"1", "event_type": "END"}],
+        "session_identifier that is not valid",
+        (1, 2),
+    ),
+    "user that is a BLOB": ([{"user": b"ned"}, {"event_type": "END"}], "user that is", (1, 2)),
+}
+
+
+@pytest.mark.parametrize(("rows", "reason", "ids"), ODD.values(), ids=list(ODD))
+def test_odd_events_are_reported_and_never_in_the_way(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    rows: list[dict[str, object]],
+    reason: str,
+    ids: tuple[int | None, int | None],
+) -> None:
+    with new_store(tmp_path, clock=Clock()) as store:
+        for row in rows:
+            write_log(store.path, **row)
+        good = store.sessions.add("good", PID, START, END)
+        assert store.sessions.list_to_build() == [good]
+        (record,) = caplog.records
+        assert record.levelno == logging.WARNING
+        assert reason in record.getMessage()
+        (odd,) = store.sessions.list_unpaired()
+        assert isinstance(odd, UnpairedSession)
+        assert reason in odd.reason
+        assert (odd.start_id, odd.end_id) == ids
+        assert odd.session_identifier == rows[0].get("session_identifier", SESSION)
+        assert list(store.sessions.iter_between(START, END)) == [good]
+        assert store.sessions.claim() == good
+        assert store.sessions.claim() is None
+
+
+def test_only_events_to_be_built_are_looked_at(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        write_log(store.path, session_identifier="open", record_status="WAITING_FOR_END")
+        write_log(store.path, session_identifier="done", event_type="END", record_status="ERROR")
+        assert store.sessions.list_unpaired() == []
+        write_log(store.path, record_status="TO_BE_BUILT")
+        write_log(store.path, event_type="END", record_status="COMPLETED")
+        (odd,) = store.sessions.list_unpaired()
+        assert (odd.start_id, odd.end_id) == (3, None)
+        assert store.sessions.list_to_build() == []
+
+
+def test_an_instrument_that_is_not_valid_keeps_only_its_own_sessions(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        store.instruments.add(instrument("Mars"))
+        add_pair(store, "lost", instrument="Mars")
+        add_pair(store, "good")
+        write(store.path, "UPDATE instruments SET timezone = 'Mars' WHERE instrument_pid = 'Mars'")
+        assert identifiers(store.sessions.list_to_build()) == ["good"]
+        (odd,) = store.sessions.list_unpaired()
+        assert "Mars" in odd.reason
+        assert store.sessions.claim() is not None
+        assert store.sessions.claim() is None
+        with pytest.raises(InvalidRowError) as caught:
+            store.sessions.get("lost")
+        error = caught.value
+        assert (error.table, error.row_id, error.column) == ("instruments", "Mars", "timezone_str")
+
+
+@pytest.mark.parametrize(
+    ("rows", "row_id", "column"),
+    [
+        ([{"timestamp": "yesterday"}, {"event_type": "END"}], 1, "timestamp"),
+        ([{}, {"event_type": "END", "timestamp": "tomorrow"}], 2, "timestamp"),
+        ([{"instrument": "X"}, {"instrument": "X", "event_type": "END"}], 1, "instrument"),
+        ([{"user": b"\0"}, {"event_type": "END"}], 1, "user"),
+    ],
+)
+def test_a_session_asked_for_by_name_says_which_row_is_not_valid(
+    tmp_path: Path, rows: list[dict[str, object]], row_id: int, column: str
+) -> None:
+    with new_store(tmp_path) as store:
+        for row in rows:
+            write_log(store.path, **row)
+        with pytest.raises(InvalidRowError, match="doctor") as caught:
+            store.sessions.get(SESSION)
+    error = caught.value
+    assert (error.table, error.row_id, error.column) == ("session_log", row_id, column)
+
+
+def test_a_session_that_is_not_whole_is_none(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        assert store.sessions.get(SESSION) is None
+        store.session_logs.insert(log())
+        assert store.sessions.get(SESSION) is None
+        store.session_logs.insert(log(EventType.END, timestamp="2025-06-02T08:00:00-04:00"))
+        assert store.sessions.get(SESSION) is None
+
+
+# -- a span of time --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "found"),
+    [
+        ("2025-06-02T09:00:00-04:00", "2025-06-02T09:00:00.000001-04:00", ["b"]),
+        ("2025-06-02T09:00:00.000001-04:00", "2025-06-04T00:00:00-04:00", ["c"]),
+        ("2025-06-01T00:00:00-04:00", "2025-06-02T13:00:00+00:00", ["a"]),
+        ("2025-06-01T00:00:00", "2025-06-03T00:00:00", ["a", "b", "c"]),
+        ("2025-06-02T00:00:00", "2025-06-03T00:00:00", ["b", "c"]),
+        ("0001-01-01T00:00:00", "9999-12-31T23:59:59.999999", ["a", "b", "c"]),
+        ("2025-06-02T09:00:00", "2025-06-02T09:00:00", []),
+        ("2025-06-03T00:00:00", "2025-06-01T00:00:00", []),
+    ],
+)
+def test_a_span_has_its_start_and_not_its_end(start: str, end: str, found: list[str]) -> None:
+    berlin = instrument("Berlin", timezone_str="Europe/Berlin")
+    with memory_store(instrument(), berlin) as store:
+        # On midnight in Berlin, and still the day before in New York.
+        add_pair(store, "c", "2025-06-02T23:00:00", "2025-06-05T00:00:00", record_status="ERROR")
+        add_pair(store, "b", record_status="COMPLETED")
+        add_pair(store, "a", "2025-06-01T23:30:00", "2025-06-02T03:00:00", instrument="Berlin")
+        store.session_logs.insert(log(session_identifier="no end"))
+        sessions = store.sessions.iter_between(
+            datetime.fromisoformat(start), datetime.fromisoformat(end)
+        )
+        assert identifiers(list(sessions)) == found
+
+
+# -- status ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", RecordStatus)
+@pytest.mark.parametrize("as_text", [True, False])
+def test_the_status_of_all_rows_is_set(status: RecordStatus, as_text: bool) -> None:
+    with memory_store() as store:
+        add_pair(store)
+        store.session_logs.insert(log(EventType.RECORD_GENERATION))
+        add_pair(store, "bystander")
+        changed = store.sessions.set_status(SESSION, status.value if as_text else status)
+        assert changed == (0 if status is RecordStatus.TO_BE_BUILT else 3)
+        assert statuses(store) == [status] * 3
+        assert statuses(store, "bystander") == [RecordStatus.TO_BE_BUILT] * 2
+
+
+def test_of_two_that_expect_the_same_status_one_changes_it() -> None:
+    with memory_store() as store:
+        add_pair(store)
+        assert store.sessions.set_status(SESSION, "COMPLETED", expected="TO_BE_BUILT") == 2
+        assert store.sessions.set_status(SESSION, "ERROR", expected="TO_BE_BUILT") == 0
+        assert statuses(store) == [RecordStatus.COMPLETED] * 2
+        assert store.sessions.set_status("nobody's", "ERROR") == 0
+
+
+def test_a_row_in_another_status_than_expected_stays() -> None:
+    with memory_store() as store:
+        store.session_logs.insert(log(record_status="ERROR"))
+        store.session_logs.insert(log(EventType.END))
+        assert store.sessions.set_status(SESSION, "COMPLETED", expected="ERROR") == 1
+        assert statuses(store) == [RecordStatus.COMPLETED, RecordStatus.TO_BE_BUILT]
+
+
+@pytest.mark.parametrize("arguments", [("DONE",), ("ERROR", "DONE"), (None,), (5,)])
+def test_a_status_that_is_none_is_refused(arguments: tuple[object, ...]) -> None:
+    with memory_store() as store:
+        add_pair(store)
+        with pytest.raises(ValueError, match="RecordStatus"):
+            store.sessions.set_status(SESSION, *arguments)
+        assert statuses(store) == [RecordStatus.TO_BE_BUILT] * 2
+
+
+def test_sessions_are_counted_by_the_status_of_their_start() -> None:
+    with memory_store(instrument(), instrument("Other")) as store:
+        add_pair(store, "1")
+        add_pair(store, "1", instrument="Other")
+        add_pair(store, "2", record_status="ERROR")
+        store.session_logs.insert(log(session_identifier="3", record_status="WAITING_FOR_END"))
+        store.session_logs.insert(log(EventType.END, session_identifier="no START"))
+        store.session_logs.insert(log(EventType.RECORD_GENERATION, session_identifier="4"))
+        counts = store.sessions.counts_by_status()
+        assert counts == {
+            RecordStatus.TO_BE_BUILT: 2,
+            RecordStatus.ERROR: 1,
+            RecordStatus.WAITING_FOR_END: 1,
+        }
+        assert counts[RecordStatus.COMPLETED] == 0
+        assert all(isinstance(status, RecordStatus) for status in counts)
+
+
+@pytest.mark.parametrize("status", RecordStatus)
+def test_a_session_is_reset(status: RecordStatus) -> None:
+    with memory_store() as store:
+        add_pair(store, record_status=status)
+        assert store.sessions.reset(SESSION) == (0 if status is RecordStatus.TO_BE_BUILT else 2)
+        assert statuses(store) == [RecordStatus.TO_BE_BUILT] * 2
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        (None, RETRIED),
+        ((RecordStatus.NO_CONSENT,), (RecordStatus.NO_CONSENT,)),
+        (("ERROR", "NO_RESERVATION"), (RecordStatus.ERROR, RecordStatus.NO_RESERVATION)),
+        ((), ()),
+    ],
+)
+def test_sessions_of_a_bad_week_are_reset_by_status(
+    named: tuple[str, ...] | None, expected: tuple[RecordStatus, ...]
+) -> None:
+    arguments = {} if named is None else {"statuses": named}
+    with memory_store() as store:
+        for status in RecordStatus:
+            add_pair(store, status.value, record_status=status)
+        week = (datetime(2025, 6, 1), datetime(2025, 6, 8))
+        assert store.sessions.reset_between(*week, **arguments) == len(expected)
+        for status in RecordStatus:
+            now = RecordStatus.TO_BE_BUILT if status in expected else status
+            assert statuses(store, status.value) == [now] * 2
+
+
+def test_whole_sessions_are_reset() -> None:
+    with memory_store() as store:
+        # Ends after the span; its claim is reset with it.
+        add_pair(store, "across", end="2025-06-20T00:00:00-04:00", record_status="ERROR")
+        store.session_logs.insert(
+            log(EventType.RECORD_GENERATION, session_identifier="across", record_status="ERROR")
+        )
+        # Has only its END in the span.
+        add_pair(store, "early", start="2025-05-01T00:00:00-04:00", record_status="ERROR")
+        # Has no END.
+        store.session_logs.insert(log(session_identifier="open", record_status="ERROR"))
+        # On the last moment of the last day, and on the first of the day after.
+        add_pair(store, "last", "2025-06-07T23:59:59", "2025-06-08T01:00:00", record_status="ERROR")
+        add_pair(
+            store, "after", "2025-06-08T00:00:00", "2025-06-08T01:00:00", record_status="ERROR"
+        )
+        assert store.sessions.reset_between(datetime(2025, 6, 1), datetime(2025, 6, 8)) == 2
+        assert statuses(store, "across") == [RecordStatus.TO_BE_BUILT] * 3
+        assert statuses(store, "last") == [RecordStatus.TO_BE_BUILT] * 2
+        for untouched in ("early", "open", "after"):
+            assert set(statuses(store, untouched)) == {RecordStatus.ERROR}
+
+
+def test_a_session_is_deleted_with_its_uploads() -> None:
+    with memory_store() as store:
+        for identifier in (SESSION, "bystander"):
+            add_pair(store, identifier)
+            store.upload_logs.insert(upload(session_identifier=identifier))
+        store.session_logs.insert(log(EventType.RECORD_GENERATION))
+        assert store.sessions.delete(SESSION) == 3
+        assert store.sessions.delete(SESSION) == 0
+        assert store.session_logs.list_for_session(SESSION) == []
+        assert store.upload_logs.list_for_session(SESSION) == []
+        assert len(store.session_logs.list_for_session("bystander")) == 2
+        assert len(store.upload_logs.list_for_session("bystander")) == 1
+
+
+# -- builders --------------------------------------------------------------------------
+
+
+def test_a_record_generation_says_who_and_when() -> None:
+    with memory_store(clock=Clock()) as store:
+        session = store.sessions.add(SESSION, PID, START, END, "ned")
+        stored = store.sessions.record_generation(session)
+        assert stored == log(
+            EventType.RECORD_GENERATION,
+            timestamp=NOW.astimezone(ZoneInfo("America/New_York")),
+            record_status="WAITING_FOR_END",
+            user="nexuslims",
+            id_session_log=3,
+        )
+        assert stored.timestamp.isoformat() == "2025-06-02T08:00:00.250000-04:00"
+        assert store.session_logs.get(3) == stored
+
+
+def test_builders_share_the_work() -> None:
+    with memory_store(clock=Clock()) as store:
+        expected = [
+            store.sessions.add(str(day), PID, datetime(2025, 6, day), datetime(2025, 6, day + 1))
+            for day in (1, 2, 3)
+        ]
+        assert [store.sessions.claim() for _ in range(4)] == [*expected, None]
+        # Claims take nothing from what is to be built.
+        assert store.sessions.list_to_build() == expected
+
+
+@pytest.mark.parametrize("lease", [timedelta(hours=6), timedelta(minutes=1), timedelta(days=400)])
+def test_a_claim_ends_with_its_lease(lease: timedelta) -> None:
+    clock = Clock()
+    with memory_store(clock=clock) as store:
+        add_pair(store)
+        assert store.sessions.claim(lease) is not None
+        clock.now += lease - timedelta(microseconds=1)
+        assert store.sessions.claim(lease) is None
+        clock.now += timedelta(microseconds=1)
+        assert store.sessions.claim(lease) is not None
+        # The new claim counts, not the old one.
+        assert store.sessions.claim(lease) is None
+
+
+def test_the_default_lease_is_six_hours() -> None:
+    clock = Clock()
+    with memory_store(clock=clock) as store:
+        add_pair(store)
+        assert store.sessions.claim() is not None
+        clock.move(hours=5, minutes=59)
+        assert store.sessions.claim() is None
+        clock.move(minutes=1)
+        assert store.sessions.claim() is not None
+
+
+def test_a_lease_may_never_end() -> None:
+    clock = Clock()
+    with memory_store(clock=clock) as store:
+        add_pair(store)
+        assert store.sessions.claim(timedelta.max) is not None
+        clock.move(days=10_000)
+        assert store.sessions.claim(timedelta.max) is None
+
+
+def test_a_build_by_nexuslims_itself_is_a_claim(tmp_path: Path) -> None:
+    with new_store(tmp_path, clock=Clock()) as store:
+        add_pair(store)
+        write_log(
+            store.path,
+            event_type="RECORD_GENERATION",
+            timestamp="2025-06-02T07:00:00",  # local time, one hour ago
+            record_status="WAITING_FOR_END",
+        )
+        assert store.sessions.claim() is None
+        assert store.sessions.claim(timedelta(minutes=59)) is not None
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"session_identifier": "another session"},
+        {"instrument": "Other"},
+        {"record_status": "COMPLETED"},
+        {"record_status": "TO_BE_BUILT"},
+        {"timestamp": "garbage"},
+    ],
+)
+def test_what_is_no_claim_of_the_session(tmp_path: Path, claim: dict[str, object]) -> None:
+    with new_store(tmp_path, clock=Clock()) as store:
+        add_pair(store)
+        row = {
+            "event_type": "RECORD_GENERATION",
+            "timestamp": NOW.isoformat(),
+            "record_status": "WAITING_FOR_END",
+        }
+        write_log(store.path, **(row | claim))
+        assert store.sessions.claim() is not None
+
+
+def test_a_released_session_is_as_if_it_was_never_claimed(tmp_path: Path) -> None:
+    with new_store(tmp_path, clock=Clock()) as store:
+        add_pair(store)
+        before = contents(store.path)
+        claimed = store.sessions.claim()
+        assert claimed is not None
+        assert store.sessions.release(claimed) is True
+        assert contents(store.path) == before
+        assert store.sessions.release(claimed) is False
+        assert store.sessions.claim() == claimed
+
+
+def test_a_builder_releases_its_own_claim() -> None:
+    clock = Clock()
+    with memory_store(clock=clock) as store:
+        add_pair(store)
+        slow = store.sessions.claim()
+        clock.move(hours=7)
+        quick = store.sessions.claim()
+        assert slow is not None
+        assert quick is not None
+        assert store.sessions.release(slow) is True
+        assert store.sessions.claim() is None
+        assert store.sessions.release(quick) is True
+        assert store.sessions.claim() is not None
+
+
+def test_a_session_that_was_listed_is_released_by_its_newest_claim() -> None:
+    clock = Clock()
+    with memory_store(clock=clock) as store:
+        add_pair(store)
+        (session,) = store.sessions.list_to_build()
+        assert store.sessions.release(session) is False
+        old = store.sessions.record_generation(session)
+        clock.move(hours=1)
+        store.sessions.record_generation(session)
+        assert store.sessions.release(session) is True
+        assert store.session_logs.list_for_session(SESSION)[0] == old
+
+
+def test_a_finished_claim_cannot_be_released() -> None:
+    with memory_store(clock=Clock()) as store:
+        add_pair(store)
+        claimed = store.sessions.claim()
+        assert claimed is not None
+        store.sessions.finish(claimed, RecordStatus.ERROR)
+        assert store.sessions.release(claimed) is False
+        assert store.session_logs.count() == 3
+
+
+@pytest.mark.parametrize("status", [*RecordStatus, "COMPLETED"])
+def test_a_build_is_finished_with_all_its_rows(status: RecordStatus | str) -> None:
+    with memory_store(instrument(), instrument("Other"), clock=Clock()) as store:
+        add_pair(store)
+        add_pair(store, start="2025-06-02T10:00:00-04:00", instrument="Other")
+        claimed = store.sessions.claim()
+        assert claimed is not None
+        changed = store.sessions.finish(claimed, status)
+        logs = store.session_logs.list_for_session(SESSION)
+        assert [log.record_status for log in logs if log.instrument == PID] == [status] * 3
+        assert [log.record_status for log in logs if log.instrument == "Other"] == (
+            [RecordStatus.TO_BE_BUILT] * 2
+        )
+        waiting = {RecordStatus.TO_BE_BUILT: 1, RecordStatus.WAITING_FOR_END: 2}
+        assert changed == waiting.get(RecordStatus(status), 3)
+
+
+def test_a_session_that_was_reset_can_be_claimed_at_once() -> None:
+    with memory_store(clock=Clock()) as store:
+        add_pair(store)
+        claimed = store.sessions.claim()
+        assert claimed is not None
+        store.sessions.finish(claimed, RecordStatus.ERROR)
+        assert store.sessions.claim() is None
+        store.sessions.reset(SESSION)
+        assert store.sessions.claim() == claimed
+
+
+def test_the_clock_may_be_in_any_zone() -> None:
+    clock = Clock(NOW.astimezone(ZoneInfo("Asia/Tokyo")))
+    with memory_store(clock=clock) as store:
+        add_pair(store)
+        assert store.sessions.claim() is not None
+        clock.now = (NOW + timedelta(hours=5)).astimezone(UTC)
+        assert store.sessions.claim() is None
+        clock.now = (NOW + timedelta(hours=6)).astimezone(ZoneInfo("America/Los_Angeles"))
+        assert store.sessions.claim() is not None
