@@ -1,0 +1,183 @@
+"""Upload logs: stored, the latest of each destination, what failed, what is where it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from support import SESSION, contents, new_store, upload, write
+
+from nexuslims_store import InvalidRowError, Store, UploadLog
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with Store(":memory:") as store:
+        yield store
+
+
+def test_an_attempt_is_returned_as_it_is_stored(store: Store) -> None:
+    given = upload(
+        success=False,
+        timestamp=datetime(2025, 6, 2, 12, 0, 0, 1),
+        record_id="r1",
+        record_url="https://cdcs.example.com/r1",
+        error_message="503",
+        metadata_json='{"try": 1}',
+        id=77,
+    )
+    stored = store.upload_logs.insert(given)
+    assert stored.id == 1
+    assert stored.timestamp == datetime(2025, 6, 2, 12, 0, 0, 1, tzinfo=UTC)
+    assert store.upload_logs.list_for_session(SESSION) == [stored]
+    put_aside = {"id", "timestamp"}
+    assert stored.model_dump(exclude=put_aside) == given.model_dump(exclude=put_aside)
+    assert store.upload_logs.insert(given).id == 2
+
+
+def test_a_session_need_not_be_known(store: Store) -> None:
+    assert store.upload_logs.insert(upload(session_identifier="unheard of")).id == 1
+
+
+def test_many_are_all_or_none(tmp_path: Path) -> None:
+    def attempts() -> Iterator[UploadLog]:
+        yield upload()
+        raise LookupError("the exporter went away")
+
+    with new_store(tmp_path) as store:
+        with pytest.raises(LookupError, match="went away"):
+            store.upload_logs.insert_many(attempts())
+        assert contents(store.path)["upload_log"] == []
+        stored = store.upload_logs.insert_many(iter([upload(), upload("eln")]))
+        assert stored == store.upload_logs.list_for_session(SESSION)
+        assert [attempt.id for attempt in stored] == [1, 2]
+        assert store.upload_logs.insert_many([]) == []
+
+
+TIMES = [
+    "2025-06-02T10:00:00+14:00",
+    "2025-06-02T09:00:00",  # naive: UTC
+    "2025-06-02T09:00:00+00:00",
+    "2025-06-02T06:00:00-04:00",
+    "2025-06-02 10:00:00.000001Z",
+]
+
+
+def write_upload(path: Path, **values: object) -> None:
+    """Store an attempt as it is given."""
+    row = {
+        "session_identifier": SESSION,
+        "destination_name": "cdcs",
+        "success": 1,
+        "timestamp": TIMES[0],
+        **values,
+    }
+    columns, marks = ", ".join(row), ", ".join("?" * len(row))
+    write(path, (f"INSERT INTO upload_log ({columns}) VALUES ({marks})", tuple(row.values())))
+
+
+def test_attempts_come_in_the_order_of_time(tmp_path: Path) -> None:
+    scrambled = [TIMES[position] for position in (3, 1, 4, 0, 2)]
+    with new_store(tmp_path) as store:
+        for time in scrambled:
+            write_upload(store.path, timestamp=time)
+        found = store.upload_logs.list_for_session(SESSION)
+        assert [scrambled[(attempt.id or 0) - 1] for attempt in found] == TIMES
+        assert store.upload_logs.list_for_session("another") == []
+
+
+def test_the_latest_attempt_is_that_of_the_later_instant_then_of_the_higher_id(
+    tmp_path: Path,
+) -> None:
+    with new_store(tmp_path) as store:
+        for time in ("2025-06-02T09:00:00Z", "2025-06-02T10:00:00+14:00", "2025-06-02T08:00:00"):
+            write_upload(store.path, timestamp=time)
+        for time in ("2025-06-02T09:00:00", "2025-06-02T05:00:00-04:00"):
+            write_upload(store.path, timestamp=time, destination_name="eln")
+        write_upload(store.path, session_identifier="another", destination_name="third")
+        latest = store.upload_logs.latest(SESSION)
+        assert {name: attempt.id for name, attempt in latest.items()} == {"cdcs": 1, "eln": 5}
+        assert store.upload_logs.latest("nobody's") == {}
+
+
+def attempts(store: Store, *outcomes: tuple[str, bool]) -> None:
+    """Store attempts one after the other."""
+    store.upload_logs.insert_many(
+        upload(destination, success=success, timestamp=datetime(2025, 6, 2, 12, minute))
+        for minute, (destination, success) in enumerate(outcomes)
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "failed"),
+    [
+        ([], []),
+        ([("cdcs", True)], []),
+        ([("cdcs", False)], [1]),
+        ([("cdcs", False), ("cdcs", True)], []),
+        ([("cdcs", True), ("cdcs", False)], [2]),
+        ([("cdcs", False), ("cdcs", False)], [2]),
+        ([("eln", False), ("cdcs", False), ("cdcs", True)], [1]),
+        ([("eln", False), ("cdcs", False)], [2, 1]),
+    ],
+)
+def test_what_failed_is_what_failed_last(
+    store: Store, outcomes: list[tuple[str, bool]], failed: list[int]
+) -> None:
+    attempts(store, *outcomes)
+    assert [attempt.id for attempt in store.upload_logs.list_failed()] == failed
+
+
+def test_what_failed_is_told_by_session_and_by_instant(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        # By id and by text the failure is the later one; by instant it is the earlier.
+        write_upload(store.path, timestamp="2025-06-02T09:00:00+00:00")
+        write_upload(store.path, timestamp="2025-06-02T10:00:00+14:00", success=0)
+        # A time that cannot be read counts as the earliest.
+        write_upload(store.path, session_identifier="odd", timestamp="garbage")
+        write_upload(store.path, session_identifier="odd", success=0)
+        write_upload(store.path, session_identifier="odder", success=1)
+        write_upload(store.path, session_identifier="odder", timestamp="garbage", success=0)
+        assert [attempt.id for attempt in store.upload_logs.list_failed()] == [4]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "everywhere", "anywhere"),
+    [
+        ([], False, False),
+        ([("cdcs", True)], True, True),
+        ([("cdcs", False)], False, False),
+        ([("cdcs", True), ("eln", True)], True, True),
+        ([("cdcs", True), ("eln", False)], False, True),
+        ([("cdcs", False), ("eln", False)], False, False),
+        ([("cdcs", False), ("cdcs", True)], True, True),
+        ([("cdcs", True), ("cdcs", False)], False, False),
+    ],
+)
+def test_a_record_was_exported(
+    store: Store, outcomes: list[tuple[str, bool]], everywhere: bool, anywhere: bool
+) -> None:
+    attempts(store, *outcomes)
+    store.upload_logs.insert(upload(session_identifier="another", success=not anywhere))
+    assert store.upload_logs.was_exported(SESSION) is everywhere
+    assert store.upload_logs.was_exported(SESSION, "all") is everywhere
+    assert store.upload_logs.was_exported(SESSION, strategy="first_success") is anywhere
+    assert store.upload_logs.was_exported(SESSION, strategy="best_effort") is anywhere
+
+
+@pytest.mark.parametrize("strategy", ["any", "", "ALL", None])
+def test_a_strategy_that_is_none_is_refused(store: Store, strategy: object) -> None:
+    with pytest.raises(ValueError, match="best_effort"):
+        store.upload_logs.was_exported(SESSION, strategy)
+
+
+def test_a_stored_row_that_is_not_valid_is_named(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        write_upload(store.path)
+        write_upload(store.path, metadata_json="{")
+        with pytest.raises(InvalidRowError, match="doctor") as caught:
+            store.upload_logs.list_for_session(SESSION)
+    error = caught.value
+    assert (error.table, error.row_id, error.column) == ("upload_log", 2, "metadata_json")
