@@ -32,6 +32,10 @@ _REMOVE = _SQL["remove_instrument"]
 _COUNT_LOGS = _SQL["count_logs_of_instrument"]
 _ACTIVITY = _SQL["list_activity"]
 
+_COLUMNS = tuple(
+    "timezone" if field == "timezone_str" else field for field in Instrument.model_fields
+)
+
 _MAPPER = RowMapper(Instrument, table="instruments", key="instrument_pid")
 
 
@@ -108,6 +112,13 @@ class InstrumentRepository:
             InstrumentActivity(pid, sessions, _local_time(last_instant, timezone))
             for pid, sessions, last_instant, timezone in self._database.rows(_ACTIVITY)
         ]
+
+    def stored(self) -> list[dict[str, object]]:
+        """Return all instruments as they are stored, by the names of the columns.
+
+        For looking at, and mending, rows that are no valid `Instrument`.
+        """
+        return [dict(zip(_COLUMNS, row, strict=True)) for row in self._database.rows(_LIST)]
 
     def list(self) -> list[Instrument]:
         """Return all instruments in the order of their PIDs."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -17,6 +18,7 @@ __all__ = ["UploadLogRepository"]
 _SQL = queries.load("upload_log.sql")
 _INSERT = _SQL["insert_upload_log"]
 _LIST_OF_SESSION = _SQL["list_uploads_of_session"]
+_LIST = _SQL["list_uploads"]
 _LATEST = _SQL["list_latest_uploads"]
 _FAILED = _SQL["list_failed_uploads"]
 _COUNT_FAILED = _SQL["count_failed_uploads"]
@@ -54,6 +56,36 @@ class UploadLogRepository:
             self._database.rows(_LIST_OF_SESSION, {"session_identifier": session_identifier})
         )
 
+    def iter_between(
+        self,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        session_identifiers: Iterable[str] | None = None,
+        destinations: Iterable[str] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[UploadLog]:
+        """Yield attempts in the order of time.
+
+        Parameters
+        ----------
+        start, end
+            The span: `start` belongs to it, `end` does not; None leaves that side open, and a
+            naive time is taken as UTC.
+        session_identifiers, destinations
+            Only attempts of one of these.
+        limit
+            Only that many, the latest.
+        """
+        parameters = {
+            "sessions": None if session_identifiers is None else _json_array(session_identifiers),
+            "destinations": None if destinations is None else _json_array(destinations),
+            "range_start": None if start is None else start.isoformat(),
+            "range_end": None if end is None else end.isoformat(),
+            "most": -1 if limit is None else limit,
+        }
+        return _MAPPER.stream(self._database.stream(_LIST, parameters))
+
     def latest(self, session_identifier: str) -> dict[str, UploadLog]:
         """Return the latest attempt for a session at each destination."""
         rows = self._database.rows(_LATEST, {"session_identifier": session_identifier})
@@ -89,3 +121,7 @@ class UploadLogRepository:
             )
         successes = [log.success for log in self.latest(session_identifier).values()]
         return bool(successes) and (all if strategy == "all" else any)(successes)
+
+
+def _json_array(texts: Iterable[str]) -> str:
+    return json.dumps(list(texts))
