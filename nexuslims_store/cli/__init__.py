@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from nexuslims_store.cli.output import Output
 from nexuslims_store.cli.parser import build_parser
+from nexuslims_store.cli.words import invalid_values
 from nexuslims_store.errors import StoreError
 
 __all__ = ["main"]
@@ -69,17 +70,11 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     except StoreError as error:
         message = str(error)
     except ValidationError as error:
-        message = "\n".join(_invalid_values(error))
+        message = "\n".join(invalid_values(error))
     if arguments.debug:
         output.message(traceback.format_exc())
     output.error(message)
     return ERROR
-
-
-def _invalid_values(error: ValidationError) -> Iterator[str]:
-    for found in error.errors(include_url=False, include_context=False):
-        field = ".".join(map(str, found["loc"])) or error.title
-        yield f"{field}: {found['msg'].removeprefix('Value error, ')} (not {found['input']!r})"
 
 
 @contextmanager

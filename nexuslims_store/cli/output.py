@@ -58,6 +58,13 @@ class Output:
         self.err.write(f"nexuslims-store: {printable(text, keep_lines=True)}\n")
         self.err.flush()
 
+    def ask(self, question: str) -> str:
+        """Return the answer to a question on the terminal, which must be one."""
+        self.out.flush()
+        self.err.write(printable(question))
+        self.err.flush()
+        return sys.stdin.readline()
+
     def percent(self, done: int, total: int) -> None:
         """Show how far a copy is, if somebody is watching."""
         if self.err.isatty():
@@ -69,6 +76,13 @@ class Output:
     def line(self, text: str = "") -> None:
         """Write a line to standard output."""
         self.out.write(f"{printable(text, keep_lines=True)}\n")
+
+    def pairs(self, pairs: Iterable[tuple[str, object]]) -> None:
+        """Write names and values, a line each."""
+        texts = [(name.replace("_", " "), shown(value)) for name, value in pairs]
+        width = max(len(name) for name, _ in texts)
+        for name, value in texts:
+            self.line(f"{name:{width}}  {value}".rstrip())
 
     def text(self, text: str) -> None:
         """Write a text to standard output as it is."""
@@ -84,7 +98,7 @@ class Output:
         *,
         fields: Sequence[str],
         columns: Sequence[str] | None = None,
-        form: str | None = None,
+        form: str | None,
         none: str = "",
     ) -> None:
         """Write records as JSON or CSV with all fields, or as a table with the chosen columns.

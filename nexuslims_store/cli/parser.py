@@ -5,12 +5,21 @@ from __future__ import annotations
 import argparse
 
 from nexuslims_store import __version__
-from nexuslims_store.cli import doctor, migrate, status
+from nexuslims_store.cli import (
+    copies,
+    doctor,
+    instruments,
+    migrate,
+    sessions,
+    status,
+    uploads,
+    users,
+)
 from nexuslims_store.cli.options import add_common_options, describe
 
 __all__ = ["GROUPS", "build_parser"]
 
-GROUPS = (migrate, status, doctor)
+GROUPS = (migrate, status, sessions, instruments, uploads, users, copies, doctor)
 """The modules that add commands, in the order of the help text."""
 
 

@@ -105,10 +105,7 @@ def _as_json(found: health.Health, needs: list[str]) -> dict[str, object]:
 
 
 def _print(found: health.Health, needs: list[str], output: Output) -> None:
-    facts = [("database", str(found.path)), *_facts(found)]
-    width = max(len(name) for name, _ in facts)
-    for name, value in facts:
-        output.line(f"{name:{width}}  {value}")
+    output.pairs([("database", str(found.path)), *_facts(found)])
     if found.sessions:
         output.line()
         output.table(

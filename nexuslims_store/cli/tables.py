@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
@@ -9,6 +10,8 @@ __all__ = ["Table", "printable"]
 
 _GAP = "  "
 _NARROWEST = 4
+_ABSENT = "-"
+_NUMBER = re.compile(rf"[\d,]+(\.\d+)?|{_ABSENT}")
 
 
 class Table:
@@ -28,7 +31,8 @@ class Table:
         self._rows = [[printable(cell) for cell in row] for row in (head, *rows)]
         self._indent = " " * indent
         self._numeric = [
-            bool(rows) and all(row[place].replace(",", "").isdigit() for row in rows)
+            all(_NUMBER.fullmatch(row[place]) for row in rows)
+            and any(row[place] != _ABSENT for row in rows)
             for place in range(len(head))
         ]
 

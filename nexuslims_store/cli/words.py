@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import Enum
 
-__all__ = ["age", "duration", "number", "shown", "size"]
+from pydantic import ValidationError
+
+__all__ = ["age", "invalid_values", "number", "shown", "size"]
 
 _UNITS = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
@@ -19,8 +22,6 @@ def shown(value: object) -> str:
             return "yes" if value else "no"
         case datetime():
             return f"{value:%Y-%m-%d %H:%M %Z}".rstrip()
-        case timedelta():
-            return duration(value)
         case Enum():
             return str(value.value)
         case _:
@@ -42,12 +43,6 @@ def age(time: timedelta) -> str:
     return "0 s"
 
 
-def duration(time: timedelta) -> str:
-    """Return a span of time as hours and minutes: "2:30"."""
-    minutes = round(abs(time).total_seconds() / 60)
-    return f"{'-' if time < timedelta() else ''}{minutes // 60}:{minutes % 60:02}"
-
-
 def size(count: int) -> str:
     """Return a number of bytes as "412 kB"."""
     amount = float(count)
@@ -60,3 +55,12 @@ def size(count: int) -> str:
             )
         amount /= 1000
     return f"{amount:.1f} TB"
+
+
+def invalid_values(error: ValidationError) -> Iterator[str]:
+    """Yield a line for each value that a model refuses."""
+    for found in error.errors(include_url=False, include_context=False):
+        field = ".".join(map(str, found["loc"])) or error.title
+        reason = found["msg"].removeprefix("Value error, ")
+        given = "" if found["type"] == "missing" else f" (not {found['input']!r})"
+        yield f"{field}: {reason}{given}"

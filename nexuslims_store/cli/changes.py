@@ -1,0 +1,54 @@
+"""How a command that destroys something makes sure."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from nexuslims_store.cli.output import Output
+from nexuslims_store.errors import StoreError
+from nexuslims_store.store import Store
+
+__all__ = ["REFUSED", "changed", "confirmed"]
+
+REFUSED = 1
+"""The exit status after a no."""
+
+
+def confirmed(question: str, arguments: argparse.Namespace, output: Output) -> bool:
+    """Return whether the user wants it, by --yes or by an answer on the terminal.
+
+    Raises
+    ------
+    StoreError
+        There is no terminal to ask on, and no --yes.
+    """
+    if arguments.yes:
+        return True
+    if not (sys.stdin and sys.stdin.isatty() and output.err.isatty()):
+        raise StoreError(
+            "there is no terminal to ask on, and nothing was changed: give --yes to do it, or "
+            "--dry-run to see what would be done"
+        )
+    if output.ask(f"{question} [y/N] ").strip().lower() in {"y", "yes"}:
+        return True
+    output.message("nothing was changed")
+    return False
+
+
+@contextmanager
+def changed(store: Store, *, dry_run: bool) -> Iterator[None]:
+    """Make what runs inside all or nothing, and in a dry run nothing.
+
+    A dry run so meets every error that the change would.
+    """
+    with suppress(_UndoError), store.transaction():
+        yield
+        if dry_run:
+            raise _UndoError
+
+
+class _UndoError(Exception):
+    pass

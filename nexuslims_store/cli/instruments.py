@@ -1,0 +1,316 @@
+"""`instruments`: list, show, add, update, remove, import, export."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from nexuslims_store.cli.changes import REFUSED, changed, confirmed
+from nexuslims_store.cli.options import (
+    Subparsers,
+    add_change_options,
+    add_command,
+    add_formats,
+    add_group,
+    open_store,
+)
+from nexuslims_store.cli.output import Output
+from nexuslims_store.cli.words import invalid_values, number
+from nexuslims_store.errors import StoreError
+from nexuslims_store.models import Instrument
+from nexuslims_store.repository.instruments import unknown_instrument
+from nexuslims_store.store import Store
+
+__all__ = ["add_commands"]
+
+# The names of the columns, which are those of `Instrument.to_dict()` too.
+_FIELDS = tuple("timezone" if name == "timezone_str" else name for name in Instrument.model_fields)
+_COLUMNS = ("instrument_pid", "display_name", "location", "harvester", "timezone")
+
+
+def add_commands(commands: Subparsers) -> None:
+    """Add `instruments` and its commands."""
+    _, actions = add_group(
+        commands, "instruments", "list, show, add, update, remove, import and export instruments"
+    )
+    parser = add_command(actions, "list", _list, "list the instruments")
+    add_formats(parser, csv=True)
+
+    parser = add_command(actions, "show", _show, "show one instrument and how much it was used")
+    _add_pid(parser)
+    add_formats(parser)
+
+    parser = add_command(
+        actions,
+        "add",
+        _add,
+        "add an instrument",
+        examples=[
+            "nexuslims-store instruments add FEI-Titan-TEM-012345 \\",
+            "    --api-url 'https://nemo.example.com/api/tools/?id=1' \\",
+            "    --calendar-url https://nemo.example.com/calendar/titan/ \\",
+            "    --location 'Building 1, Room A' --display-name 'FEI Titan TEM' \\",
+            "    --property-tag 012345 --filestore-path ./Titan_TEM --timezone Europe/Berlin",
+        ],
+    )
+    _add_pid(parser)
+    _add_values(parser, new=True)
+
+    parser = add_command(
+        actions,
+        "update",
+        _update,
+        "change some values of an instrument",
+        examples=["nexuslims-store instruments update FEI-Titan-TEM-012345 --location 'Room B'"],
+    )
+    _add_pid(parser)
+    _add_values(parser, new=False)
+
+    parser = add_command(
+        actions,
+        "remove",
+        _remove,
+        "remove an instrument that no session log refers to",
+        examples=["nexuslims-store instruments remove FEI-Titan-TEM-012345"],
+    )
+    _add_pid(parser)
+    add_change_options(parser)
+
+    parser = add_command(
+        actions,
+        "import",
+        _import,
+        "add and update instruments from a JSON file, all or none",
+        description="Reads what `instruments export` writes: a JSON array of objects. All are "
+        "checked before any is stored. Instruments that are not in the file stay as they are.",
+        examples=[
+            "nexuslims-store instruments import instruments.json --dry-run",
+            "nexuslims-store instruments import instruments.json",
+        ],
+    )
+    parser.add_argument("file", metavar="FILE", help="the JSON file, - for standard input")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show what would be done, and change nothing"
+    )
+    add_formats(parser)
+
+    parser = add_command(
+        actions,
+        "export",
+        _export,
+        "write all instruments as JSON",
+        examples=[
+            "nexuslims-store instruments export instruments.json",
+            "nexuslims-store instruments export | ssh other nexuslims-store instruments import -",
+        ],
+    )
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        nargs="?",
+        type=Path,
+        help="a new file (default: standard output)",
+    )
+
+
+def _add_pid(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pid", metavar="PID", help="the instrument's PID")
+
+
+def _add_values(parser: argparse.ArgumentParser, *, new: bool) -> None:
+    for name, field in Instrument.model_fields.items():
+        if name == "instrument_pid":
+            continue
+        option = "timezone" if name == "timezone_str" else name
+        default = "" if field.is_required() else f" (default: {field.default})"
+        parser.add_argument(
+            f"--{option.replace('_', '-')}",
+            dest=name,
+            metavar="TEXT",
+            required=new and field.is_required(),
+            default=argparse.SUPPRESS,
+            help=f"{field.description}{default if new else ''}".replace("%", "%%"),
+        )
+
+
+# -- looking ---------------------------------------------------------------------------------
+
+
+def _list(arguments: argparse.Namespace, output: Output) -> int:
+    with open_store(arguments, read_only=True) as store:
+        output.records(
+            store.instruments.stored(),
+            fields=_FIELDS,
+            columns=_COLUMNS,
+            form=arguments.format,
+            none="there are no instruments; `nexuslims-store instruments add` adds one",
+        )
+    return 0
+
+
+def _show(arguments: argparse.Namespace, output: Output) -> int:
+    with open_store(arguments, read_only=True) as store:
+        stored = _stored(store, arguments.pid)
+        used = next(
+            used for used in store.instruments.activity() if used.instrument_pid == arguments.pid
+        )
+    record = {
+        **stored,
+        "sessions_total": used.sessions_total,
+        "last_session": used.last_session,
+    }
+    if arguments.format == "json":
+        output.json(record)
+    else:
+        output.pairs(record.items())
+    return 0
+
+
+def _stored(store: Store, pid: str) -> dict[str, object]:
+    for stored in store.instruments.stored():
+        if stored["instrument_pid"] == pid:
+            return stored
+    raise unknown_instrument(pid)
+
+
+# -- changing --------------------------------------------------------------------------------
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        name: value for name, value in vars(arguments).items() if name in Instrument.model_fields
+    }
+
+
+def _add(arguments: argparse.Namespace, output: Output) -> int:
+    instrument = Instrument(instrument_pid=arguments.pid, **_given(arguments))
+    with open_store(arguments, read_only=False) as store:
+        store.instruments.add(instrument)
+    output.line(f"added {instrument}")
+    return 0
+
+
+def _update(arguments: argparse.Namespace, output: Output) -> int:
+    given = _given(arguments)
+    if not given:
+        raise StoreError("say what to change, for example --location; see --help for all")
+    with open_store(arguments, read_only=False) as store, store.transaction():
+        # Not get(), which refuses the very row that is to be mended.
+        stored = _stored(store, arguments.pid)
+        instrument = Instrument.model_validate({**_named_as_fields(stored), **given})
+        store.instruments.update(instrument)
+    for name, value in given.items():
+        column = "timezone" if name == "timezone_str" else name
+        output.line(f"{column} of {arguments.pid} is now {value!r}; it was {stored[column]!r}")
+    return 0
+
+
+def _remove(arguments: argparse.Namespace, output: Output) -> int:
+    with open_store(arguments, read_only=False) as store:
+        stored = _stored(store, arguments.pid)
+        with changed(store, dry_run=True):
+            store.instruments.remove(arguments.pid)  # refused now rather than after the answer
+        output.records([stored], fields=_COLUMNS, form=None)
+        if not arguments.dry_run:
+            if not confirmed(f"remove the instrument {arguments.pid}?", arguments, output):
+                return REFUSED
+            store.instruments.remove(arguments.pid)
+    output.line(f"{'would remove' if arguments.dry_run else 'removed'} {arguments.pid}")
+    return 0
+
+
+# -- import and export -----------------------------------------------------------------------
+
+
+def _import(arguments: argparse.Namespace, output: Output) -> int:
+    instruments = _read(arguments.file)
+    done: dict[str, list[str]] = {"added": [], "updated": [], "unchanged": []}
+    with open_store(arguments, read_only=False) as store, changed(store, dry_run=arguments.dry_run):
+        there = {stored["instrument_pid"]: stored for stored in store.instruments.stored()}
+        for instrument in instruments:
+            pid = instrument.instrument_pid
+            if pid not in there:
+                store.instruments.add(instrument)
+                done["added"].append(pid)
+            elif there[pid] != instrument.to_dict():
+                store.instruments.update(instrument)
+                done["updated"].append(pid)
+            else:
+                done["unchanged"].append(pid)
+    if arguments.format == "json":
+        output.json({"dry_run": arguments.dry_run, **done})
+        return 0
+    for verb in ("added", "updated"):
+        for pid in done[verb]:
+            output.line(f"{verb} {pid}")
+    counts = ", ".join(f"{len(pids)} {verb}" for verb, pids in done.items())
+    end = "; nothing was changed, this was a dry run" if arguments.dry_run else ""
+    output.line(f"{number(len(instruments), 'instrument')}: {counts}{end}")
+    return 0
+
+
+def _read(name: str) -> list[Instrument]:
+    """Return the instruments of a file, or raise an error that names all that is wrong in it."""
+    try:
+        # json finds out by itself whether it is UTF-8, or UTF-16 as PowerShell's > writes it.
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        entries = json.loads(content)
+    except OSError as error:
+        raise StoreError(f"{name} cannot be read: {error.strerror}; check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise StoreError(
+            f"{name} is not JSON: {error}; `nexuslims-store instruments export` shows the form"
+        ) from error
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise StoreError(
+            f"{name} must be a JSON array of objects; `nexuslims-store instruments export` "
+            "writes one"
+        )
+    instruments: list[Instrument] = []
+    wrong: list[str] = []
+    places: dict[str, int] = {}
+    for place, entry in enumerate(entries, start=1):
+        label = f"{name}, instrument {place} ({entry.get('instrument_pid')!r})"
+        try:
+            instrument = Instrument.model_validate(_named_as_fields(entry))
+        except ValidationError as error:
+            wrong += [f"{label}: {line}" for line in invalid_values(error)]
+            continue
+        first = places.setdefault(instrument.instrument_pid, place)
+        if first != place:
+            wrong.append(f"{label}: instrument {first} has the same PID")
+        instruments.append(instrument)
+    if wrong:
+        raise StoreError("\n".join([*wrong, "nothing was imported"]))
+    return instruments
+
+
+def _named_as_fields(columns: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "timezone_str" if name == "timezone" else name: value for name, value in columns.items()
+    }
+
+
+def _export(arguments: argparse.Namespace, output: Output) -> int:
+    with open_store(arguments, read_only=True) as store:
+        instruments = store.instruments.stored()
+    if arguments.file is None:
+        output.json(instruments)
+        return 0
+    text = json.dumps(instruments, indent=2)
+    try:
+        with arguments.file.open("x", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+    except FileExistsError as error:
+        raise StoreError(
+            f"{arguments.file} exists already and is not overwritten; choose another name"
+        ) from error
+    except OSError as error:
+        raise StoreError(f"{arguments.file} cannot be written: {error.strerror}") from error
+    output.message(f"wrote {number(len(instruments), 'instrument')} to {arguments.file}")
+    return 0

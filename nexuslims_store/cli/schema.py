@@ -1,0 +1,57 @@
+"""`schema`: the tables as a diagram, a data dictionary or SQL."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from contextlib import closing
+
+from nexuslims_store import schema
+from nexuslims_store.cli.options import Subparsers, add_command, database_path
+from nexuslims_store.cli.output import Output
+from nexuslims_store.connection import MEMORY, Database
+from nexuslims_store.recognition import recognise
+from nexuslims_store.revisions import fresh_script, head
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: Subparsers) -> None:
+    """Add `schema`."""
+    parser = add_command(
+        commands,
+        "schema",
+        _run,
+        "print the tables as a diagram, a data dictionary or SQL",
+        description="Prints NexusLIMS's tables as they are in the database, at whatever revision "
+        "it is. Where there is no database yet and none is named, it prints those of the newest "
+        "revision.",
+        examples=[
+            "nexuslims-store schema > tables.mmd",
+            "nexuslims-store schema --format markdown > tables.md",
+            "nexuslims-store schema --format sql",
+        ],
+    )
+    parser.add_argument(
+        "--format",
+        choices=list(schema.FORMATS),
+        default="mermaid",
+        help="mermaid, an entity-relationship diagram; markdown, a data dictionary with the "
+        "meaning of each column; sql (default: mermaid)",
+    )
+
+
+def _run(arguments: argparse.Namespace, output: Output) -> int:
+    write = schema.FORMATS[arguments.format]
+    path = database_path(arguments)
+    if arguments.db is None and not os.path.lexists(path):
+        output.message(f"there is no database {path}; these are the tables of {head()}")
+        path = MEMORY
+    with closing(Database(path, read_only=path != MEMORY, timeout=arguments.timeout)) as database:
+        if path == MEMORY:
+            database.run_script(fresh_script())
+        with database.translated():
+            recognise(database.connection, path, timeout=arguments.timeout)
+            text = write(database.connection)
+    output.text(text)
+    return 0

@@ -1,0 +1,297 @@
+"""`sessions`: list, show, reset, delete."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import datetime
+
+from nexuslims_store.cli.changes import REFUSED, confirmed
+from nexuslims_store.cli.options import (
+    Subparsers,
+    add_change_options,
+    add_command,
+    add_formats,
+    add_group,
+    add_time_span,
+    number_of,
+    open_store,
+    statuses,
+)
+from nexuslims_store.cli.output import Output
+from nexuslims_store.cli.words import number
+from nexuslims_store.enums import RecordStatus
+from nexuslims_store.errors import StoreError
+from nexuslims_store.models import SessionLog
+from nexuslims_store.repository.instruments import unknown_instrument
+from nexuslims_store.repository.overviews import SessionOverview
+from nexuslims_store.store import Store
+
+__all__ = ["add_commands"]
+
+_FIELDS = ("session_identifier", "instrument", "start", "end", "hours", "user", "status")
+_COLUMNS = ("start", "end", "hours", "instrument", "user", "status", "session_identifier")
+_EVENT_COLUMNS = ("time", "event_type", "record_status", "instrument", "user", "id_session_log")
+_UPLOAD_COLUMNS = ("time", "destination_name", "success", "record_id", "error_message")
+
+_WITHOUT_CONSENT = (RecordStatus.NO_CONSENT.value, RecordStatus.NO_RESERVATION.value)
+_RETRIED = ("ERROR", "NO_FILES_FOUND", "BUILT_NOT_EXPORTED")
+_ZONE = "in the zone of each session's instrument"
+
+
+def add_commands(commands: Subparsers) -> None:
+    """Add `sessions` and its commands."""
+    _, actions = add_group(
+        commands, "sessions", "list sessions, show one, have them built again, delete them"
+    )
+    _add_list(actions)
+    show = add_command(
+        actions,
+        "show",
+        _show,
+        "show one session with all its events and uploads",
+        examples=[
+            "nexuslims-store sessions show 'https://nemo.example.com/api/usage_events/?id=7'"
+        ],
+    )
+    show.add_argument("session_identifier", metavar="SESSION")
+    add_formats(show)
+    _add_reset(actions)
+    delete = add_command(
+        actions,
+        "delete",
+        _delete,
+        "delete sessions with all their events and upload logs",
+        examples=["nexuslims-store sessions delete test-session-1 --dry-run"],
+    )
+    delete.add_argument("session_identifiers", metavar="SESSION", nargs="+")
+    add_change_options(delete)
+    add_formats(delete)
+
+
+def _add_list(actions: Subparsers) -> None:
+    parser = add_command(
+        actions,
+        "list",
+        _list,
+        "list sessions in the order of time",
+        description="Lists sessions by their START in the order of time, whole or not: one that "
+        "has no END yet has none in the table. Times are in the zone of the instrument. A table "
+        "is made to fit the terminal; elsewhere nothing is cut.",
+        examples=[
+            "nexuslims-store sessions list --limit 20",
+            "nexuslims-store sessions list --status ERROR --status NO_FILES_FOUND",
+            "nexuslims-store sessions list --since 2025-01-13 --until 2025-01-19 --csv > week.csv",
+            "nexuslims-store sessions list --instrument FEI-Titan-TEM-012345 --user alice --json",
+        ],
+    )
+    statuses(parser, "only sessions of this status")
+    parser.add_argument(
+        "--instrument",
+        metavar="PID",
+        action="append",
+        help="only sessions on this instrument; may be given several times",
+    )
+    parser.add_argument("--user", help="only sessions of this user")
+    add_time_span(parser, "sessions that started", _ZONE)
+    parser.add_argument(
+        "--limit", metavar="N", type=number_of, help="only so many sessions, the latest"
+    )
+    add_formats(parser, csv=True)
+
+
+def _add_reset(actions: Subparsers) -> None:
+    parser = add_command(
+        actions,
+        "reset",
+        _reset,
+        "have sessions built again",
+        description="Sets whole sessions to TO_BE_BUILT, those named or those of a span of time. "
+        f"Without --status, those of a span are the ones in {', '.join(_RETRIED)}. Sessions "
+        "without consent (NO_CONSENT, NO_RESERVATION) are left alone unless --status names it.",
+        examples=[
+            "nexuslims-store sessions reset --since 2025-01-13 --until 2025-01-19 --status ERROR",
+            "nexuslims-store sessions reset --status ERROR --dry-run",
+            "nexuslims-store sessions reset 'https://nemo.example.com/api/usage_events/?id=7'",
+        ],
+    )
+    parser.add_argument("session_identifiers", metavar="SESSION", nargs="*")
+    add_time_span(parser, "sessions that started", _ZONE)
+    statuses(parser, "only sessions of this status")
+    add_change_options(parser)
+    add_formats(parser)
+
+
+# -- looking ---------------------------------------------------------------------------------
+
+
+def _list(arguments: argparse.Namespace, output: Output) -> int:
+    with open_store(arguments, read_only=True) as store:
+        known = {stored["instrument_pid"] for stored in store.instruments.stored()}
+        for pid in arguments.instrument or ():
+            if pid not in known:  # an empty list would hide a slip of the pen
+                raise unknown_instrument(pid)
+        found = store.sessions.iter_overview(
+            arguments.since,
+            arguments.until,
+            statuses=arguments.status,
+            instruments=arguments.instrument,
+            user=arguments.user,
+            limit=arguments.limit,
+        )
+        output.records(
+            map(_record, found),
+            fields=_FIELDS,
+            columns=_COLUMNS,
+            form=arguments.format,
+            none="no such sessions",
+        )
+    return 0
+
+
+def _record(session: SessionOverview) -> dict[str, object]:
+    duration = session.duration
+    return {
+        "session_identifier": session.session_identifier,
+        "instrument": session.instrument,
+        "start": session.start,
+        "end": session.end,
+        "hours": None if duration is None else round(duration.total_seconds() / 3600, 2),
+        "user": session.user,
+        "status": session.status,
+    }
+
+
+def _show(arguments: argparse.Namespace, output: Output) -> int:
+    identifier: str = arguments.session_identifier
+    with open_store(arguments, read_only=True) as store:
+        sessions = [_record(session) for session in _known(store, identifier)]
+        events = [_event(store, log) for log in store.session_logs.list_for_session(identifier)]
+        uploads = [
+            {"time": log.timestamp, **log.model_dump(exclude={"timestamp", "session_identifier"})}
+            for log in store.upload_logs.list_for_session(identifier)
+        ]
+    if arguments.format == "json":
+        output.json({"sessions": sessions, "events": events, "uploads": uploads})
+        return 0
+    for session in sessions:
+        output.pairs(session.items())
+        output.line()
+    output.records(events, fields=_EVENT_COLUMNS, form=None)
+    if uploads:
+        output.line()
+        output.records(uploads, fields=_UPLOAD_COLUMNS, form=None)
+    return 0
+
+
+def _event(store: Store, log: SessionLog) -> dict[str, object]:
+    instrument = store.instruments.get(log.instrument)
+    time = log.timestamp if instrument is None else instrument.localize_datetime(log.timestamp)
+    return {"time": time, **log.model_dump(exclude={"timestamp", "session_identifier"})}
+
+
+def _known(store: Store, identifier: str) -> list[SessionOverview]:
+    found = store.sessions.overview(identifier)
+    if not found:
+        raise StoreError(
+            f"there is no session {identifier!r}; `nexuslims-store sessions list` shows those "
+            "there are"
+        )
+    return found
+
+
+# -- changing --------------------------------------------------------------------------------
+
+
+def _reset(arguments: argparse.Namespace, output: Output) -> int:
+    identifiers = list(dict.fromkeys(arguments.session_identifiers))
+    span = arguments.since or arguments.until
+    if identifiers and span:
+        raise StoreError("name sessions, or give --since and --until, not both")
+    if not (identifiers or span or arguments.status):
+        raise StoreError("say which: name sessions, or give --since, --until or --status")
+    with open_store(arguments, read_only=arguments.dry_run) as store:
+        if identifiers:
+            found = [session for name in identifiers for session in _known(store, name)]
+            _refuse_reset(found, arguments.status)
+        else:
+            chosen = arguments.status or _RETRIED
+            overviews = store.sessions.iter_overview(
+                arguments.since, arguments.until, statuses=chosen
+            )
+            found = [session for session in overviews if session.whole]
+        what = number(len(found), "session")
+        if not _go_on(found, f"have {what} built again?", arguments, output):
+            return REFUSED
+        count = len(found)
+        if found and not arguments.dry_run:
+            with store.transaction():
+                if identifiers:
+                    for name in identifiers:
+                        store.sessions.reset(name)
+                else:
+                    start = arguments.since or datetime.min  # noqa: DTZ901 -- any time
+                    end = arguments.until or datetime.max  # noqa: DTZ901
+                    count = store.sessions.reset_between(start, end, chosen)
+    verb = "would reset" if arguments.dry_run else "reset"
+    _done(found, count, f"{verb} {number(count, 'session')} to TO_BE_BUILT", arguments, output)
+    return 0
+
+
+def _refuse_reset(found: Sequence[SessionOverview], named: Sequence[str] | None) -> None:
+    for session in found:
+        identifier, status = session.session_identifier, session.status
+        if not session.whole:
+            missing = "START" if session.start is None else "END"
+            raise StoreError(
+                f"session {identifier!r} has no {missing} and cannot be built; nothing was changed"
+            )
+        if named and status not in named:
+            raise StoreError(
+                f"session {identifier!r} is {status}, not {' or '.join(named)}; nothing was changed"
+            )
+        if not named and status in _WITHOUT_CONSENT:
+            raise StoreError(
+                f"session {identifier!r} is {status}, so it must not be built without the user's "
+                f"consent; give --status {status} to reset it all the same"
+            )
+
+
+def _delete(arguments: argparse.Namespace, output: Output) -> int:
+    identifiers = list(dict.fromkeys(arguments.session_identifiers))
+    with open_store(arguments, read_only=arguments.dry_run) as store:
+        found = [session for name in identifiers for session in _known(store, name)]
+        what = f"{number(len(found), 'session')} with all events and upload logs"
+        if not _go_on(found, f"delete {what}?", arguments, output):
+            return REFUSED
+        if not arguments.dry_run:
+            with store.transaction():
+                for name in identifiers:
+                    store.sessions.delete(name)
+    verb = "would delete" if arguments.dry_run else "deleted"
+    _done(found, len(found), f"{verb} {what}", arguments, output)
+    return 0
+
+
+def _go_on(
+    found: Sequence[SessionOverview], question: str, arguments: argparse.Namespace, output: Output
+) -> bool:
+    """Show what will be touched; return False after a no."""
+    if found and arguments.format is None:
+        output.records(map(_record, found), fields=_COLUMNS, form=None)
+    return not found or arguments.dry_run or confirmed(question, arguments, output)
+
+
+def _done(
+    found: Sequence[SessionOverview],
+    count: int,
+    sentence: str,
+    arguments: argparse.Namespace,
+    output: Output,
+) -> None:
+    if arguments.format == "json":
+        output.json(
+            {"dry_run": arguments.dry_run, "count": count, "sessions": list(map(_record, found))}
+        )
+    else:
+        output.line(sentence)
