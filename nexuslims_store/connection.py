@@ -183,6 +183,10 @@ _WRITING_FAILED = {
     sqlite3.SQLITE_IOERR_DIR_FSYNC,
     sqlite3.SQLITE_IOERR_TRUNCATE,
     sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMOPEN,  # the first bytes of a -shm file
+    # Without a detail: a page that gave way to the schema which CREATE reads back could not be
+    # written. SQLite passes on no more of that.
+    sqlite3.SQLITE_IOERR,
 }
 
 
