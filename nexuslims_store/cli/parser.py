@@ -10,6 +10,7 @@ from nexuslims_store.cli import (
     doctor,
     instruments,
     migrate,
+    schema,
     sessions,
     status,
     uploads,
@@ -19,7 +20,7 @@ from nexuslims_store.cli.options import add_common_options, describe
 
 __all__ = ["GROUPS", "build_parser"]
 
-GROUPS = (migrate, status, sessions, instruments, uploads, users, copies, doctor)
+GROUPS = (migrate, status, sessions, instruments, uploads, users, copies, doctor, schema)
 """The modules that add commands, in the order of the help text."""
 
 
