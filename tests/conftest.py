@@ -1,0 +1,21 @@
+"""The options of the interoperation tests; `.ci/run` gives them."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("NexusLIMS")
+    for version in ("2.8.0", "2.5.1"):
+        group.addoption(
+            f"--nexuslims-{version.replace('.', '-')}",
+            metavar="PYTHON",
+            help=f"interpreter of an environment with NexusLIMS {version} and this package in it "
+            f"(.ci/nexuslims-environment makes one)",
+        )
+    group.addoption(
+        "--interop-seconds",
+        type=float,
+        default=15,
+        metavar="SECONDS",
+        help="how long both programs work on one file at the same time",
+    )
