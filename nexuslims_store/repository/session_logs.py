@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, tzinfo
 
 from nexuslims_store import queries
-from nexuslims_store.connection import ConstraintError, Database
+from nexuslims_store.connection import ConstraintError, Database, Row
 from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.errors import InvalidRowError
 from nexuslims_store.models import InsertSummary, SessionLog
 from nexuslims_store.repository.instruments import unknown_instrument
-from nexuslims_store.repository.rows import RowMapper
+from nexuslims_store.repository.rows import Dicts, RowMapper
 from nexuslims_store.times import instant, zone
 
 __all__ = ["SessionLogRepository"]
@@ -31,7 +31,31 @@ _COUNT = _SQL["count_session_logs"]
 _REMOVE = _SQL["remove_session_log"]
 _GET_TIMEZONE = queries.load("instruments.sql")["get_timezone"]
 
-_MAPPER = RowMapper(SessionLog, table="session_log", key="id_session_log")
+
+def _as_dicts(rows: list[Row]) -> Dicts:
+    return [
+        {
+            "session_identifier": session_identifier,
+            "instrument": instrument,
+            "timestamp": timestamp,
+            "event_type": event_type,
+            "record_status": record_status,
+            "user": user,
+            "id_session_log": id_session_log,
+        }
+        for (
+            session_identifier,
+            instrument,
+            timestamp,
+            event_type,
+            record_status,
+            user,
+            id_session_log,
+        ) in rows
+    ]
+
+
+_MAPPER = RowMapper(SessionLog, table="session_log", key="id_session_log", as_dicts=_as_dicts)
 
 _NOT_BUILT_YET = (RecordStatus.WAITING_FOR_END, RecordStatus.TO_BE_BUILT)
 
