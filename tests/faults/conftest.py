@@ -1,6 +1,9 @@
-"""The warm process that the tests fork their victims from."""
+"""The warm process that the tests fork their victims from, and the folder they fall in."""
 
+import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,3 +15,16 @@ def forks() -> Iterator[Forks]:
     forks = Forks()
     yield forks
     forks.close()
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is such a thing: a kill does not wait for a disk's syncs."""
+    shared = Path("/dev/shm")
+    if not os.access(shared, os.W_OK):
+        yield tmp_path
+        return
+    folder = shared / f"{tmp_path.name}-{os.getpid()}"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)

@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from . import crowd
+from . import tasks
 from .operations import OPERATIONS
 
 Fault = Literal["none", "statement", "size", "time", "disk full", "page count"]
@@ -38,7 +38,7 @@ class Call:
     Attributes
     ----------
     task
-        The name of an operation, or of a function of `crowd`.
+        The name of an operation, or of a function of `tasks`.
     path
         The database it works on.
     arguments
@@ -155,7 +155,7 @@ def _work(call: Call, result: int) -> None:
     try:
         _inject(call)
         operation = OPERATIONS.get(call.task)
-        function = operation.run if operation else getattr(crowd, call.task)
+        function = operation.run if operation else getattr(tasks, call.task)
         value = function(Path(call.path), *call.arguments)
         answer = {"killed": False, "result": value if operation is None else None}
     except BaseException as error:  # noqa: BLE001 -- whatever it is, the parent reports it
