@@ -7,6 +7,7 @@ import argparse
 from nexuslims_store import __version__
 from nexuslims_store.cli import (
     copies,
+    demo,
     doctor,
     instruments,
     migrate,
@@ -20,7 +21,7 @@ from nexuslims_store.cli.options import add_common_options, describe
 
 __all__ = ["GROUPS", "build_parser"]
 
-GROUPS = (migrate, status, sessions, instruments, uploads, users, copies, doctor, schema)
+GROUPS = (migrate, status, sessions, instruments, uploads, users, copies, doctor, schema, demo)
 """The modules that add commands, in the order of the help text."""
 
 

@@ -1,0 +1,45 @@
+"""`demo`: a database to try everything on."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from nexuslims_store import demo
+from nexuslims_store.cli.options import Subparsers, add_command
+from nexuslims_store.cli.output import Output
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: Subparsers) -> None:
+    """Add `demo`."""
+    parser = add_command(
+        commands,
+        "demo",
+        _run,
+        "make a small database to try everything on",
+        description="Makes a new database with ten instruments and six weeks of sessions in every "
+        "status, uploads and users. A file that is there is never overwritten.",
+        examples=[
+            "nexuslims-store demo demo.db",
+            "nexuslims-store --db demo.db status",
+        ],
+    )
+    parser.add_argument("path", metavar="PATH", type=Path, help="the new file")
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="another number gives other sessions; the same number, on the same day, the same "
+        "(default: 0)",
+    )
+
+
+def _run(arguments: argparse.Namespace, output: Output) -> int:
+    path = demo.create(arguments.path, seed=arguments.seed)
+    output.line(f"made {path}")
+    output.message(f"try: nexuslims-store --db {shlex.quote(str(path))} status")
+    return 0

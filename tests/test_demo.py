@@ -1,0 +1,192 @@
+"""The demo database: whole, the same for the same seed, and never over another file."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from migration_files import query
+
+from nexuslims_store import (
+    EventType,
+    ExternalSystem,
+    ReadOnlyError,
+    RecordStatus,
+    Store,
+    StoreError,
+    demo,
+    doctor,
+)
+
+NOW = datetime(2025, 6, 3, tzinfo=UTC)
+
+
+def content(path: Path) -> list[str]:
+    """Return all rows of NexusLIMS's tables as SQL."""
+    with closing(sqlite3.connect(path)) as connection:
+        return [line for line in connection.iterdump() if "yoyo" not in line]
+
+
+def test_everything_is_in_it(tmp_path: Path) -> None:
+    path = demo.create(tmp_path / "demo.db", now=NOW)
+    with Store(path, read_only=True, clock=lambda: NOW) as store:
+        instruments = store.instruments.list()
+        assert len(instruments) == 10
+        assert len({instrument.timezone_str for instrument in instruments}) >= 4
+        assert {instrument.harvester for instrument in instruments} == {"nemo"}
+        assert all(activity.sessions_total for activity in store.instruments.activity())
+        assert store.sessions.counts_by_status().keys() == set(RecordStatus)
+        assert len(store.sessions.list_to_build()) >= 4
+        assert store.sessions.list_unpaired() == []
+        logs = list(store.session_logs.iter_all())
+        assert all(log.timestamp <= NOW for log in logs)
+        assert logs[0].timestamp > NOW - timedelta(weeks=6, days=1)
+        claims = [
+            log
+            for log in logs
+            if log.event_type is EventType.RECORD_GENERATION
+            and log.record_status is RecordStatus.WAITING_FOR_END
+        ]
+        assert len(claims) == 2
+        assert store.upload_logs.list_failed()
+        assert {known.external_system for known in store.external_ids.list()} == set(ExternalSystem)
+    uploads = query(path, "SELECT destination_name, success, metadata_json FROM upload_log")
+    assert {(destination, success) for destination, success, _ in uploads} == {
+        ("cdcs", 0),
+        ("cdcs", 1),
+        ("labarchives", 0),
+        ("labarchives", 1),
+    }
+    assert all(bool(metadata) == bool(success) for _, success, metadata in uploads)
+
+
+def test_completed_records_were_exported_and_others_were_not(tmp_path: Path) -> None:
+    path = demo.create(tmp_path / "demo.db", now=NOW)
+    with Store(path, read_only=True) as store:
+        for status, exported in (("COMPLETED", True), ("BUILT_NOT_EXPORTED", False)):
+            sessions = {log.session_identifier for log in store.session_logs.list_by_status(status)}
+            assert sessions
+            assert {store.upload_logs.was_exported(s, "best_effort") for s in sessions} == {
+                exported
+            }
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("weeks", [1, 6])
+@pytest.mark.parametrize("day", [1, 2])  # a Sunday and a Monday
+def test_the_doctor_finds_nothing(tmp_path: Path, seed: int, weeks: int, day: int) -> None:
+    now = NOW.replace(day=day)
+    path = demo.create(tmp_path / "demo.db", seed=seed, weeks=weeks, now=now)
+    assert doctor.examine(path, clock=lambda: now) == []
+    counts = Counter(status for (status,) in query(path, "SELECT record_status FROM session_log"))
+    assert counts.keys() == {status.value for status in RecordStatus}
+
+
+def test_nobody_is_at_one_instrument_twice_at_once(tmp_path: Path) -> None:
+    path = demo.create(tmp_path / "demo.db", now=NOW)
+    with Store(path, read_only=True) as store:
+        ends: dict[str, datetime] = {}
+        for session in store.sessions.iter_between(NOW - timedelta(weeks=9), NOW):
+            before = ends.get(session.instrument.name)
+            assert before is None or before <= session.dt_from
+            assert session.duration > timedelta(minutes=20)
+            ends[session.instrument.name] = session.dt_to
+
+
+def test_the_same_seed_gives_the_same_rows(tmp_path: Path) -> None:
+    one = demo.create(tmp_path / "one.db", seed=7, now=NOW)
+    two = demo.create(tmp_path / "two.db", seed=7, now=NOW.astimezone())
+    other = demo.create(tmp_path / "other.db", seed=8, now=NOW)
+    assert content(one) == content(two)
+    assert content(one) != content(other)
+
+
+def test_in_another_process_too(tmp_path: Path) -> None:
+    rows = []
+    for name in ("one.db", "two.db"):
+        subprocess.run(
+            [sys.executable, "-c", "from nexuslims_store import demo; import sys; "
+             "from datetime import datetime, UTC; "
+             "demo.create(sys.argv[1], now=datetime(2025, 6, 3, tzinfo=UTC))", tmp_path / name],
+            check=True,
+            timeout=60,
+        )  # fmt: skip
+        rows.append(content(tmp_path / name))
+    assert rows[0] == rows[1]
+
+
+def test_it_ends_with_yesterday_by_default(tmp_path: Path) -> None:
+    path = demo.create(tmp_path / "demo.db", weeks=1)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    with Store(path, read_only=True) as store:
+        newest = list(store.session_logs.iter_all())[-1].timestamp
+    assert today - timedelta(hours=12) < newest <= today
+
+
+def test_it_is_quick(tmp_path: Path) -> None:
+    start = time.perf_counter()
+    demo.create(tmp_path / "demo.db", now=NOW)
+    assert time.perf_counter() - start < 5  # 0.2 s where nothing else runs
+
+
+def test_it_never_overwrites(tmp_path: Path) -> None:
+    path = tmp_path / "mine.db"
+    path.write_text("mine")
+    with pytest.raises(StoreError, match="exists already"):
+        demo.create(path)
+    assert path.read_text() == "mine"
+    (tmp_path / "link.db").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StoreError, match="exists already"):
+        demo.create(tmp_path / "link.db")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link.db", "mine.db"]
+
+
+def test_what_stands_in_the_way_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no folder"):
+        demo.create(tmp_path / "none" / "demo.db")
+    with pytest.raises(StoreError):
+        demo.create(tmp_path)
+    with pytest.raises((ReadOnlyError, StoreError)):
+        demo.create(tmp_path / ("x" * 300))
+    with pytest.raises(ValueError, match="one week"):
+        demo.create(tmp_path / "demo.db", weeks=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_half_made_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "_identify", fail)
+    with pytest.raises(KeyboardInterrupt):
+        demo.create(tmp_path / "demo.db")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command(tmp_path: Path) -> None:
+    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-m", "nexuslims_store", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    path = tmp_path / "a demo.db"
+    done = command("demo", path, "--seed", 3)
+    assert (done.returncode, done.stdout) == (0, f"made {path}\n")
+    assert f"nexuslims-store --db '{path}' status" in done.stderr
+    before = content(path)
+    again = command("demo", path)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+    assert content(path) == before
+    assert command("--db", path, "doctor").returncode == 0
