@@ -126,15 +126,55 @@ ORDER BY
     nxs_instant(CAST(log.timestamp AS BLOB), instruments.timezone), log.id_session_log;
 
 -- name: list_all_logs()
--- All events, in the order of time.
+-- All events, in the order of time. Of the usual form, YYYY-MM-DDTHH:MM:SS[.ffffff]±HH:MM, SQLite
+-- finds the instant itself, several times faster than nxs_instant, which gets all other texts.
+-- julianday reads what fits LIKE only where each _ is a digit or sign in its place; its fraction of
+-- a day is exact to well below a second. It also takes an hour 24, a year 0 and a 31st of February,
+-- and rounds fractions of a second, so those are kept from it, and it says NULL to an offset that
+-- it does not know.
 SELECT
     log.session_identifier, log.instrument, log.timestamp, log.event_type, log.record_status,
     log."user", log.id_session_log
 FROM session_log AS log
 ORDER BY
-    nxs_instant(
-        CAST(log.timestamp AS BLOB),
-        (SELECT timezone FROM instruments WHERE instrument_pid = log.instrument)
+    coalesce(
+        CAST(
+            round(
+                (
+                    CASE
+                        WHEN
+                            log.timestamp < '0001'
+                            OR substr(log.timestamp, 12, 2) >= '24'
+                            OR (
+                                substr(log.timestamp, 9, 2) >= '29'
+                                AND date(julianday(substr(log.timestamp, 1, 10)))
+                                IS NOT substr(log.timestamp, 1, 10)
+                            )
+                            THEN NULL
+                        WHEN
+                            length(CAST(log.timestamp AS BLOB)) = 25
+                            AND log.timestamp LIKE '____-__-__T__:__:_____:__'
+                            THEN julianday(log.timestamp)
+                        WHEN
+                            length(CAST(log.timestamp AS BLOB)) = 32
+                            AND log.timestamp LIKE '____-__-__T__:__:__.____________'
+                            AND substr(log.timestamp, 21, 6) GLOB '[0-9][0-9][0-9][0-9][0-9][0-9]'
+                            THEN
+                                julianday(
+                                    substr(log.timestamp, 1, 19) || substr(log.timestamp, 27)
+                                )
+                    END - 2440587.5
+                ) * 86400
+            ) AS INTEGER
+        ) * 1000000
+        + CASE length(log.timestamp)
+            WHEN 32 THEN CAST(substr(log.timestamp, 21, 6) AS INTEGER)
+            ELSE 0
+        END,
+        nxs_instant(
+            CAST(log.timestamp AS BLOB),
+            (SELECT timezone FROM instruments WHERE instrument_pid = log.instrument)
+        )
     ),
     log.id_session_log;
 
