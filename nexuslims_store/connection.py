@@ -126,7 +126,9 @@ def translated(path: Path, *, timeout: float) -> Iterator[None]:
         raise translate(error, path, timeout=timeout) from error
 
 
-def translate(error: sqlite3.Error, path: Path, *, timeout: float) -> StoreError:  # noqa: PLR0911
+def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
+    error: sqlite3.Error, path: Path, *, timeout: float
+) -> StoreError:
     """Return the error of this package that says what an SQLite error means for the user.
 
     Decides by SQLite's result code, never by its message, which changes between versions.
@@ -162,6 +164,8 @@ def translate(error: sqlite3.Error, path: Path, *, timeout: float) -> StoreError
                 "(NX_DB_PATH or --db)"
             )
         case sqlite3.SQLITE_CANTOPEN:
+            return _why_not_opened(path)
+        case sqlite3.SQLITE_IOERR if os.path.isdir(path):  # which can be opened for reading
             return _why_not_opened(path)
         case sqlite3.SQLITE_CONSTRAINT:
             return ConstraintError(
