@@ -1,0 +1,169 @@
+"""Every mutating method, alone, in a transaction, rolled back, and in a read-only store.
+
+What was written is always looked at through a second, plain connection.
+"""
+
+# ruff: noqa: PT012 -- what goes wrong inside a transaction is the point
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from support import PID, SESSION, Clock, add_pair, contents, instrument, log, new_store, upload
+
+from nexuslims_store import EventType, ReadOnlyError, Store
+from nexuslims_store.repository import (
+    ExternalIdRepository,
+    InstrumentRepository,
+    SessionLogRepository,
+    SessionRepository,
+    UploadLogRepository,
+)
+
+# What each method is called with, on a store that `filled` has filled. Each call changes a row.
+MUTATORS: dict[str, Callable[[Store], object]] = {
+    "instruments.add": lambda s: s.instruments.add(instrument("New")),
+    "instruments.update": lambda s: s.instruments.update(instrument(location="elsewhere")),
+    "instruments.remove": lambda s: s.instruments.remove("Unused"),
+    "session_logs.insert": lambda s: s.session_logs.insert(log(session_identifier="new")),
+    "session_logs.insert, correcting": lambda s: s.session_logs.insert(log(user="other")),
+    "session_logs.insert_many": lambda s: s.session_logs.insert_many(
+        [log(session_identifier="new"), log(EventType.END, user="other")]
+    ),
+    "session_logs.remove": lambda s: s.session_logs.remove(1),
+    "sessions.add": lambda s: s.sessions.add(
+        "new", PID, datetime(2025, 6, 3, 9), datetime(2025, 6, 3, 10)
+    ),
+    "sessions.delete": lambda s: s.sessions.delete(SESSION),
+    "sessions.set_status": lambda s: s.sessions.set_status(SESSION, "COMPLETED"),
+    "sessions.set_status, expecting": lambda s: s.sessions.set_status(
+        SESSION, "COMPLETED", expected="TO_BE_BUILT"
+    ),
+    "sessions.reset": lambda s: s.sessions.reset("failed"),
+    "sessions.reset_between": lambda s: s.sessions.reset_between(
+        datetime(2025, 1, 1), datetime(2026, 1, 1)
+    ),
+    "sessions.record_generation": lambda s: s.sessions.record_generation(s.sessions.get(SESSION)),
+    "sessions.claim": lambda s: s.sessions.claim(),
+    "sessions.release": lambda s: s.sessions.release(s.sessions.get("claimed")),
+    "sessions.finish": lambda s: s.sessions.finish(s.sessions.get("claimed"), "ERROR"),
+    "upload_logs.insert": lambda s: s.upload_logs.insert(upload()),
+    "upload_logs.insert_many": lambda s: s.upload_logs.insert_many([upload(), upload("eln")]),
+    "external_ids.store": lambda s: s.external_ids.store("new", "nemo", "43"),
+    "external_ids.store, again": lambda s: s.external_ids.store("ned", "nemo", "43"),
+    "external_ids.remove": lambda s: s.external_ids.remove("ned", "nemo"),
+}
+
+# How methods are called that only read.
+READS = re.compile(
+    r"(get|find|list|iter|count|counts|oldest|overview|stored|latest|all_for|as_dict|activity"
+    r"|was_exported)(_\w+)?"
+)
+
+every_mutator = pytest.mark.parametrize("mutate", MUTATORS.values(), ids=list(MUTATORS))
+
+
+class MishapError(Exception):
+    """Raised inside a transaction."""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A database with something for every method to change."""
+    with new_store(tmp_path, clock=Clock()) as store, store.transaction():
+        store.instruments.add(instrument("Unused"))
+        add_pair(store, "claimed", start="2025-06-01T09:00:00-04:00")
+        store.sessions.claim()
+        add_pair(store)
+        add_pair(store, "failed", record_status="ERROR")
+        store.upload_logs.insert(upload(success=False))
+        store.external_ids.store("ned", "nemo", "42")
+    return store.path
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    with Store(path, clock=Clock()) as store:
+        yield store
+
+
+def test_no_method_that_writes_is_missing_from_the_table() -> None:
+    repositories = {
+        "instruments": InstrumentRepository,
+        "session_logs": SessionLogRepository,
+        "sessions": SessionRepository,
+        "upload_logs": UploadLogRepository,
+        "external_ids": ExternalIdRepository,
+    }
+    with Store(":memory:") as store:
+        handed_out = {name for name in vars(store) if not name.startswith("_")}
+        assert handed_out - {"path", "revision", "read_only"} == set(repositories)
+        for attribute, repository in repositories.items():
+            assert type(getattr(store, attribute)) is repository
+    writers = {
+        f"{attribute}.{name}"
+        for attribute, repository in repositories.items()
+        for name, _ in inspect.getmembers(repository, callable)
+        if not name.startswith("_") and not READS.fullmatch(name)
+    }
+    assert {name.partition(",")[0] for name in MUTATORS} == writers
+
+
+@every_mutator
+def test_alone_it_is_one_transaction(store: Store, mutate: Callable[[Store], object]) -> None:
+    before = contents(store.path)
+    mutate(store)
+    assert not store.connection.in_transaction
+    assert contents(store.path) != before
+
+
+@every_mutator
+def test_in_a_transaction_it_is_part_of_it(
+    store: Store, path: Path, mutate: Callable[[Store], object], tmp_path: Path
+) -> None:
+    alone = tmp_path / "alone.db"
+    alone.write_bytes(path.read_bytes())
+    with Store(alone, clock=Clock()) as other:
+        mutate(other)
+
+    before = contents(path)
+    with store.transaction():
+        mutate(store)
+        assert store.connection.in_transaction
+        assert contents(path) == before
+    assert contents(path) == contents(alone)
+
+
+@every_mutator
+def test_it_is_rolled_back_with_its_transaction(
+    store: Store, mutate: Callable[[Store], object]
+) -> None:
+    before = contents(store.path)
+    with pytest.raises(MishapError), store.transaction():
+        mutate(store)
+        raise MishapError
+    assert contents(store.path) == before
+    with store.transaction():
+        with pytest.raises(MishapError), store.transaction():
+            mutate(store)
+            raise MishapError
+        assert store.connection.in_transaction
+    assert contents(store.path) == before
+    # And it works as before.
+    mutate(store)
+    assert contents(store.path) != before
+
+
+@every_mutator
+def test_a_read_only_store_refuses_it(path: Path, mutate: Callable[[Store], object]) -> None:
+    before = path.read_bytes()
+    with Store(path, read_only=True, clock=Clock()) as store:
+        with pytest.raises(ReadOnlyError):
+            mutate(store)
+        assert not store.connection.in_transaction
+    assert path.read_bytes() == before
