@@ -13,12 +13,14 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import older_lineage
 import pytest
 from migration_files import HEAD, REVISIONS, backups, contents, execute, expected, facts, query
 
 import nexuslims_store
+from nexuslims_store import connection as connection_module
 from nexuslims_store import migrations
 from nexuslims_store.config import sql_folder
 from nexuslims_store.errors import (
@@ -27,6 +29,7 @@ from nexuslims_store.errors import (
     ReadOnlyError,
     StorageFullError,
 )
+from nexuslims_store.migrations import run
 
 SOURCE = Path(nexuslims_store.__file__).parent
 
@@ -291,7 +294,7 @@ from nexuslims_store import migrations
 from nexuslims_store.errors import MigrationError
 assert migrations.__file__.startswith(sys.argv[2]), migrations.__file__
 try:
-    migrations.upgrade(sys.argv[1])
+    migrations.upgrade(sys.argv[1], *sys.argv[3:])
 except MigrationError as error:
     print(error)
 """
@@ -347,6 +350,17 @@ def test_a_broken_migration_changes_nothing(
     assert words in message
     assert contents(older) == before
     assert migrations.upgrade(older).applied == ("v2_4_0a", "v2_4_0b", "v2_5_0a", "v2_5_0b")
+
+
+def test_a_migration_that_does_nothing_is_noticed(older: Path, tmp_path: Path) -> None:
+    checkout = broken(
+        tmp_path, "0002.v2_4_0a_add_upload_log_table", lambda text: text[: text.index("CREATE")]
+    )
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    before = contents(older)
+    message = python(TRY_TO_UPGRADE, older, checkout, "v2_4_0a", cwd=tmp_path, env=environment)
+    assert "led to v1_4_3, not to v2_4_0a" in message
+    assert contents(older) == before
 
 
 def test_a_new_file_that_fails_is_removed_again(path: Path, tmp_path: Path) -> None:
@@ -486,15 +500,15 @@ def test_several_runs_at_once(path: Path, new: bool) -> None:
     if not new:
         older_lineage.create(path)
     start = time.time() + 1.0
-    runs = [
+    others = [
         subprocess.Popen(
             [sys.executable, "-c", RACE, str(path), str(start)], stdout=subprocess.PIPE, text=True
         )
         for _ in range(4)
     ]
-    reports = [json.loads(run.communicate(timeout=60)[0]) for run in runs]
+    reports = [json.loads(other.communicate(timeout=60)[0]) for other in others]
 
-    assert [run.returncode for run in runs] == [0] * 4
+    assert [other.returncode for other in others] == [0] * 4
     assert [changed for changed, _ in reports].count(True) == 1
     assert facts(path) == expected(HEAD)
     assert len(backups(path)) == (0 if new else 1)
@@ -512,6 +526,31 @@ def test_another_programs_lock(older: Path, lock: str) -> None:
     assert migrations.upgrade(older, timeout=0.1).changed
 
 
+def test_a_write_after_the_backup_is_in_the_next_backup(
+    older: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the lock for the backup and the exclusive lock another program may write."""
+    exclusive = iter(range(3))
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = connection_module.connect(*arguments, **options)
+
+        def before_each(statement: str) -> None:
+            if statement == "BEGIN EXCLUSIVE" and next(exclusive) == 0:
+                execute(older, "UPDATE session_log SET user = 'written in between'")
+
+        connection.set_trace_callback(before_each)
+        return connection
+
+    monkeypatch.setattr(run, "connect", connect)
+    report = migrations.upgrade(older)
+
+    assert next(exclusive) == 2
+    assert backups(older) == [report.backup]
+    for file in (backups(older)[0], older):
+        assert query(file, "SELECT DISTINCT user FROM session_log") == [("written in between",)]
+
+
 # -- where it runs ---------------------------------------------------------------------
 
 
@@ -523,6 +562,15 @@ def test_yoyo_is_imported_by_a_run_that_changes_something_only(path: Path) -> No
         "print('yoyo' in sys.modules); migrations.downgrade(path); print('yoyo' in sys.modules)"
     )
     assert python(code, path).split() == ["False", "True"]
+
+
+def test_installed_in_a_folder_with_a_name_that_is_a_pattern(older: Path, tmp_path: Path) -> None:
+    checkout = tmp_path / "a[1] *b"
+    shutil.copytree(SOURCE, checkout / "nexuslims_store", ignore=shutil.ignore_patterns("sql"))
+    shutil.copytree(sql_folder(), checkout / "sql")
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    assert python(TRY_TO_UPGRADE, older, checkout, cwd=tmp_path, env=environment) == ""
+    assert facts(older) == expected(HEAD)
 
 
 def test_optimised_and_silent(older: Path) -> None:

@@ -103,7 +103,7 @@ def plan(
         translated(path, timeout=timeout),
         closing(connect(path, mode="ro", timeout=timeout)) as connection,
     ):
-        return make_plan(connection, path, direction, target)
+        return make_plan(connection, path, direction, target, timeout=timeout)
 
 
 def upgrade(

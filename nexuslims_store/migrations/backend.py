@@ -42,8 +42,6 @@ class Backend(SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
     def __init__(self, connection: Connection) -> None:
         self._given = connection
         super().__init__("", default_migration_table)
-        # So that yoyo makes savepoints and never begins, commits or rolls back.
-        self._in_transaction = True
         self._ensure_tables()
 
     # -- what the runs use -------------------------------------------------------------
@@ -93,6 +91,7 @@ class Backend(SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
         """Leave the connection open: it is the caller's."""
 
     def transaction(self, rollback_on_exit: bool = False) -> AbstractContextManager[Any]:  # noqa: FBT001, FBT002
+        # Never a transaction of yoyo's own: it would commit what the caller may roll back.
         return _Savepoint(self, rollback_on_exit=rollback_on_exit)
 
     def disable_transactions(self) -> NoReturn:
@@ -167,12 +166,7 @@ def _all_files() -> Any:
     # yoyo takes the folder for a pattern.
     migrations = yoyo.read_migrations(glob.escape(str(history()[0].path.parent)))
     for migration in [*migrations, *migrations.post_apply]:
-        migration.load()
-        if not migration.use_transactions:
-            raise MigrationError(
-                f"{migration.path} is marked `-- transactional: false`: it could not be undone "
-                "when it fails; take the mark out"
-            )
+        migration.load()  # now, when what it depends on is known
     return migrations
 
 

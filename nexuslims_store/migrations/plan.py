@@ -82,9 +82,19 @@ class Plan:
 
 
 def make_plan(
-    connection: sqlite3.Connection, path: Path, direction: Direction, target: str
+    connection: sqlite3.Connection,
+    path: Path,
+    direction: Direction,
+    target: str,
+    *,
+    timeout: float = 30.0,
 ) -> Plan:
     """Look at a file and say what it takes to bring it to `target`.
+
+    Parameters
+    ----------
+    timeout
+        The connection's, for the message should the file stay locked.
 
     Raises
     ------
@@ -93,7 +103,7 @@ def make_plan(
     StoreError
         The file is none this package may migrate, as `recognise` says.
     """
-    state = recognise(connection, path)
+    state = recognise(connection, path, timeout=timeout)
     after = resolve(target, state.revision)
     _refuse_other_direction(path, direction, state.revision, after)
     steps = between(state.revision, after)

@@ -148,7 +148,9 @@ class Run:
         )
 
     def _look(self, connection: sqlite3.Connection) -> Plan:
-        return make_plan(connection, self._path, self._direction, self._target)
+        return make_plan(
+            connection, self._path, self._direction, self._target, timeout=self._timeout
+        )
 
     # -- backup and lock ---------------------------------------------------------------
 
