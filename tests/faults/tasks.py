@@ -1,17 +1,152 @@
-"""What children do that is no operation of its own: each is a function of a database's path."""
+"""What children and threads do that is no operation to interrupt.
+
+Each is a function of a database's path, and opens a store of its own.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import shutil
+import signal
+import sqlite3
 import subprocess
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
-from nexuslims_store import StoreError
+from nexuslims_store import (
+    DuplicateError,
+    EventType,
+    RecordStatus,
+    SessionLog,
+    Store,
+    StoreError,
+    migrations,
+)
 
-from .files import state
-from .operations import OPERATIONS
+from .files import INSTRUMENT, state
+from .operations import NOW, OPERATIONS
+
+# -- many at once ------------------------------------------------------------------------------
+
+
+def insert(path: Path, names: list[str]) -> None:
+    """Insert the START and the END of each session, one by one."""
+    with Store(path) as store:
+        for log in _events(names):
+            store.session_logs.insert(log)
+
+
+def insert_many(path: Path, names: list[str]) -> None:
+    """Insert them all at once."""
+    with Store(path) as store:
+        store.session_logs.insert_many(_events(names))
+
+
+def add(path: Path, names: list[str]) -> None:
+    """Add each session, as one."""
+    with Store(path) as store:
+        for name in names:
+            store.sessions.add(name, INSTRUMENT, NOW, NOW)
+
+
+def migrate_and_add(path: Path, names: list[str]) -> None:
+    """Make the file, or bring it up, then add to it."""
+    with Store(path, migrate=True) as store:
+        for name in names:
+            store.external_ids.store(name, "nemo", f"id of {name}")
+
+
+def migrate(path: Path) -> bool:
+    """Return whether this was the one that did it."""
+    return migrations.upgrade(path).changed
+
+
+def write_as_nexuslims_does(path: Path, names: list[str]) -> None:
+    """Look whether each event is there, then insert it; again, should the file be locked."""
+    with closing(sqlite3.connect(path, timeout=5)) as connection:
+        for log in _events(names):
+            key = (log.session_identifier, log.event_type.value)
+            row = (*key, INSTRUMENT, log.timestamp.isoformat(), "COMPLETED")
+            while True:
+                try:
+                    with connection:
+                        if not connection.execute(_IS_THERE, key).fetchone():
+                            connection.execute(_INSERT, row)
+                    break
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                        raise
+
+
+_IS_THERE = "SELECT 1 FROM session_log WHERE session_identifier = ? AND event_type = ?"
+_INSERT = (
+    "INSERT INTO session_log (session_identifier, event_type, instrument, timestamp, "
+    "record_status) VALUES (?, ?, ?, ?, ?)"
+)
+
+
+def _events(names: Iterable[str]) -> list[SessionLog]:
+    return [
+        SessionLog(
+            session_identifier=name,
+            instrument=INSTRUMENT,
+            timestamp=NOW,
+            event_type=event_type,
+            record_status=RecordStatus.TO_BE_BUILT,
+        )
+        for name in names
+        for event_type in (EventType.START, EventType.END)
+    ]
+
+
+def store_ids(path: Path, user: str, ids: list[str]) -> int:
+    """Store the identifiers for one user after the other; return how many were another's."""
+    refused = 0
+    with Store(path) as store:
+        for external_id in ids:
+            try:
+                store.external_ids.store(f"{user} {external_id}", "nemo", external_id)
+            except DuplicateError:
+                refused += 1
+    return refused
+
+
+def build(path: Path, hours_later: float, deadly: list[str]) -> None:
+    """Build what there is to build, and write it down.
+
+    Parameters
+    ----------
+    hours_later
+        What the builder's clock says, with leases of an hour.
+    deadly
+        Sessions whose builder is killed while it holds them.
+    """
+    with (
+        Store(path, clock=lambda: NOW + timedelta(hours=hours_later)) as store,
+        built_file(path).open("a", buffering=1, encoding="utf-8") as built,
+    ):
+        while (session := store.sessions.claim(timedelta(hours=1))) is not None:
+            if session.session_identifier in deadly:
+                os.kill(os.getpid(), signal.SIGKILL)
+            print(session.session_identifier, file=built)
+            store.sessions.finish(session, RecordStatus.COMPLETED)
+
+
+def built_file(path: Path) -> Path:
+    """Return the file that has a line for each record that was built."""
+    return path.with_name("built.txt")
+
+
+def claim_and_die(path: Path) -> None:
+    with Store(path) as store:
+        assert store.sessions.claim() is not None
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+# -- a small disk ------------------------------------------------------------------------------
 
 _NEW_MOUNTS = 0x00020000  # CLONE_NEWNS; os.unshare() is there from Python 3.12 on
 

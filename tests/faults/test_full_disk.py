@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nexuslims_store import SessionLog, StorageFullError, Store
-
-from .files import INSTRUMENT, make, state
+from .files import make
 from .killing import Forks
-from .operations import NOW, OPERATIONS
+from .operations import OPERATIONS
 from .victim import Victim
 
 both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
@@ -30,35 +28,6 @@ def test_no_file_may_grow_beyond_a_size(forks: Forks, memory: Path, name: str, w
 def test_the_database_may_have_no_more_pages(forks: Forks, memory: Path, name: str) -> None:
     victim = Victim(forks, memory, name, "older", wal=False, rows=200)
     assert victim.fails("page count", count(1, 2))
-
-
-@both_modes
-def test_a_store_goes_on_after_a_full_disk(tmp_path: Path, wal: bool) -> None:
-    path = make(tmp_path / "a.db", wal=wal)
-    before = state(path)
-
-    def logs() -> list[SessionLog]:
-        return [
-            SessionLog(
-                session_identifier=f"new-{number}",
-                instrument=INSTRUMENT,
-                timestamp=NOW,
-                event_type="START",
-            )
-            for number in range(500)
-        ]
-
-    with Store(path) as store:
-        (pages,) = store.connection.execute("PRAGMA page_count").fetchone()
-        store.connection.execute(f"PRAGMA max_page_count = {pages + 3}")
-        with pytest.raises(StorageFullError, match=r"a\.db"):
-            store.session_logs.insert_many(logs())
-        # The error of the disk, not one of the transaction that SQLite rolled back on its own.
-        with pytest.raises(StorageFullError), store.transaction(), store.transaction():
-            store.session_logs.insert_many(logs())
-        assert state(path) == before
-        store.connection.execute("PRAGMA max_page_count = 1000000")
-        assert store.session_logs.insert_many(logs()).inserted == 500
 
 
 class TestOnASmallDisk:
