@@ -138,34 +138,29 @@ SELECT
 FROM session_log AS log
 ORDER BY
     coalesce(
-        CAST(
-            round(
-                (
-                    CASE
-                        WHEN
-                            log.timestamp < '0001'
-                            OR substr(log.timestamp, 12, 2) >= '24'
-                            OR (
-                                substr(log.timestamp, 9, 2) >= '29'
-                                AND date(julianday(substr(log.timestamp, 1, 10)))
-                                IS NOT substr(log.timestamp, 1, 10)
-                            )
-                            THEN NULL
-                        WHEN
-                            length(CAST(log.timestamp AS BLOB)) = 25
-                            AND log.timestamp LIKE '____-__-__T__:__:_____:__'
-                            THEN julianday(log.timestamp)
-                        WHEN
-                            length(CAST(log.timestamp AS BLOB)) = 32
-                            AND log.timestamp LIKE '____-__-__T__:__:__.____________'
-                            AND substr(log.timestamp, 21, 6) GLOB '[0-9][0-9][0-9][0-9][0-9][0-9]'
-                            THEN
-                                julianday(
-                                    substr(log.timestamp, 1, 19) || substr(log.timestamp, 27)
-                                )
-                    END - 2440587.5
-                ) * 86400
-            ) AS INTEGER
+        (
+            CAST(
+                CASE
+                    WHEN
+                        log.timestamp < '0001'
+                        OR substr(log.timestamp, 12, 2) >= '24'
+                        OR (
+                            substr(log.timestamp, 9, 2) >= '29'
+                            AND date(julianday(substr(log.timestamp, 1, 10)))
+                            IS NOT substr(log.timestamp, 1, 10)
+                        )
+                        THEN NULL
+                    WHEN
+                        length(CAST(log.timestamp AS BLOB)) = 25
+                        AND log.timestamp LIKE '____-__-__T__:__:_____:__'
+                        THEN julianday(log.timestamp)
+                    WHEN
+                        length(CAST(log.timestamp AS BLOB)) = 32
+                        AND log.timestamp LIKE '____-__-__T__:__:__.____________'
+                        AND substr(log.timestamp, 21, 6) GLOB '[0-9][0-9][0-9][0-9][0-9][0-9]'
+                        THEN julianday(substr(log.timestamp, 1, 19) || substr(log.timestamp, 27))
+                END * 86400 + 0.5 AS INTEGER
+            ) - 210866760000  -- seconds from day 0 to 1970-01-01
         ) * 1000000
         + CASE length(log.timestamp)
             WHEN 32 THEN CAST(substr(log.timestamp, 21, 6) AS INTEGER)
