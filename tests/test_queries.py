@@ -1,0 +1,365 @@
+"""The statements of sql/: their loader; that they fit tables, models and code; their plans."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiosql
+import pytest
+from pydantic import BaseModel
+from support import PID, ROOT, SESSION, SQL, add_pair, instrument, memory_store, upload
+
+from nexuslims_store import (
+    ExternalUserIdentifier,
+    Instrument,
+    SessionLog,
+    Store,
+    StoreError,
+    UploadLog,
+)
+from nexuslims_store.queries import Queries, Query, load
+
+FILES = sorted(path.name for path in SQL.glob("*.sql"))
+QUERIES = [query for name in FILES for query in load(name)]
+
+every_query = pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
+
+
+# -- the loader ------------------------------------------------------------------------
+
+GOOD = "-- About this file.\n\n-- name: get_it(a, b)^\n-- What it gives.\nSELECT :a, :b;\n"
+
+
+def parsed(text: str) -> dict[str, Query]:
+    """The statements of a file with this text, by name."""
+    return {query.name: query for query in Queries(Path("some.sql"), text)}
+
+
+def test_a_statement_is_what_stands_below_its_header() -> None:
+    found = parsed(GOOD + "\n-- name: remove_all()!\nDELETE FROM t;\n")
+    assert list(found) == ["get_it", "remove_all"]
+    first, second = found.values()
+    assert (first.parameters, first.mark, first.line) == (("a", "b"), "^", 3)
+    assert first.sql == "-- What it gives.\nSELECT :a, :b;"
+    assert (second.parameters, second.mark, second.line) == ((), "!", 7)
+    assert second.sql == "DELETE FROM t;"
+
+
+def test_a_colon_in_a_text_or_comment_is_no_parameter() -> None:
+    text = "-- name: f(a)\n-- Not :b.\nSELECT ':c', \"x:d\", 'it''s :e', :a -- :g\n"
+    assert parsed(text)["f"].parameters == ("a",)
+
+
+def test_a_statement_is_the_same_text_each_time() -> None:
+    queries = Queries(Path("some.sql"), GOOD)
+    assert queries["get_it"] is queries["get_it"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        (GOOD + GOOD, 8, "line 3"),
+        ("-- name: get it()\nSELECT 1;", 1, "header"),
+        ("-- name: GetIt()\nSELECT 1;", 1, "header"),
+        ("-- name: get_it\nSELECT 1;", 1, "header"),
+        ("-- name: get_it()?\nSELECT 1;", 1, "header"),
+        ("-- name: get_it(a b)\nSELECT :a;", 1, "a b"),
+        ("-- name get_it()\nSELECT 1;", 1, "header"),
+        ("--name: get_it(\nSELECT 1;", 1, "header"),
+        ("-- name: get_it(a)\nSELECT 1;", 1, r"\(a\)"),
+        ("-- name: get_it()\nSELECT :a;", 1, r"\(a\)"),
+        ("\n\n-- name: get_it(a)\nSELECT :a, :b;", 3, "a, b"),
+        ("-- About.\n\nSELECT 1;\n", 3, "no `-- name"),
+        ("-- name: first()\n\n-- name: second()\nSELECT 1;", 1, "no statement"),
+        (GOOD + "-- name: last()\n", 6, "no statement"),
+    ],
+)
+def test_a_mistake_is_reported_with_file_and_line(text: str, line: int, says: str) -> None:
+    with pytest.raises(StoreError, match=says) as caught:
+        Queries(Path("some.sql"), text)
+    assert str(caught.value).startswith(f"some.sql:{line}: ")
+
+
+def test_an_unknown_name_is_reported_with_those_there_are() -> None:
+    with pytest.raises(StoreError, match=r"some\.sql: .*get_them.*get_it"):
+        _ = Queries(Path("some.sql"), GOOD)["get_them"]
+
+
+def test_a_missing_file_is_reported() -> None:
+    with pytest.raises(StoreError, match=r"no_such\.sql is missing"):
+        load("no_such.sql")
+
+
+# -- statements, tables and models -----------------------------------------------------
+
+# A value for each parameter with which the statements run on `filled`.
+VALUES: dict[str, object] = {
+    **instrument("New").model_dump(),
+    **upload().model_dump(mode="json"),
+    "session_identifier": SESSION,
+    "instrument": PID,
+    "event_type": "START",
+    "record_status": "COMPLETED",
+    "expected": "ERROR",
+    "user": "ned",
+    "id_session_log": 1,
+    "nexuslims_username": "ned",
+    "external_system": "nemo",
+    "external_id": "42",
+    "email": None,
+    "notes": None,
+    "now": "2025-06-02T12:00:00+00:00",
+    "instant": 0,
+    "lease_start": 0,
+    "range_start": "2025-06-01T00:00:00",
+    "range_end": "2025-06-08T00:00:00",
+    "statuses": "[]",
+    "revision": "v9_9_9",
+}
+
+
+@pytest.fixture
+def filled() -> Iterator[Store]:
+    """A database with a row in each table."""
+    with memory_store() as store:
+        add_pair(store)
+        store.upload_logs.insert(upload())
+        store.external_ids.store("ned", "nemo", "42")
+        yield store
+
+
+def values_of(query: Query) -> dict[str, object]:
+    """The parameters of a statement; for those of filters and limits "1" does."""
+    return {name: VALUES.get(name, "1") for name in query.parameters}
+
+
+def columns_of(query: Query, store: Store) -> list[str]:
+    """The names of the columns that a statement gives."""
+    cursor = store.connection.execute(query.sql, values_of(query))
+    return [column[0] for column in cursor.description or ()]
+
+
+@every_query
+def test_a_statement_can_be_prepared_on_the_migrated_tables(query: Query, filled: Store) -> None:
+    filled.connection.execute(f"EXPLAIN {query.sql}", values_of(query)).fetchall()
+    filled.connection.execute(query.sql, values_of(query)).fetchall()
+
+
+@every_query
+def test_the_declared_parameters_are_the_used_ones(query: Query, filled: Store) -> None:
+    assert len(set(query.parameters)) == len(query.parameters)
+    for name in query.parameters:
+        fewer = values_of(query)
+        del fewer[name]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with pytest.raises(sqlite3.ProgrammingError, match=name):
+                filled.connection.execute(query.sql, fewer)
+
+
+FEEDS: dict[str, type[BaseModel]] = {
+    "get_instrument": Instrument,
+    "get_instrument_by_api_url": Instrument,
+    "list_instruments": Instrument,
+    "get_event": SessionLog,
+    "get_session_log": SessionLog,
+    "list_logs_of_session": SessionLog,
+    "list_logs_to_be_built": SessionLog,
+    "list_logs_by_status": SessionLog,
+    "list_all_logs": SessionLog,
+    "correct_event": SessionLog,
+    "list_uploads_of_session": UploadLog,
+    "list_latest_uploads": UploadLog,
+    "list_failed_uploads": UploadLog,
+    "store_external_id": ExternalUserIdentifier,
+    "list_external_ids_of_user": ExternalUserIdentifier,
+    "list_external_ids": ExternalUserIdentifier,
+}
+MODELS = (Instrument, SessionLog, UploadLog, ExternalUserIdentifier)
+
+
+@every_query
+def test_the_columns_are_the_fields_of_the_model(query: Query, filled: Store) -> None:
+    columns = columns_of(query, filled)
+    assert len(set(columns)) == len(columns)
+    for model in MODELS:
+        fields = list(model.model_fields)
+        if FEEDS.get(query.name) is model or set(columns) == set(fields):
+            assert columns == fields
+
+
+@every_query
+def test_the_mark_says_what_comes_back(query: Query, filled: Store) -> None:
+    columns = columns_of(query, filled)
+    match query.mark:
+        case "!":
+            assert columns == []
+        case "$":
+            assert len(columns) == 1
+        case _:
+            assert columns
+
+
+def test_the_statements_that_feed_a_model_are_all_there() -> None:
+    assert FEEDS.keys() <= {query.name for query in QUERIES}
+
+
+def used_names() -> list[re.Pattern[str]]:
+    """What stands in square brackets in the package, as patterns: f-strings have gaps."""
+    patterns = []
+    for path in (ROOT / "nexuslims_store").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Subscript):
+                continue
+            parts: list[Any] = getattr(node.slice, "values", [node.slice])
+            if all(isinstance(part, ast.Constant | ast.FormattedValue) for part in parts):
+                text = "".join(
+                    re.escape(str(part.value)) if isinstance(part, ast.Constant) else r"\w+"
+                    for part in parts
+                )
+                patterns.append(re.compile(text))
+    return patterns
+
+
+def test_every_statement_is_used() -> None:
+    patterns = used_names()
+    unused = [
+        query.name
+        for query in QUERIES
+        if not any(pattern.fullmatch(query.name) for pattern in patterns)
+    ]
+    assert unused == []
+
+
+def test_names_are_taken_once_in_all_files() -> None:
+    names = [query.name for query in QUERIES]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_aiosql_loads_the_same_statements(file: str) -> None:
+    loaded = aiosql.from_path(SQL / file, "sqlite3", kwargs_only=True)
+    names = {name for name in loaded.available_queries if not name.endswith("_cursor")}
+    assert names == {query.name for query in load(file)}
+    for query in load(file):
+        method = getattr(loaded, query.name)
+        assert set(query.parameters) == set(method.parameters or ())
+
+
+def test_aiosql_runs_the_same_statements(filled: Store) -> None:
+    instruments = aiosql.from_path(SQL / "instruments.sql", "sqlite3", kwargs_only=True)
+    row = instruments.get_instrument(filled.connection, instrument_pid=PID)
+    assert row == tuple(instrument().model_dump().values())
+    logs = aiosql.from_path(SQL / "session_log.sql", "sqlite3", kwargs_only=True)
+    assert logs.count_session_logs(filled.connection) == 2
+    changed = logs.set_status(
+        filled.connection, session_identifier=SESSION, record_status="COMPLETED"
+    )
+    assert changed == 2
+
+
+# -- plans -----------------------------------------------------------------------------
+
+BY_PID = "sqlite_autoindex_instruments_1"
+BY_SESSION = "ix_session_log_session_identifier"
+TO_BUILD = "nxs_session_log_to_build"
+BY_UPLOAD = "ix_upload_log_session_identifier"
+
+HOT = {
+    "get_instrument": BY_PID,
+    "get_instrument_by_api_url": "sqlite_autoindex_instruments_2",
+    "get_timezone": BY_PID,
+    "update_instrument": BY_PID,
+    "get_external_id": "sqlite_autoindex_external_user_identifiers_1",
+    "find_username": "sqlite_autoindex_external_user_identifiers_2",
+    "list_external_ids_of_user": "sqlite_autoindex_external_user_identifiers_1",
+    "insert_event": BY_SESSION,
+    "correct_event": BY_SESSION,
+    "get_event": BY_SESSION,
+    "get_session_log": "INTEGER PRIMARY KEY",
+    "remove_session_log": "INTEGER PRIMARY KEY",
+    "list_logs_of_session": BY_SESSION,
+    "list_logs_to_be_built": TO_BUILD,
+    "list_pairs_to_build": TO_BUILD,
+    "list_claimable_pairs": TO_BUILD,
+    "list_pairs_of_session": BY_SESSION,
+    "set_status": BY_SESSION,
+    "set_status_from": BY_SESSION,
+    "finish_session": BY_SESSION,
+    "delete_session": BY_SESSION,
+    "release_claim": "INTEGER PRIMARY KEY",
+    "release_newest_claim": BY_SESSION,
+    "list_uploads_of_session": BY_UPLOAD,
+    "list_latest_uploads": BY_UPLOAD,
+    "delete_uploads_of_session": BY_UPLOAD,
+}
+
+# Statements, or files, that may look at every row of a table.
+SCANS = {
+    "doctor.sql": "examines every row on purpose",
+    "report.sql": "sums up every row on purpose",
+    "list_revisions": "the table has one row",
+    "list_instruments": "gives every row",
+    "list_external_ids": "gives every row",
+    "list_all_logs": "gives every row",
+    "count_session_logs": "counts every row",
+    "list_activity": "looks at every session; no index by instrument or time",
+    "remove_instrument": "the foreign key's own check; no index by instrument",
+    "count_logs_of_instrument": "asked once, after a removal was refused; no index by instrument",
+    "list_logs_by_status": "most rows are of one status; no index by status",
+    "list_pairs_between": "times of different offsets cannot be found by an index on their text",
+    "reset_sessions_between": "as list_pairs_between",
+    "count_sessions_by_status": "counts every session",
+    "list_overviews": "lists every session",
+    "list_claims": "no index by event type",
+    "list_failed_uploads": "no index by success",
+    "count_failed_uploads": "no index by success",
+    "list_uploads": "times of different offsets cannot be found by an index on their text",
+}
+
+
+def plan(query: Query, store: Store) -> list[str]:
+    """The steps of SQLite's plan."""
+    rows = store.connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", values_of(query))
+    return [row[3] for row in rows]
+
+
+def scanned(query: Query, steps: list[str]) -> list[str]:
+    """The steps that look at every row of a table.
+
+    Not those over what the statement itself has put together, nor over the partial index, which
+    holds only what is waiting.
+    """
+    temporary = set(re.findall(r"(\w+) AS (?:MATERIALIZED )?\(", query.sql)) | {"CONSTANT"}
+    return [
+        step
+        for step in steps
+        if (match := re.match(r"SCAN (?:TABLE )?(\w+)", step))
+        and match[1] not in temporary
+        and "VIRTUAL TABLE" not in step
+        and TO_BUILD not in step
+    ]
+
+
+@every_query
+def test_a_statement_scans_a_table_only_for_a_reason(query: Query, filled: Store) -> None:
+    found = scanned(query, plan(query, filled))
+    if query.path.name not in SCANS:
+        assert bool(found) == (query.name in SCANS), found
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_a_hot_statement_uses_its_index(name: str, filled: Store) -> None:
+    (query,) = (query for query in QUERIES if query.name == name)
+    steps = plan(query, filled)
+    assert any(HOT[name] in step for step in steps), steps
+
+
+def test_the_reasons_are_for_statements_that_are_there() -> None:
+    assert SCANS.keys() <= {query.name for query in QUERIES} | set(FILES)
