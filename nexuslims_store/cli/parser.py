@@ -11,6 +11,7 @@ from nexuslims_store.cli import (
     doctor,
     instruments,
     migrate,
+    report,
     schema,
     sessions,
     status,
@@ -21,7 +22,19 @@ from nexuslims_store.cli.options import add_common_options, describe
 
 __all__ = ["GROUPS", "build_parser"]
 
-GROUPS = (migrate, status, sessions, instruments, uploads, users, copies, doctor, schema, demo)
+GROUPS = (
+    migrate,
+    status,
+    sessions,
+    instruments,
+    uploads,
+    users,
+    copies,
+    doctor,
+    schema,
+    report,
+    demo,
+)
 """The modules that add commands, in the order of the help text."""
 
 

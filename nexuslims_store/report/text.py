@@ -1,0 +1,29 @@
+"""What is stored, as text that may stand in a page."""
+
+from __future__ import annotations
+
+import html
+from datetime import datetime
+
+__all__ = ["cut", "safe", "when"]
+
+_LONGEST = 200
+
+
+def safe(value: object) -> str:
+    """Return a value as text for HTML: no markup, nothing invisible, not without end."""
+    text = cut("-" if value is None else str(value), _LONGEST)
+    # Among what cannot be printed are NUL and lone surrogates, which no page may hold, and marks
+    # that turn the direction of all text after them.
+    printable = "".join(char if char.isprintable() else "\ufffd" for char in text)
+    return html.escape(printable)
+
+
+def cut(text: str, length: int) -> str:
+    """Return a text that is no longer than `length`."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def when(time: datetime | str | None) -> str:
+    """Return a time as people read it; what is no time as it is stored."""
+    return f"{time:%Y-%m-%d %H:%M %Z}".rstrip() if isinstance(time, datetime) else str(time or "-")
