@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from nexuslims_store.report.text import cut, safe
+from nexuslims_store.report.text import cut_out, safe
 
 __all__ = ["Bar", "columns", "rows"]
 
@@ -22,11 +22,22 @@ _ROW = 46
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: its label, what it says in short, and its parts in their order, name to size."""
+    """One bar.
+
+    Attributes
+    ----------
+    label
+        What it stands for.
+    parts
+        What it is made of, in order, name to size.
+    says, more
+        Its size in words; `more` where there is room.
+    """
 
     label: str
-    says: str
     parts: Mapping[str, float]
+    says: str = ""
+    more: str = ""
 
 
 def columns(title: str, bars: Sequence[Bar], colours: Mapping[str, str]) -> str:
@@ -68,8 +79,9 @@ def rows(title: str, bars: Sequence[Bar], colours: Mapping[str, str]) -> str:
     for place, bar in enumerate(bars):
         y = place * _ROW
         lines.append(
-            f'<text x="0" y="{y + 15}">{safe(cut(bar.label, 30))}</text>'
-            f'<text class="says" x="100%" y="{y + 15}">{safe(bar.says)}</text>'
+            f'<text x="0" y="{y + 15}">{safe(cut_out(bar.label, 38))}</text>'
+            f'<text class="says" x="100%" y="{y + 15}">{safe(bar.says)}'
+            f'<tspan class="more">{safe(bar.more)}</tspan></text>'
             f'<rect class="track" x="0" width="100%" y="{y + 22}" height="14"/>'
         )
         x = 0.0

@@ -117,7 +117,6 @@ def _weeks(figures: Figures) -> Iterator[str]:
     bars = [
         Bar(
             f"{figures.week(number):%d %b}",
-            f"{week.total():,}",
             {status: week[status] for status in statuses if week[status]},
         )
         for number, week in weeks
@@ -144,7 +143,12 @@ def _use(figures: Figures) -> Iterator[str]:
         yield _nothing("There are no instruments.")
         return
     bars = [
-        Bar(pid, f"{use.hours:,.0f} h, {_number(use.sessions, 'session')}", {"hours": use.hours})
+        Bar(
+            pid,
+            {"hours": use.hours},
+            f"{use.hours:,.0f} h",
+            f", {_number(use.sessions, 'session')}",
+        )
         for pid, use in used
     ]
     yield rows("Hours of use of each instrument", bars, _HOURS)
@@ -222,7 +226,12 @@ def _uploads(figures: Figures) -> Iterator[str]:
         return
     attempts = {name: figures.attempts.get(name, (0, 0)) for name in destinations}
     bars = [
-        Bar(name, f"{arrived:,} arrived, {failed:,} failed", {_ARRIVED: arrived, _FAILED: failed})
+        Bar(
+            name,
+            {_ARRIVED: arrived, _FAILED: failed},
+            f"{arrived:,} arrived",
+            f", {failed:,} failed",
+        )
         for name, (arrived, failed) in attempts.items()
     ]
     yield rows("Attempts to export a record, by destination", bars, _UPLOADS)
