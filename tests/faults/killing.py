@@ -17,11 +17,11 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from . import tasks
 from .operations import OPERATIONS
@@ -45,8 +45,9 @@ class Call:
         More for the function, as JSON knows them.
     fault, at
         "statement": killed where SQLite begins the statement of that number, counted over all
-        connections. "size": killed in the write that would make any file longer than so many
-        bytes, in the middle of a page if need be. "time": killed after so many seconds.
+        connections; each page that a backup call copies counts as one.
+        "size": killed in the write that would make any file longer than so many bytes, in the
+        middle of a page if need be. "time": killed after so many seconds.
         "disk full": such a write fails. "page count": no database may get more pages.
     uid
         The user to become.
@@ -177,35 +178,48 @@ def _inject(call: Call) -> None:
         os.setuid(call.uid)
     match call.fault:
         case "statement":
-            left = int(call.at)
-
-            def count(statement: str) -> None:
-                nonlocal left
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            _on_each_connection(lambda connection: connection.set_trace_callback(count))
+            _Counted.left = int(call.at)
+            sqlite3.connect = partial(sqlite3.connect, factory=_Counted)
         case "size" | "disk full":
             # Python ignores the signal, and the write fails; else it kills in the write.
             if call.fault == "size":
                 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_FSIZE, (int(call.at), resource.RLIM_INFINITY))
         case "page count":
-            _on_each_connection(
-                lambda connection: connection.execute(f"PRAGMA max_page_count = {int(call.at)}")
-            )
+            _Limited.pages = int(call.at)
+            sqlite3.connect = partial(sqlite3.connect, factory=_Limited)
 
 
-def _on_each_connection(prepare: Callable[[sqlite3.Connection], object]) -> None:
-    connect = sqlite3.connect
+class _Counted(sqlite3.Connection):
+    """Counts statements, and the pages that SQLite's backup call copies, down to a kill."""
 
-    def prepared(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        connection = connect(*arguments, **options)
-        prepare(connection)
-        return connection
+    left: ClassVar[int]
 
-    sqlite3.connect = prepared
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.set_trace_callback(self._count)
+
+    def _count(self, *_: object) -> None:
+        _Counted.left -= 1
+        if _Counted.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def backup(self, target: sqlite3.Connection, **options: Any) -> None:
+        progress = options.pop("progress")
+
+        def step(*numbers: int) -> None:
+            self._count()
+            progress(*numbers)
+
+        super().backup(target, **{**options, "pages": 1}, progress=step)
+
+
+class _Limited(sqlite3.Connection):
+    pages: ClassVar[int]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.execute(f"PRAGMA max_page_count = {self.pages}")
 
 
 if __name__ == "__main__":
