@@ -267,6 +267,16 @@ def test_leftover_of_the_very_first_upgrade(path: Path) -> None:
     assert facts(path) == expected(HEAD)
 
 
+def test_a_part_of_the_tables_without_alembics_is_no_leftover(path: Path) -> None:
+    execute(
+        path,
+        "CREATE TABLE instruments (instrument_pid, api_url, calendar_name, calendar_url, location, "
+        "schema_name, property_tag, filestore_path, harvester, timezone, computer_name, "
+        "computer_ip, computer_mount)",
+    )
+    refused(path, SchemaMismatchError, "session_log is missing")
+
+
 def test_leftover_whose_original_is_gone(path: Path) -> None:
     at("v2_4_0a", path, f"CREATE TABLE session_log_new ({SESSION_LOG_COLUMNS});")
     execute(path, "DROP TABLE session_log")
@@ -338,6 +348,8 @@ def test_later_nexuslims(path: Path, revision: str) -> None:
         "CREATE TABLE instruments (name, tuning);",
         "CREATE TABLE alembic_version (version_num); CREATE TABLE songs (title);",
         "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('ab12');"
+        "CREATE TABLE songs (title);",
+        "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('base');"
         "CREATE TABLE songs (title);",
         "CREATE TABLE alembic_version (other); CREATE TABLE songs (title);",
         "CREATE VIEW session_log AS SELECT 1 AS id_session_log;",

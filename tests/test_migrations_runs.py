@@ -585,6 +585,7 @@ def test_optimised_and_silent(older: Path) -> None:
 STRANGER = """
 import getpass, os, sys
 from nexuslims_store import migrations
+from nexuslims_store.errors import ReadOnlyError
 migrations.upgrade(sys.argv[1] + "/warm.db")  # what Python itself imports, only root may read here
 os.environ.clear()
 os.setgid(54321)
@@ -594,7 +595,12 @@ try:
 except (KeyError, OSError):
     migrations.upgrade(sys.argv[1] + "/nexuslims.db")
     migrations.downgrade(sys.argv[1] + "/nexuslims.db")
-    print("done")
+for path in ("/read-only/new.db", "/read-only/deeper/new.db", "/read-only/older.db"):
+    try:
+        migrations.upgrade(sys.argv[1] + path)
+    except ReadOnlyError as error:
+        assert "/read-only" in str(error)
+        print("refused")
 """
 
 
@@ -603,7 +609,12 @@ def test_a_user_that_the_system_does_not_know() -> None:
     folder = Path(tempfile.mkdtemp())  # pytest's own folders are root's alone
     try:
         folder.chmod(0o777)
-        assert python(STRANGER, folder).strip() == "done"
+        (folder / "read-only").mkdir()
+        older = older_lineage.create(folder / "read-only" / "older.db")
+        before = older.read_bytes()
+        assert python(STRANGER, folder).split() == ["refused"] * 3
+        assert older.read_bytes() == before
+        assert list(older.parent.iterdir()) == [older]
         assert facts(folder / "nexuslims.db") == expected("v2_5_0a")
     finally:
         shutil.rmtree(folder)

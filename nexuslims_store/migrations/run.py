@@ -317,6 +317,7 @@ def _remove(backup: Path | None) -> None:
 
 
 def _make_folder(folder: Path) -> None:
+    """Make the folder of a new file if need be, and raise if no file can be made in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -324,6 +325,11 @@ def _make_folder(folder: Path) -> None:
             f"the folder {folder} cannot be made ({error.strerror}); make it, or choose another "
             "path (NX_DB_PATH or --db)"
         ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ReadOnlyError(
+            f"the folder {folder} is read-only for this user, so no database can be made in it; "
+            "change its permissions, or choose another path (NX_DB_PATH or --db)"
+        )
 
 
 def _remove_if_empty(path: Path) -> None:
