@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, Strict, TypeAdapter, ValidationE
 
 from nexuslims_store.errors import InvalidRowError
 
-__all__ = ["Dicts", "RowMapper", "SharedFieldsSet", "assemble", "row_adapter"]
+__all__ = ["Dicts", "RowMapper", "SharedFieldsSet", "assemble", "column_types", "row_adapter"]
 
 Model = TypeVar("Model", bound=BaseModel)
 Row = tuple[Any, ...]
@@ -66,7 +66,7 @@ class RowMapper(Generic[Model]):
         """
         # Built with the first row: a program that never asks for this model does not pay for it.
         if self._adapter is None:
-            self._adapter = row_adapter(self._model, self._fields)
+            self._adapter = row_adapter(column_types(self._model).values())
         try:
             validated = self._adapter.validate_python(rows)
         except ValidationError as error:
@@ -111,18 +111,22 @@ class RowMapper(Generic[Model]):
 _StoredTime = Annotated[str, Strict(), AfterValidator(datetime.fromisoformat)]
 
 
-def row_adapter(model: type[BaseModel], fields: Iterable[str]) -> TypeAdapter[list[Row]]:
-    """Return what validates rows whose columns are these fields of a model."""
-    columns = []
-    for name in fields:
-        field = model.model_fields[name]
+def column_types(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the types of a model's fields, constraints included, as they are in rows."""
+    columns = {}
+    for name, field in model.model_fields.items():
         column: Any = field.annotation
         if column is datetime:
             column = _StoredTime
         else:
             for constraint in field.metadata:
                 column = Annotated[column, constraint]
-        columns.append(column)
+        columns[name] = column
+    return columns
+
+
+def row_adapter(columns: Iterable[Any]) -> TypeAdapter[list[Row]]:
+    """Return what validates rows of these columns."""
     rows: Any = list[tuple[tuple(columns)]]  # type: ignore[misc] # known at run time only
     return TypeAdapter(rows)
 

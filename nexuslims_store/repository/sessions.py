@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from nexuslims_store import queries
 from nexuslims_store.connection import Database
@@ -18,6 +20,12 @@ from nexuslims_store.errors import InvalidRowError, StoreError
 from nexuslims_store.models import Instrument, Session, SessionLog, UnpairedSession
 from nexuslims_store.repository.instruments import InstrumentRepository, unknown_instrument
 from nexuslims_store.repository.overviews import SessionOverviews
+from nexuslims_store.repository.rows import (
+    SharedFieldsSet,
+    assemble,
+    column_types,
+    row_adapter,
+)
 from nexuslims_store.repository.session_logs import SessionLogRepository
 from nexuslims_store.times import instant
 
@@ -45,6 +53,9 @@ _MICROSECOND = timedelta(microseconds=1)
 _logger = logging.getLogger("nexuslims_store")
 
 PairRow = tuple[Any, ...]
+
+_PAIRS_AT_A_TIME = 256
+_FIELDS_SET = SharedFieldsSet(Session.model_fields)
 
 
 class SessionRepository(SessionOverviews):
@@ -96,20 +107,18 @@ class SessionRepository(SessionOverviews):
         one odd event, and wants START and END to have the same user.
         """
         sessions: list[tuple[int, int, Session]] = []
-        pairing = _Pairing(self._instruments)
-        for row in self._database.rows(_PAIRS_TO_BUILD):
-            found = pairing.pair(row)
+        rows = self._database.rows(_PAIRS_TO_BUILD)
+        for row, found in zip(rows, _Pairing(self._instruments).pairs(rows), strict=True):
             if isinstance(found, Session):
                 sessions.append((instant(found.dt_from), row[2], found))
             else:
                 _warn(found)
-        sessions.sort(key=lambda entry: entry[:2])
+        sessions.sort()  # never by the session itself: the ids of the STARTs differ
         return [session for _, _, session in sessions]
 
     def list_unpaired(self) -> list[UnpairedSession]:
         """Return the events TO_BE_BUILT that make no session, each with the reason."""
-        pairing = _Pairing(self._instruments)
-        found = (pairing.pair(row) for row in self._database.rows(_PAIRS_TO_BUILD))
+        found = _Pairing(self._instruments).pairs(self._database.rows(_PAIRS_TO_BUILD))
         return [odd for odd in found if isinstance(odd, UnpairedSession)]
 
     def iter_between(self, start: datetime, end: datetime) -> Iterator[Session]:
@@ -123,8 +132,7 @@ class SessionRepository(SessionOverviews):
         """
         pairing = _Pairing(self._instruments)
         for rows in self._database.stream(_PAIRS_BETWEEN, _range(start, end)):
-            for row in rows:
-                found = pairing.pair(row)
+            for found in pairing.pairs(rows):
                 if isinstance(found, Session):
                     yield found
                 else:
@@ -377,6 +385,44 @@ class _Pairing:
         self._known: dict[str, Instrument | InvalidRowError | None] = {}
         self.invalid_row: InvalidRowError | None = None
 
+    def pairs(self, rows: list[PairRow]) -> Iterator[Session | UnpairedSession]:
+        """Yield what `pair` returns for each row, in a third of the time where nothing is odd."""
+        if not self._known and rows:
+            # All in one statement; where one is not valid, each one when it is needed.
+            with suppress(InvalidRowError):
+                self._known.update(self._instruments.as_dict())
+        for first in range(0, len(rows), _PAIRS_AT_A_TIME):
+            some = rows[first : first + _PAIRS_AT_A_TIME]
+            # One odd row sends its neighbours the slow way too, and only those.
+            yield from self._ordinary(some) or map(self.pair, some)
+
+    def _ordinary(self, rows: list[PairRow]) -> list[Session] | None:
+        """Return the sessions of rows, or None where one is not ordinary: whole and aware."""
+        try:
+            validated = _pair_adapter().validate_python(rows)
+        except ValidationError:
+            return None
+        dicts = []
+        for identifier, pid, _, _, dt_from, dt_to, user in validated:
+            instrument = self._known.get(pid) or self._instrument(pid)
+            if (
+                not isinstance(instrument, Instrument)
+                or dt_from.tzinfo is None
+                or dt_to.tzinfo is None
+                or dt_to < dt_from
+            ):
+                return None
+            dicts.append(
+                {
+                    "session_identifier": identifier,
+                    "instrument": instrument,
+                    "dt_from": dt_from,
+                    "dt_to": dt_to,
+                    "user": user,
+                }
+            )
+        return assemble(Session, dicts, _FIELDS_SET)
+
     def pair(self, row: PairRow) -> Session | UnpairedSession:
         """Return the session of one row of a pairs statement, or what keeps it from being one."""
         identifier, pid, start_id, end_id, start_timestamp, end_timestamp, user = row
@@ -442,6 +488,24 @@ class _Pairing:
             column=column,
         )
         return odd
+
+
+@cache
+def _pair_adapter() -> TypeAdapter[list[PairRow]]:
+    """Return what validates the rows of ordinary pairs; built when the first is read."""
+    columns = column_types(SessionLog)
+    time = columns["timestamp"]
+    return row_adapter(
+        (
+            columns["session_identifier"],
+            columns["instrument"],
+            int,  # None where START or END is missing
+            int,
+            time,
+            time,
+            columns["user"],
+        )
+    )
 
 
 def _warn(odd: UnpairedSession) -> None:
