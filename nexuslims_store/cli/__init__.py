@@ -54,8 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         output.error("interrupted")
         status = INTERRUPTED
-    except OSError as error:  # standard output is a full disk, say
-        output.error(str(error))
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # No file's, so that of writing the output: to a full disk, say.
+        output.error(f"the output cannot be written: {error.strerror}")
         status = ERROR
     if status in {NO_READER, ERROR}:
         _let_go_of_stdout()

@@ -128,12 +128,13 @@ def examine(path: Path, *, timeout: float, lease: timedelta) -> Health:
     database = Database(path, read_only=True, timeout=timeout)
     try:
         with database.transaction(), database.translated():
+            mode = journal_mode(database.connection)  # first, as it waits for the lock
             plan = make_plan(database.connection, path, "upgrade", "head")
             health = Health(
                 path=path,
                 now=utc_now(),
                 size=_size(path),
-                journal_mode=journal_mode(database.connection),
+                journal_mode=mode,
                 plan=plan,
                 lease=lease,
                 newest_backup=_newest_backup(path),

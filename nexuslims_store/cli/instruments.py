@@ -143,13 +143,14 @@ def _add_values(parser: argparse.ArgumentParser, *, new: bool) -> None:
 
 def _list(arguments: argparse.Namespace, output: Output) -> int:
     with open_store(arguments, read_only=True) as store:
-        output.records(
-            store.instruments.stored(),
-            fields=_FIELDS,
-            columns=_COLUMNS,
-            form=arguments.format,
-            none="there are no instruments; `nexuslims-store instruments add` adds one",
-        )
+        instruments = store.instruments.stored()
+    output.records(
+        instruments,
+        fields=_FIELDS,
+        columns=_COLUMNS,
+        form=arguments.format,
+        none="there are no instruments; `nexuslims-store instruments add` adds one",
+    )
     return 0
 
 

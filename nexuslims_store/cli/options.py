@@ -39,6 +39,7 @@ Run = Callable[[argparse.Namespace, Output], int]
 
 # More milliseconds than SQLite can count are no time-out at all.
 _LONGEST_TIMEOUT = 1_000_000.0
+_TOO_MANY = 1_000_000_000
 _WIDTH = 80
 
 
@@ -179,17 +180,22 @@ def statuses(parser: argparse.ArgumentParser, help_text: str) -> None:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)  # argparse reports the ValueError
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
     if not 0 <= seconds <= _LONGEST_TIMEOUT:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {_LONGEST_TIMEOUT:.0f}")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of seconds from 0 to {_LONGEST_TIMEOUT:.0f}"
+        )
     return seconds
 
 
 def number_of(text: str) -> int:
     """Return a number that is 1 or more."""
-    number = int(text)
-    if not 1 <= number < 2**63:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number < _TOO_MANY:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
     return number
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -98,6 +98,7 @@ class Output:
         *,
         fields: Sequence[str],
         columns: Sequence[str] | None = None,
+        cut_first: Collection[str] = (),
         form: str | None,
         none: str = "",
     ) -> None:
@@ -109,6 +110,8 @@ class Output:
             The keys of every record, in their order.
         columns
             Those that the table shows.
+        cut_first
+            Those of them that are cut before the others where the terminal is narrow.
         form
             "json", "csv" or None.
         none
@@ -125,14 +128,24 @@ class Output:
             names = columns or fields
             rows = [[shown(record[name]) for name in names] for record in records]
             if rows:
-                self.table([name.replace("_", " ").upper() for name in names], rows)
+                self.table(
+                    [name.replace("_", " ").upper() for name in names],
+                    rows,
+                    cut_first=[place for place, name in enumerate(names) if name in cut_first],
+                )
             else:
                 self.message(none)
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], *, indent: int = 0) -> None:
+    def table(
+        self,
+        head: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        cut_first: Collection[int] = (),
+    ) -> None:
         """Write a table to standard output; on a terminal it is made to fit."""
         width = shutil.get_terminal_size().columns if self.out.isatty() else None
-        for line in Table(head, rows, indent=indent).lines(width, self._ellipsis()):
+        for line in Table(head, rows, cut_first=cut_first).lines(width, self._ellipsis()):
             self.out.write(f"{line}\n")
 
     def flush(self) -> None:

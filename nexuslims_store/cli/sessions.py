@@ -30,7 +30,8 @@ from nexuslims_store.store import Store
 __all__ = ["add_commands"]
 
 _FIELDS = ("session_identifier", "instrument", "start", "end", "hours", "user", "status")
-_COLUMNS = ("start", "end", "hours", "instrument", "user", "status", "session_identifier")
+_COLUMNS = ("start", "hours", "instrument", "user", "status", "session_identifier")
+_CUT_FIRST = ("session_identifier", "instrument", "user")
 _EVENT_COLUMNS = ("time", "event_type", "record_status", "instrument", "user", "id_session_log")
 _UPLOAD_COLUMNS = ("time", "destination_name", "success", "record_id", "error_message")
 
@@ -76,7 +77,7 @@ def _add_list(actions: Subparsers) -> None:
         _list,
         "list sessions in the order of time",
         description="Lists sessions by their START in the order of time, whole or not: one that "
-        "has no END yet has none in the table. Times are in the zone of the instrument. A table "
+        "has no END yet has no hours. Times are in the zone of the instrument. A table "
         "is made to fit the terminal; elsewhere nothing is cut.",
         examples=[
             "nexuslims-store sessions list --limit 20",
@@ -131,22 +132,33 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
         for pid in arguments.instrument or ():
             if pid not in known:  # an empty list would hide a slip of the pen
                 raise unknown_instrument(pid)
-        found = store.sessions.iter_overview(
-            arguments.since,
-            arguments.until,
-            statuses=arguments.status,
-            instruments=arguments.instrument,
-            user=arguments.user,
-            limit=arguments.limit,
+        # All of them before the first is printed: a reader who takes his time over the output
+        # must not keep other programs from writing.
+        found = list(
+            store.sessions.iter_overview(
+                arguments.since,
+                arguments.until,
+                statuses=arguments.status,
+                instruments=arguments.instrument,
+                user=arguments.user,
+                limit=arguments.limit,
+            )
         )
-        output.records(
-            map(_record, found),
-            fields=_FIELDS,
-            columns=_COLUMNS,
-            form=arguments.format,
-            none="no such sessions",
-        )
+    _print(found, output, arguments.format, none="no such sessions")
     return 0
+
+
+def _print(
+    sessions: Sequence[SessionOverview], output: Output, form: str | None, none: str = ""
+) -> None:
+    output.records(
+        map(_record, sessions),
+        fields=_FIELDS,
+        columns=_COLUMNS,
+        cut_first=_CUT_FIRST,
+        form=form,
+        none=none,
+    )
 
 
 def _record(session: SessionOverview) -> dict[str, object]:
@@ -177,10 +189,12 @@ def _show(arguments: argparse.Namespace, output: Output) -> int:
     for session in sessions:
         output.pairs(session.items())
         output.line()
-    output.records(events, fields=_EVENT_COLUMNS, form=None)
+    output.records(events, fields=_EVENT_COLUMNS, cut_first=("instrument", "user"), form=None)
     if uploads:
         output.line()
-        output.records(uploads, fields=_UPLOAD_COLUMNS, form=None)
+        output.records(
+            uploads, fields=_UPLOAD_COLUMNS, cut_first=("record_id", "error_message"), form=None
+        )
     return 0
 
 
@@ -235,6 +249,8 @@ def _reset(arguments: argparse.Namespace, output: Output) -> int:
                     count = store.sessions.reset_between(start, end, chosen)
     verb = "would reset" if arguments.dry_run else "reset"
     _done(found, count, f"{verb} {number(count, 'session')} to TO_BE_BUILT", arguments, output)
+    if count != len(found):
+        output.message("not as many as were shown: other programs changed some in between")
     return 0
 
 
@@ -278,7 +294,7 @@ def _go_on(
 ) -> bool:
     """Show what will be touched; return False after a no."""
     if found and arguments.format is None:
-        output.records(map(_record, found), fields=_COLUMNS, form=None)
+        _print(found, output, None)
     return not found or arguments.dry_run or confirmed(question, arguments, output)
 
 

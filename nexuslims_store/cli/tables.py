@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 __all__ = ["Table", "printable"]
 
@@ -21,15 +21,19 @@ class Table:
     ----------
     head, rows
         The cells. A character that a terminal would act upon is shown as an escape.
-    indent
-        How many spaces stand before each line.
+    cut_first
+        The places of the columns that are cut before any other, where space is short.
     """
 
     def __init__(
-        self, head: Sequence[str], rows: Sequence[Sequence[str]], *, indent: int = 0
+        self,
+        head: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        cut_first: Collection[int] = (),
     ) -> None:
         self._rows = [[printable(cell) for cell in row] for row in (head, *rows)]
-        self._indent = " " * indent
+        self._cut_first = cut_first
         self._numeric = [
             all(_NUMBER.fullmatch(row[place]) for row in rows)
             and any(row[place] != _ABSENT for row in rows)
@@ -40,14 +44,15 @@ class Table:
         """Yield the lines, none wider than `width` columns as far as that can be; None: as is."""
         widths = [max(map(_width, column)) for column in zip(*self._rows, strict=True)]
         if width is not None:
-            gaps = len(_GAP) * (len(widths) - 1) + len(self._indent)
-            widths = _narrowed(widths, width - gaps)
+            available = width - len(_GAP) * (len(widths) - 1)
+            widths = _narrowed(widths, available, self._cut_first)
+            widths = _narrowed(widths, available, range(len(widths)))
         for row in self._rows:
             cells = [
                 _padded(_cut(cell, size, ellipsis), size, right=numeric)
                 for cell, size, numeric in zip(row, widths, self._numeric, strict=True)
             ]
-            yield f"{self._indent}{_GAP.join(cells)}".rstrip()
+            yield _GAP.join(cells).rstrip()
 
 
 def printable(text: str, *, keep_lines: bool = False) -> str:
@@ -62,17 +67,14 @@ def printable(text: str, *, keep_lines: bool = False) -> str:
     )
 
 
-def _narrowed(widths: list[int], available: int) -> list[int]:
-    """Take what is too much off the widest columns, so that the narrow ones stay whole."""
+def _narrowed(widths: Sequence[int], available: int, places: Collection[int]) -> list[int]:
+    """Take what is too much off the widest of some columns, so that the narrow ones stay whole."""
     widths = list(widths)
-    while sum(widths) > available and max(widths) > _NARROWEST:
-        widest = max(widths)
-        lower = max((width for width in widths if width < widest), default=0)
-        places = [place for place, width in enumerate(widths) if width == widest]
-        excess = sum(widths) - available
-        step = min(widest - max(lower, _NARROWEST), -(-excess // len(places)))
-        for place in places:
-            widths[place] -= max(step, 1)
+    while places and sum(widths) > available:
+        widest = max(places, key=lambda place: widths[place])
+        if widths[widest] <= _NARROWEST:
+            break
+        widths[widest] -= 1
     return widths
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from nexuslims_store.cli.options import (
     Subparsers,
@@ -20,6 +21,7 @@ __all__ = ["add_commands"]
 
 _FIELDS = tuple(UploadLog.model_fields)
 _COLUMNS = ("timestamp", "success", "destination_name", "session_identifier", "record_id")
+_CUT_FIRST = ("session_identifier", "record_id", "error_message")
 _FAILED_COLUMNS = ("timestamp", "destination_name", "session_identifier", "error_message")
 
 
@@ -71,20 +73,17 @@ def _add_destination(parser: argparse.ArgumentParser) -> None:
 
 def _list(arguments: argparse.Namespace, output: Output) -> int:
     with open_store(arguments, read_only=True) as store:
-        found = store.upload_logs.iter_between(
-            arguments.since,
-            arguments.until,
-            session_identifiers=arguments.session,
-            destinations=arguments.destination,
-            limit=arguments.limit,
+        # All before the first is printed; see `sessions list`.
+        found = list(
+            store.upload_logs.iter_between(
+                arguments.since,
+                arguments.until,
+                session_identifiers=arguments.session,
+                destinations=arguments.destination,
+                limit=arguments.limit,
+            )
         )
-        output.records(
-            (log.model_dump() for log in found),
-            fields=_FIELDS,
-            columns=_COLUMNS,
-            form=arguments.format,
-            none="no such attempts",
-        )
+    _print(found, output, arguments.format, _COLUMNS, none="no such attempts")
     return 0
 
 
@@ -92,11 +91,19 @@ def _failed(arguments: argparse.Namespace, output: Output) -> int:
     wanted = arguments.destination
     with open_store(arguments, read_only=True) as store:
         failed = store.upload_logs.list_failed()
-    output.records(
-        (log.model_dump() for log in failed if not wanted or log.destination_name in wanted),
-        fields=_FIELDS,
-        columns=_FAILED_COLUMNS,
-        form=arguments.format,
-        none="no failed uploads",
-    )
+    found = [log for log in failed if not wanted or log.destination_name in wanted]
+    _print(found, output, arguments.format, _FAILED_COLUMNS, none="no failed uploads")
     return 0
+
+
+def _print(
+    logs: Sequence[UploadLog], output: Output, form: str | None, columns: Sequence[str], none: str
+) -> None:
+    output.records(
+        (log.model_dump() for log in logs),
+        fields=_FIELDS,
+        columns=columns,
+        cut_first=_CUT_FIRST,
+        form=form,
+        none=none,
+    )
