@@ -269,10 +269,12 @@ def _named(caption: str, total: int, head: Sequence[str], named: Iterable[Cells]
     if not total:
         return ""
     more = f"<p>and {total - SHOWN:,} more</p>" if total > SHOWN else ""
-    return _table(f"{caption} ({total:,})", head, named) + more
+    return _table(f"{caption} ({total:,})", head, named, kind="table wide") + more
 
 
-def _table(caption: str, head: Sequence[str], lines: Iterable[Cells]) -> str:
+def _table(
+    caption: str, head: Sequence[str], lines: Iterable[Cells], *, kind: str = "table"
+) -> str:
     # The names of statuses are long, and may be broken at their underscores.
     cells = (safe(cell).replace("_", "_<wbr>") for cell in head)
     heads = "".join(f'<th scope="col">{cell}</th>' for cell in cells)
@@ -280,7 +282,7 @@ def _table(caption: str, head: Sequence[str], lines: Iterable[Cells]) -> str:
     # Where it is too wide for the screen, the table is moved and not the page; tabindex, so
     # that it can be moved with the keyboard.
     return (
-        f'<div class="table" role="region" tabindex="0" aria-label="{safe(caption)}">'
+        f'<div class="{kind}" role="region" tabindex="0" aria-label="{safe(caption)}">'
         f"<table><caption>{safe(caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n"
         f"<tbody>\n{body}\n</tbody></table></div>"
     )

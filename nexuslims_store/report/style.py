@@ -31,7 +31,8 @@ svg .track { fill: #eef2f5; }
 table { border-collapse: collapse; font-size: .85rem; width: 100%; }
 caption { color: #33414e; font-weight: 600; padding-bottom: .3rem; text-align: left; }
 th, td { border-bottom: 1px solid #d9e0e6; padding: .3rem .7rem .3rem 0; text-align: left;
-  vertical-align: top; overflow-wrap: anywhere; min-width: 4.5rem; }
+  vertical-align: top; overflow-wrap: break-word; min-width: 4.5rem; }
+tbody th, #uploads td:last-child:not(.number) { overflow-wrap: anywhere; }
 thead th { color: #4a5865; font-weight: 600; font-size: .78rem; overflow-wrap: normal; }
 tbody th { font-weight: 400; }
 #weeks tbody th { white-space: nowrap; }
@@ -42,6 +43,7 @@ footer { border-top: 1px solid #d9e0e6; font-size: .8rem; margin-top: 2.5rem; }
 @media (max-width: 40rem) {
   body { padding: 1rem; }
   svg .more { display: none; }
+  .wide table { min-width: 38rem; }
   .cards { grid-template-columns: 1fr 1fr; }
 }
 @media print {
@@ -50,8 +52,10 @@ footer { border-top: 1px solid #d9e0e6; font-size: .8rem; margin-top: 2.5rem; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   svg, .cards, tr, .legend { break-inside: avoid; }
   h2, caption, thead { break-after: avoid; }
+  .cards { grid-template-columns: repeat(6, 1fr); gap: 2mm; }
   .table { overflow: visible; }
-  th, td { min-width: 0; padding-right: 2mm; }
-  thead th { overflow-wrap: anywhere; font-size: 7.5pt; }
+  table { font-size: 8pt; }
+  th, td, #weeks th, #weeks td { min-width: 0; padding-right: 2mm; }
+  thead th { font-size: 6.5pt; }
 }
 """
