@@ -1,5 +1,5 @@
 -- From v2_5_0b back to v2_5_0a: instruments with its former columns, which nothing can fill:
--- calendar_name, which must not be NULL, is empty, the computer_… columns are NULL.
+-- calendar_name, which must not be NULL, is empty, the computer_* columns are NULL.
 
 CREATE TABLE instruments_old (
     instrument_pid VARCHAR(100) NOT NULL,

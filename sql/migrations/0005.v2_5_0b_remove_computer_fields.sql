@@ -1,4 +1,4 @@
--- v2_5_0b: instruments without calendar_name and the computer_… columns; schema_name becomes
+-- v2_5_0b: instruments without calendar_name and the computer_* columns; schema_name becomes
 -- display_name.
 -- Mirrors NexusLIMS's migration v2_5_0b_remove_computer_fields.
 -- depends: 0004.v2_5_0a_add_external_user_identifiers
