@@ -7,7 +7,6 @@ source, so that it can be read from a read-only disk.
 from __future__ import annotations
 
 import sqlite3
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
@@ -20,6 +19,7 @@ from nexuslims_store.copying import (
     Progress,
     TakenError,
     fill,
+    mode_bits,
     obstacle,
     publish,
     refuse_taken,
@@ -142,7 +142,7 @@ def copy_connection(
     refuse_taken(destination)
     with temporary_file(destination) as temporary:
         fill(temporary, connection, path, destination, timeout=timeout, progress=progress)
-        mode = 0o600 if path == MEMORY else stat.S_IMODE(path.stat().st_mode) & 0o777
+        mode = 0o600 if path == MEMORY else mode_bits(path)
         publish(temporary, destination, mode)
     return destination
 

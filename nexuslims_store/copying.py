@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ __all__ = [
     "file_errors",
     "fill",
     "journal_mode",
+    "mode_bits",
     "obstacle",
     "page_size",
     "publish",
@@ -237,6 +239,11 @@ def _link(temporary: Path, destination: Path) -> None:
 
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+def mode_bits(file: Path) -> int:
+    """Return who may read, write and run a file."""
+    return stat.S_IMODE(file.stat().st_mode) & 0o777
 
 
 def sync(file: Path, mode: int) -> None:

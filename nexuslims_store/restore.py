@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import stat
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from nexuslims_store.copying import (
     file_errors,
     fill,
     journal_mode,
+    mode_bits,
     page_size,
     publish,
     refuse_taken,
@@ -59,7 +59,8 @@ def restore(
         The backup. It must be whole, and a NexusLIMS database of a revision this package knows.
     path
         The database. Its journal mode and page size stay as they are. It is created if it is not
-        there.
+        there. Where SQLite cannot open it, another file takes its name: whoever had it open must
+        open it again.
     timeout
         Seconds to wait for another program's lock.
     progress
@@ -94,7 +95,7 @@ def restore(
         refuse_taken(real)
         with temporary_file(real) as staged:
             _stage(source, staged, real, timeout=timeout, progress=progress)
-            publish(staged, real, _mode(source))
+            publish(staged, real, mode_bits(source))
         return None
     if not real.is_file():
         raise BackupError(f"{path} is not a file; name the database file to restore")
@@ -111,10 +112,6 @@ def restore(
             return _replace(staged, path, real)
         with closing(live), translated(path, timeout=timeout):
             return _bring_in(staged, live, path, real, timeout=timeout, progress=progress)
-
-
-def _mode(file: Path) -> int:
-    return stat.S_IMODE(file.stat().st_mode) & 0o777
 
 
 def _stage(
@@ -167,7 +164,7 @@ def _bring_in(
         refuse_taken(name)
         with temporary_file(name) as kept:
             fill(kept, live, path, name, timeout=timeout, progress=None, damaged_too=True)
-            publish(kept, name, _mode(real))
+            publish(kept, name, mode_bits(real))
         return name
 
     with (
@@ -225,13 +222,13 @@ def _replace(staged: Path, path: Path, real: Path) -> Path:
                         # A plain read drops the locks of this process on a database. This file
                         # could not be opened as one.
                         shutil.copyfile(part, copy)
-                    publish(copy, Path(f"{name}{suffix}"), _mode(part))
+                    publish(copy, Path(f"{name}{suffix}"), mode_bits(part))
         return name
 
     kept = first_free(path, None, keep)
     replaced = real.stat()
     with file_errors(real):
-        sync(staged, _mode(real))
+        sync(staged, mode_bits(real))
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             # Or the program that used the file could no longer write it.
             os.chown(staged, replaced.st_uid, replaced.st_gid)

@@ -424,6 +424,24 @@ def test_no_row_is_lost_between_keeping_and_replacing(
         assert len(refused) == 1
 
 
+def test_a_lock_between_keeping_and_replacing_is_waited_for_no_longer_than_the_timeout(
+    home: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = build(home / "live.db", wal=True)
+    before = content(live)
+    copy_pages = module.copy_pages
+    with closing(sqlite3.connect(live, isolation_level=None)) as writer:
+
+        def lock_first(*arguments: object, **options: object) -> None:
+            writer.execute("BEGIN IMMEDIATE")
+            copy_pages(*arguments, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(module, "copy_pages", lock_first)
+        with pytest.raises(DatabaseLockedError, match=r"live\.db is locked .* 0\.2 s"):
+            restore(backup, live, timeout=0.2)
+    assert content(live) == before
+
+
 # -- room on the disk ------------------------------------------------------------------------
 
 
@@ -440,15 +458,20 @@ def test_no_room_is_said_before_anything_is_written(
 
 
 @posix
-@both_modes
-def test_a_full_disk_leaves_the_database_as_it_was(home: Path, backup: Path, wal: bool) -> None:
-    live = build(home / "live.db", wal=wal, sessions=450)
+@pytest.mark.parametrize("kind", ["delete", "wal", "text"])
+def test_a_full_disk_leaves_the_database_as_it_was(home: Path, backup: Path, kind: str) -> None:
+    live = home / "live.db"
+    if kind == "text":
+        live.write_text("ruined" * 50_000)
+    else:
+        build(live, wal=kind == "wal", sessions=450)
     full = run(
         """
 from nexuslims_store.errors import StorageFullError
 from nexuslims_store.restore import restore
-backup, live = map(Path, sys.argv[1:])
-before, after = content(live), content(backup)
+backup, live, kind = *map(Path, sys.argv[1:3]), sys.argv[3]
+look = Path.read_text if kind == "text" else content
+before, after = look(live), content(backup)
 full = 0
 limit = 0
 while True:
@@ -461,12 +484,12 @@ while True:
         break
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-    assert content(live) == before, limit
+    assert look(live) == before, limit
     for name in names(live.parent):
         if name != "live.db":
             # Made before the disk was full, and whole.
             assert name.startswith("live_backup_") and name.endswith(".db"), name
-            assert content(live.with_name(name)) == before
+            assert look(live.with_name(name)) == before
             live.with_name(name).unlink()
     limit += 9973
 assert content(live) == after
@@ -474,6 +497,7 @@ print(full)
 """,
         backup,
         live,
+        kind,
     )
     assert int(full) > 15
 
