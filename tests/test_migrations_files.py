@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import older_lineage
 import pytest
+from migration_checks import at, refused, store_says
 from migration_files import (
     HEAD,
     REVISIONS,
     backups,
     base,
-    contents,
     demo,
     downgraded_by_alembic,
     execute,
@@ -24,15 +22,10 @@ from migration_files import (
 
 from nexuslims_store import migrations
 from nexuslims_store.errors import (
-    DatabaseNotFoundError,
-    MigrationError,
     NotANexusLIMSDatabaseError,
     PendingMigrationsError,
     SchemaMismatchError,
-    StoreError,
-    UnknownRevisionError,
 )
-from nexuslims_store.recognition import check_head
 
 SESSION_LOG_COLUMNS = (
     "id_session_log INTEGER, session_identifier, instrument, timestamp, event_type, "
@@ -43,39 +36,6 @@ SESSION_LOG_COLUMNS = (
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "nexuslims.db"
-
-
-def at(revision: str, path: Path, script: str = "") -> Path:
-    """Make a file of a revision, with a session in it, and run a script on it."""
-    migrations.upgrade(path, revision)
-    name = "display_name" if revision == HEAD else "calendar_name, schema_name"
-    values = "'d'" if revision == HEAD else "'n', 'd'"
-    execute(
-        path,
-        f"INSERT INTO instruments (instrument_pid, api_url, calendar_url, location, {name}, "
-        "property_tag, filestore_path, harvester, timezone) VALUES ('sem', 'https://e.com', 'c', "
-        f"'l', {values}, 'p', './sem', 'nemo', 'UTC');"
-        "INSERT INTO session_log VALUES (4, 's', 'sem', '2025-01-01T00:00:00', 'START', "
-        "'TO_BE_BUILT', NULL);" + script,
-    )
-    return path
-
-
-def store_says(path: Path) -> str:
-    with closing(sqlite3.connect(path)) as connection:
-        return check_head(connection, path)
-
-
-def refused(path: Path, error: type[StoreError], *words: str) -> None:
-    """Assert that a file is refused in every way, with these words, and left as it is."""
-    before = path.read_bytes()
-    for attempt in (migrations.upgrade, migrations.downgrade, migrations.current, store_says):
-        with pytest.raises(error) as caught:
-            attempt(path)
-        for word in (str(path), *words):
-            assert word in str(caught.value)
-    assert path.read_bytes() == before
-    assert not backups(path)
 
 
 # -- recognised and migrated -----------------------------------------------------------
@@ -295,191 +255,3 @@ def test_a_table_of_the_next_revision_with_rows_is_no_leftover(path: Path) -> No
     migrations.stamp(path, "v2_4_0a")
     migrations.upgrade(path)
     assert query(path, "SELECT count(*) FROM upload_log") == [(1,)]
-
-
-# -- refused ---------------------------------------------------------------------------
-
-
-def test_no_file(path: Path) -> None:
-    for attempt in (migrations.current, migrations.pending, migrations.downgrade):
-        with pytest.raises(DatabaseNotFoundError):
-            attempt(path)
-    with pytest.raises(DatabaseNotFoundError):
-        migrations.stamp(path, HEAD)
-    assert not path.exists()
-
-
-def test_wrong_stamp(path: Path) -> None:
-    at("v1_4_3", path, f"UPDATE alembic_version SET version_num = '{HEAD}'")
-    refused(path, SchemaMismatchError, HEAD, "migrate stamp v1_4_3")
-    report = migrations.stamp(path, "v1")
-
-    assert (report.before, report.after, report.changed) == (HEAD, "v1_4_3", True)
-    assert migrations.current(path) == "v1_4_3"
-    migrations.upgrade(path)
-    assert facts(path) == expected(HEAD)
-
-
-def test_version_row_without_tables(path: Path) -> None:
-    base(path)
-    execute(path, "INSERT INTO alembic_version VALUES ('v2_4_0a')")
-    refused(path, SchemaMismatchError, "migrate stamp base")
-    migrations.stamp(path, "base")
-    assert migrations.current(path) is None
-
-
-def test_several_version_rows(path: Path) -> None:
-    at("v2_4_0b", path, "INSERT INTO alembic_version VALUES ('v2_5_0a'), ('zz')")
-    refused(path, UnknownRevisionError, "v2_4_0b, v2_5_0a, zz", "migrate stamp v2_4_0b")
-    migrations.stamp(path, "v2_4_0b")
-    assert facts(path) == expected("v2_4_0b")
-
-
-@pytest.mark.parametrize("revision", ["v2_6_0a", "base", "head", "", "v2_5_0B"])
-def test_later_nexuslims(path: Path, revision: str) -> None:
-    at(HEAD, path, f"UPDATE alembic_version SET version_num = '{revision}'")
-    refused(path, UnknownRevisionError, revision, "upgrade nexuslims_store")
-
-
-@pytest.mark.parametrize(
-    "script",
-    [
-        "CREATE TABLE songs (title);",
-        "CREATE TABLE instruments (name, tuning);",
-        "CREATE TABLE alembic_version (version_num); CREATE TABLE songs (title);",
-        "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('ab12');"
-        "CREATE TABLE songs (title);",
-        "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('base');"
-        "CREATE TABLE songs (title);",
-        "CREATE TABLE alembic_version (other); CREATE TABLE songs (title);",
-        "CREATE VIEW session_log AS SELECT 1 AS id_session_log;",
-        "CREATE VIEW alembic_version AS SELECT 'v2_5_0b' AS version_num;",
-    ],
-)
-def test_another_programs_database(path: Path, script: str) -> None:
-    execute(path, script)
-    refused(path, NotANexusLIMSDatabaseError, "another program's")
-    with pytest.raises(NotANexusLIMSDatabaseError):
-        migrations.stamp(path, HEAD)
-
-
-def test_not_sqlite(path: Path) -> None:
-    path.write_text("no database, but long enough to look like one. " * 30)
-    refused(path, NotANexusLIMSDatabaseError)
-    with pytest.raises(NotANexusLIMSDatabaseError):
-        migrations.stamp(path, HEAD)
-
-
-@pytest.mark.parametrize(
-    ("script", "words"),
-    [
-        ("ALTER TABLE instruments ADD COLUMN colour", "instruments has colour"),
-        ("ALTER TABLE session_log ADD COLUMN g AS (1)", "g (generated)"),
-        ("ALTER TABLE session_log RENAME COLUMN user TO person", "session_log lacks user"),
-        ("DROP TABLE upload_log", "upload_log is missing"),
-        (
-            "ALTER TABLE upload_log RENAME TO u; CREATE VIEW upload_log AS SELECT * FROM u",
-            "upload_log should be a plain table",
-        ),
-    ],
-)
-@pytest.mark.parametrize("stamped", [True, False])
-def test_tables_of_no_revision(path: Path, script: str, words: str, stamped: bool) -> None:
-    at(HEAD, path, script)
-    if not stamped:
-        execute(path, "DELETE FROM alembic_version")
-    refused(path, SchemaMismatchError, words)
-    with pytest.raises(SchemaMismatchError):
-        migrations.stamp(path, HEAD)
-
-
-@pytest.mark.parametrize(
-    ("table", "event"),
-    [
-        ("session_log", "AFTER INSERT"),
-        ("instruments", "BEFORE DELETE"),
-        ("alembic_version", "AFTER UPDATE"),
-        ("_yoyo_migration", "AFTER INSERT"),
-    ],
-)
-def test_triggers(path: Path, table: str, event: str) -> None:
-    at(
-        "v2_4_0a",
-        path,
-        f"CREATE TRIGGER trap {event} ON {table} BEGIN DELETE FROM upload_log; END;",
-    )
-    refused(path, SchemaMismatchError, f"trap on {table}", "DROP TRIGGER")
-    execute(path, "DROP TRIGGER trap")
-    migrations.upgrade(path)
-
-
-# -- rows in the way -------------------------------------------------------------------
-
-
-def test_rows_that_the_new_table_refuses_are_named(path: Path) -> None:
-    at(
-        "v2_4_0a",
-        path,
-        "INSERT INTO session_log SELECT 100 + value, 's', 'sem', 't', 'START', 'ODD', NULL "
-        "FROM json_each('[1, 2, 3, 4, 5, 6, 7]');",
-    )
-    before = path.read_bytes()
-    with pytest.raises(MigrationError) as caught:
-        migrations.upgrade(path)
-    message = str(caught.value)
-
-    assert "cannot go to v2_4_0b" in message
-    assert "7 row(s)" in message
-    assert "101 ('ODD'), 102 ('ODD')" in message
-    assert "and 2 more" in message
-    assert "'NO_CONSENT'" in message
-    assert path.read_bytes() == before
-    assert not backups(path)
-    execute(path, "UPDATE session_log SET record_status = 'ERROR' WHERE record_status = 'ODD'")
-    assert migrations.upgrade(path).after == HEAD
-
-
-def test_nulls_that_the_older_table_refuses_are_named(path: Path) -> None:
-    demo(path)
-    execute(path, "UPDATE session_log SET timestamp = NULL")
-    with pytest.raises(MigrationError, match=r"timestamp must not be NULL.*id_session_log 1 "):
-        migrations.downgrade(path, "v2_4_0a")
-
-
-def test_sqlites_own_refusal_is_a_migration_error(path: Path) -> None:
-    at("v1_4_3", path, "CREATE TABLE instruments_new (x);")
-    before = contents(path)
-    with pytest.raises(MigrationError, match="v2_5_0b remove computer fields failed") as caught:
-        migrations.upgrade(path)
-    assert isinstance(caught.value.__cause__, sqlite3.Error)
-    assert contents(path) == before
-    assert str(backups(path)[0]) in str(caught.value)
-
-
-# -- stamp -----------------------------------------------------------------------------
-
-
-def test_stamp_is_the_guides_recipe_for_an_older_file(path: Path) -> None:
-    older_lineage.create(path)
-    with pytest.raises(SchemaMismatchError, match="those of v1_4_3"):
-        migrations.stamp(path, "head")
-    with pytest.raises(SchemaMismatchError, match="those of v1_4_3"):
-        migrations.stamp(path, "base")
-    rows = query(path, "SELECT * FROM session_log")
-    migrations.stamp(path, "v1_4_3")
-
-    assert query(path, "SELECT * FROM session_log") == rows
-    assert facts_of_version(path) == ["v1_4_3"]
-    assert not migrations.stamp(path, "v1_4_3").changed
-    assert migrations.upgrade(path).adopted is False
-
-
-def test_stamp_wants_a_revision(path: Path) -> None:
-    at(HEAD, path)
-    for wrong in ("v2_6_0a", "v2_5", "-1", "+0", ""):
-        with pytest.raises(MigrationError):
-            migrations.stamp(path, wrong)
-
-
-def facts_of_version(path: Path) -> list[str]:
-    return [version for (version,) in query(path, "SELECT version_num FROM alembic_version")]

@@ -1,0 +1,47 @@
+"""What the tests of odd files share: making one of a revision, and seeing that one is refused."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from migration_files import HEAD, backups, execute
+
+from nexuslims_store import migrations
+from nexuslims_store.errors import StoreError
+from nexuslims_store.recognition import check_head
+
+
+def at(revision: str, path: Path, script: str = "") -> Path:
+    """Make a file of a revision, with a session in it, and run a script on it."""
+    migrations.upgrade(path, revision)
+    name = "display_name" if revision == HEAD else "calendar_name, schema_name"
+    values = "'d'" if revision == HEAD else "'n', 'd'"
+    execute(
+        path,
+        f"INSERT INTO instruments (instrument_pid, api_url, calendar_url, location, {name}, "
+        "property_tag, filestore_path, harvester, timezone) VALUES ('sem', 'https://e.com', 'c', "
+        f"'l', {values}, 'p', './sem', 'nemo', 'UTC');"
+        "INSERT INTO session_log VALUES (4, 's', 'sem', '2025-01-01T00:00:00', 'START', "
+        "'TO_BE_BUILT', NULL);" + script,
+    )
+    return path
+
+
+def store_says(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as connection:
+        return check_head(connection, path)
+
+
+def refused(path: Path, error: type[StoreError], *words: str) -> None:
+    """Assert that a file is refused in every way, with these words, and left as it is."""
+    before = path.read_bytes()
+    for attempt in (migrations.upgrade, migrations.downgrade, migrations.current, store_says):
+        with pytest.raises(error) as caught:
+            attempt(path)
+        for word in (str(path), *words):
+            assert word in str(caught.value)
+    assert path.read_bytes() == before
+    assert not backups(path)
