@@ -28,7 +28,15 @@ from nexuslims_store.errors import (
 )
 from nexuslims_store.times import stored_instant
 
-__all__ = ["MEMORY", "ConstraintError", "Database", "connect", "translate", "translated"]
+__all__ = [
+    "MEMORY",
+    "ConstraintError",
+    "Database",
+    "connect",
+    "require_writable",
+    "translate",
+    "translated",
+]
 
 MEMORY = Path(":memory:")
 """The path of a private database that is never a file."""
@@ -198,6 +206,15 @@ def _corrupt(path: Path, error: sqlite3.Error) -> CorruptDatabaseError:
     return CorruptDatabaseError(
         f"{path} is damaged ({error}); bring back a backup with `nexuslims-store restore`"
     )
+
+
+def require_writable(path: Path) -> None:
+    """Raise ReadOnlyError for a file that this user may not write.
+
+    SQLite says so with the first write only: a BEGIN IMMEDIATE of such a file is none.
+    """
+    if not os.access(path, os.W_OK):
+        raise ReadOnlyError(_why_read_only(path, sqlite3.SQLITE_READONLY))
 
 
 def _why_read_only(path: Path, extended: int) -> str:

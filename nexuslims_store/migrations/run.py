@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from nexuslims_store.backup import make_backup_beside
-from nexuslims_store.connection import MEMORY, connect, translate, translated
+from nexuslims_store.connection import MEMORY, connect, require_writable, translate, translated
 from nexuslims_store.errors import (
     CorruptDatabaseError,
     DatabaseLockedError,
@@ -166,6 +166,7 @@ class Run:
         The plan, made under the lock, and the backup, None if none was needed. Without anything
         to do there is no lock.
         """
+        require_writable(self._path)  # before it is backed up for nothing
         for _ in range(_ATTEMPTS):
             connection.execute("BEGIN IMMEDIATE")
             plan = self._look(connection)
