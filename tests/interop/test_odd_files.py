@@ -268,8 +268,11 @@ def test_a_leftover_that_holds_rows_is_in_the_backup(nexuslims, tmp_path, leftov
     change(path, f"CREATE TABLE {leftover} AS SELECT * FROM {original}")
     before = rows(path)["session_log"]
 
-    migrations.upgrade(path)
+    with pytest.raises(SchemaMismatchError, match=f"{leftover}.*migrate upgrade"):
+        Store(path)
+    report = migrations.upgrade(path)
 
+    assert report.leftovers_removed == (leftover,)
     assert describe(path) == Expected.fresh(HEAD).tables()
     assert rows(path)["session_log"] == before
     assert_at_head(nexuslims, path)
