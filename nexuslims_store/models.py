@@ -103,7 +103,8 @@ ZeroOrOne = Annotated[bool, BeforeValidator(_zero_or_one)]
 class _Row(BaseModel):
     """Base of the models that are rows of a table."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built with the first use: a program that stores no instruments does not pay for them.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Instrument(_Row):
@@ -208,7 +209,7 @@ class Session(BaseModel):  # noqa: PLW1641 -- Pydantic gives every frozen model 
     old naive time stamp is given the instrument's zone.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     session_identifier: Identifier
     instrument: Instrument
