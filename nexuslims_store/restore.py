@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from nexuslims_store.backup import first_free
-from nexuslims_store.connection import connect, translated
+from nexuslims_store.connection import connect, require_writable, translated
 from nexuslims_store.copying import (
     PAGES_AT_A_TIME,
     SIDECARS,
@@ -101,6 +101,7 @@ def restore(
         raise BackupError(f"{path} is not a file; name the database file to restore")
     if source.samefile(real):
         raise BackupError(f"{source} and {path} are the same file; name the backup to restore")
+    require_writable(real)  # before its content is kept for nothing
     # The copy of the backup, what it replaces, and SQLite's journal.
     new, old = source.stat().st_size, real.stat().st_size
     require_room(real, new + old + max(new, old))
