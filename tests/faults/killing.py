@@ -119,6 +119,8 @@ def _warm_up() -> None:
     for operation in OPERATIONS.values():
         with TemporaryDirectory() as folder:
             operation.run(operation.prepare(Path(folder), "fresh", wal=False))
+    with TemporaryDirectory() as folder:
+        tasks.work_out(Path(folder) / "a.db")
 
 
 def _fork(calls: list[Call]) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from nexuslims_store import (
     migrations,
 )
 
+from . import workout
 from .files import INSTRUMENT, state
 from .operations import NOW, OPERATIONS
 
@@ -144,6 +145,22 @@ def claim_and_die(path: Path) -> None:
     with Store(path) as store:
         assert store.sessions.claim() is not None
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+# -- damage and odd places -------------------------------------------------------------------------
+
+
+def leave_a_hot_journal(path: Path) -> None:
+    """Be killed with half a transaction in the file, and its other half in the journal."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN")
+    connection.execute("UPDATE session_log SET user = hex(randomblob(5000))")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def work_out(path: Path) -> dict[str, object]:
+    """Do a little of everything; the result is the same everywhere."""
+    return workout.work(path)
 
 
 # -- a small disk ------------------------------------------------------------------------------
