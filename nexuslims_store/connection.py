@@ -30,6 +30,7 @@ from nexuslims_store.times import stored_instant
 
 __all__ = [
     "MEMORY",
+    "SQLITE_ERRORS",
     "ConstraintError",
     "Database",
     "connect",
@@ -125,22 +126,33 @@ def _uri(path: Path) -> str:
     return uri if uri.startswith("file:///") else uri.replace("file://", "file:////", 1)
 
 
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite's errors come as: the second where the message quotes what is no text in the file."""
+
+
 @contextmanager
 def translated(path: Path, *, timeout: float) -> Iterator[None]:
     """Turn every sqlite3 error inside the block into this package's own."""
     try:
         yield
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         raise translate(error, path, timeout=timeout) from error
 
 
 def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
-    error: sqlite3.Error, path: Path, *, timeout: float
+    error: sqlite3.Error | UnicodeDecodeError, path: Path, *, timeout: float
 ) -> StoreError:
     """Return the error of this package that says what an SQLite error means for the user.
 
     Decides by SQLite's result code, never by its message, which changes between versions.
     """
+    if isinstance(error, UnicodeDecodeError):
+        return _corrupt(path, error)
+    if _is_undecodable(error):
+        found, _, _ = str(error).partition(" with text")
+        return CorruptDatabaseError(
+            f"{path} is damaged: {found}; bring back a backup with `nexuslims-store restore`"
+        )
     extended = getattr(error, "sqlite_errorcode", None)
     if extended is None:  # raised by the sqlite3 module, not by SQLite
         return StoreError(f"{path}: {error}")
@@ -202,7 +214,7 @@ _WRITING_FAILED = {
 }
 
 
-def _corrupt(path: Path, error: sqlite3.Error) -> CorruptDatabaseError:
+def _corrupt(path: Path, error: Exception) -> CorruptDatabaseError:
     return CorruptDatabaseError(
         f"{path} is damaged ({error}); bring back a backup with `nexuslims-store restore`"
     )
@@ -461,10 +473,12 @@ class Database:
         except _ERRORS as error:
             raise self._meaning(error) from error
 
-    def _meaning(self, error: sqlite3.Error | ValueError | OverflowError) -> StoreError:
+    def _meaning(
+        self, error: sqlite3.Error | UnicodeDecodeError | UnicodeEncodeError | OverflowError
+    ) -> StoreError:
         if isinstance(error, OverflowError):
             return StoreError(f"a number beyond 64 bits cannot be stored or looked up ({error})")
-        if isinstance(error, ValueError):  # UnicodeEncodeError
+        if isinstance(error, UnicodeEncodeError):
             return StoreError(f"text with a lone surrogate cannot be stored or looked up ({error})")
         if not self.is_own_thread:
             return StoreError(self._wrong_thread())
@@ -506,7 +520,7 @@ class _Unusable:
 
 # What a statement can raise: UnicodeEncodeError and OverflowError come from parameters that
 # SQLite has no form for.
-_ERRORS = (sqlite3.Error, UnicodeEncodeError, OverflowError)
+_ERRORS = (*SQLITE_ERRORS, UnicodeEncodeError, OverflowError)
 
 
 def _is_undecodable(error: Exception) -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from nexuslims_store.connection import MEMORY, connect, translate
+from nexuslims_store.connection import MEMORY, SQLITE_ERRORS, connect, translate
 from nexuslims_store.errors import (
     BackupError,
     CorruptDatabaseError,
@@ -301,7 +301,7 @@ def blamed(source: Path, target: Path, timeout: float) -> Iterator[None]:
     """Turn SQLite's errors into this package's, each naming the file it is about."""
     try:
         yield
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         about_target = code & 0xFF == sqlite3.SQLITE_FULL or (
             code & 0xFF == sqlite3.SQLITE_IOERR and code not in _READING_FAILED
