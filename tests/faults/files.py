@@ -105,8 +105,8 @@ _YOYO_COLUMNS = {
 }
 
 
-def with_trash(path: Path, position: int, trash: bytes) -> None:
-    """Overwrite a part of a file, of which no connection may be open."""
+def overwrite(path: Path, position: int, content: bytes) -> None:
+    """Overwrite a part of a file that nobody has open."""
     with path.open("r+b") as file:
         file.seek(position)
-        file.write(trash)
+        file.write(content)
