@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 
 from pydantic import ValidationError
 
+from nexuslims_store.cli.interrupts import INTERRUPTED, end_on_interrupt
 from nexuslims_store.cli.output import Output
 from nexuslims_store.cli.parser import build_parser
 from nexuslims_store.cli.words import invalid_values
@@ -29,7 +30,7 @@ from nexuslims_store.errors import StoreError
 
 __all__ = ["main"]
 
-DONE, FOUND, ERROR, INTERRUPTED, NO_READER = 0, 1, 2, 130, 141
+_ERROR, _NO_READER = 2, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,11 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         From argparse, after `--help`, `--version` and for arguments it does not take.
     """
     output = Output.of_process()
+    if argv is None:
+        end_on_interrupt(output)
     try:
         status = _run(build_parser().parse_args(argv), output)
         output.flush()
     except BrokenPipeError:
-        status = NO_READER
+        status = _NO_READER
     except KeyboardInterrupt:
         output.error("interrupted")
         status = INTERRUPTED
@@ -59,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         # No file's, so that of writing the output: to a full disk, say.
         output.error(f"the output cannot be written: {error.strerror}")
-        status = ERROR
-    if status in {NO_READER, ERROR}:
+        status = _ERROR
+    if status in {_NO_READER, _ERROR}:
         _let_go_of_stdout()
     return status
 
@@ -70,14 +73,12 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         with _warnings_shown(output, debug=arguments.debug):
             status: int = arguments.run(arguments, output)
             return status
-    except StoreError as error:
-        message = str(error)
-    except ValidationError as error:
-        message = "\n".join(invalid_values(error))
-    if arguments.debug:
-        output.message(traceback.format_exc())
-    output.error(message)
-    return ERROR
+    except (StoreError, ValidationError) as error:
+        if arguments.debug:
+            output.message(traceback.format_exc())
+        lines = invalid_values(error) if isinstance(error, ValidationError) else [str(error)]
+        output.error("\n".join(lines))
+    return _ERROR
 
 
 @contextmanager
