@@ -1,0 +1,189 @@
+"""`migrate` and its commands, as a person and as a script uses them."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import older_lineage
+import pytest
+from command_line import call, process
+from support import HEAD, contents, new_database, write
+
+from nexuslims_store import Store, config
+
+REVISIONS = ["v1_4_3", "v2_4_0a", "v2_4_0b", "v2_5_0a", "v2_5_0b"]
+
+
+def test_the_first_command_makes_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "nexuslims.db"
+    made = process("migrate", NX_DB_PATH=str(path))
+    assert made.status == 0, made.err
+    assert made.lines[0].startswith(f"{path} is now at {HEAD}; it was at base (5 steps, ")
+    assert made.err.splitlines()[0] == "applying v1_4_3 initial schema baseline"
+    assert [file.name for file in path.parent.iterdir()] == ["nexuslims.db"]
+    with Store(path, read_only=True) as store:
+        assert store.revision == HEAD
+    again = call("--db", path, "migrate")
+    assert (again.status, again.err) == (0, "")
+    assert again.out == f"{path} is at {HEAD}; there was nothing to do\n"
+
+
+def test_up_and_down_and_the_reports(tmp_path: Path) -> None:
+    path = new_database(tmp_path)
+    down = call("--db", path, "migrate", "downgrade", "v2_4_0b", "--json")
+    assert down.json["applied"] == ["v2_5_0b", "v2_5_0a"]
+    assert Path(down.json["backup"]).is_file()
+    assert call("--db", path, "migrate", "current").out == "v2_4_0b\n"
+    assert call("--db", path, "migrate", "current", "--json").json == {
+        "revision": "v2_4_0b",
+        "head": HEAD,
+    }
+    up = call("--db", path, "migrate", "upgrade", "+1", "--no-backup", "--json")
+    assert up.json["after"] == "v2_5_0a"
+    assert up.json["backup"] is None
+    assert call("--db", path, "migrate", "downgrade", "-1", "--no-backup").status == 0
+    assert call("--db", path, "migrate", "current").out == "v2_4_0b\n"
+    up = call("--db", path, "migrate", "upgrade")
+    assert f"{path} is now at {HEAD}; it was at v2_4_0b (2 steps, " in up.out
+    assert "the file as it was before: " in up.out
+    assert call("--db", path, "migrate", "downgrade", "base", "--no-backup").status == 0
+    assert call("--db", path, "migrate", "current").out == "base\n"
+
+
+def test_an_older_database_says_what_was_done_to_it(tmp_path: Path) -> None:
+    path = older_lineage.create(tmp_path / "old.db")
+    write(path, "DELETE FROM session_log WHERE instrument = 'an instrument that is not there'")
+    done = call("--db", path, "migrate")
+    assert done.status == 0, done.err
+    assert "it had no version row and was recognised by its tables" in done.lines
+    assert "2 instruments without a harvester got 'nemo'" in done.lines
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("migrate", "--plan"),
+        ("migrate", "upgrade", "--plan"),
+        ("migrate", "--plan", "upgrade"),  # the command's defaults must not undo the group's
+        ("migrate", "upgrade", "--sql"),
+        ("migrate", "--sql", "upgrade"),
+        ("migrate", "downgrade", "base", "--plan"),
+        ("migrate", "--plan", "downgrade"),
+        ("migrate", "upgrade", "--plan", "--json"),
+    ],
+)
+def test_a_plan_and_a_script_change_nothing(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    path = new_database(tmp_path)
+    call("--db", path, "migrate", "downgrade", "v2_4_0a", "--no-backup")
+    before = path.read_bytes()
+    shown = call("--db", path, *arguments)
+    assert shown.status == 0, shown.err
+    assert "v2_4_0" in shown.out
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_plan_creates_nothing(tmp_path: Path) -> None:
+    assert call("--db", tmp_path / "new.db", "migrate", "--plan").status == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_script_does_what_the_upgrade_does(tmp_path: Path) -> None:
+    path, other = new_database(tmp_path), new_database(tmp_path, "other.db")
+    for one in (path, other):
+        call("--db", one, "migrate", "downgrade", "v1", "--no-backup")
+    script = call("--db", path, "migrate", "upgrade", "--sql").out
+    with closing(sqlite3.connect(other)) as connection:
+        connection.executescript(script)
+    call("--db", path, "migrate", "--no-backup")
+    assert contents(other) == contents(path)
+    assert call("--db", other, "migrate", "check").status == 0
+
+
+def test_check_is_for_scripts(tmp_path: Path) -> None:
+    path = new_database(tmp_path)
+    good = call("--db", path, "migrate", "check")
+    assert (good.status, good.out) == (0, f"{path} is up to date, at {HEAD}\n")
+    # NexusLIMS knows nothing of yoyo's marks: no reason to stop a builder.
+    assert "put yoyo's marks right" in good.err
+    assert call("--db", path, "migrate", "check", "--json").json["up_to_date"] is True
+    call("--db", path, "migrate", "downgrade", "--no-backup")
+    pending = call("--db", path, "migrate", "check")
+    assert pending.status == 1
+    assert "apply v2_5_0b: remove computer fields" in pending.lines
+    assert call("--db", path, "migrate", "check", "--json").json == {
+        "up_to_date": False,
+        "revision": "v2_5_0a",
+        "head": HEAD,
+        "to_do": ["apply v2_5_0b: remove computer fields"],
+    }
+    missing = call("--db", tmp_path / "missing.db", "migrate", "check")
+    assert missing.status == 2
+    assert not (tmp_path / "missing.db").exists()
+
+
+def test_history_with_and_without_a_database(tmp_path: Path) -> None:
+    path = new_database(tmp_path)
+    call("--db", path, "migrate", "downgrade", "v2_4_0a", "--no-backup")
+    listed = call("--db", path, "migrate", "history", "--json").json
+    assert [step["revision"] for step in listed] == REVISIONS
+    assert [step["applied"] for step in listed] == [True, True, False, False, False]
+    listed = call("--db", tmp_path / "none.db", "migrate", "history", "--json").json
+    assert {step["applied"] for step in listed} == {None}
+    table = call("--db", path, "migrate", "history").lines
+    assert table[0].split() == ["NUMBER", "REVISION", "FROM", "TITLE", "APPLIED"]
+    assert table[1].split() == ["1", "v1_4_3", "-", "initial", "schema", "baseline", "yes"]
+
+
+def test_stamp(tmp_path: Path) -> None:
+    path = new_database(tmp_path)
+    write(path, "UPDATE alembic_version SET version_num = 'v1_4_3'")
+    refused = call("--db", path, "migrate")
+    assert refused.status == 2
+    assert f"`nexuslims-store migrate stamp {HEAD}`" in refused.err
+    assert call("--db", path, "migrate", "stamp", "v2_4_0a").status == 2
+    stamped = call("--db", path, "migrate", "stamp", HEAD)
+    assert stamped.out == f"{path} is stamped {HEAD}; its tables are as before\n"
+    assert call("--db", path, "migrate", "stamp", "head").out.endswith("already\n")
+    assert call("--db", path, "migrate", "stamp", "head", "--json").json["changed"] is False
+    assert call("--db", path, "migrate", "check").status == 0
+
+
+def test_targets_that_are_none(tmp_path: Path) -> None:
+    path = new_database(tmp_path)
+    for arguments in (("upgrade", "v9"), ("downgrade", "v2_4"), ("upgrade", "v1_4_3")):
+        wrong = call("--db", path, "migrate", *arguments)
+        assert wrong.status == 2
+        assert wrong.out == ""
+        assert wrong.err.startswith("nexuslims-store: ")
+
+
+def test_new_is_told_what_it_must_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    old = call("migrate", "new", "a thing", "--revision", "v2_5_0a")
+    assert old.status == 2
+    assert "must be newer than the head" in old.err
+    checkout = tmp_path / "sql" / "migrations"
+    checkout.mkdir(parents=True)
+    for file in (config.sql_folder() / "migrations").glob("0005*"):
+        (checkout / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr("nexuslims_store.migrations.template.sql_folder", lambda: tmp_path / "sql")
+    made = call("migrate", "new", "a thing", "--revision", "v2_6_0a")
+    assert made.lines == [
+        str(checkout / f"0006.v2_6_0a_a_thing{end}") for end in (".sql", ".rollback.sql")
+    ]
+
+
+def test_a_user_without_a_name_or_a_home_can_migrate(tmp_path: Path) -> None:
+    from command_line import COMMAND
+
+    done = subprocess.run(
+        [*COMMAND, "--db", str(tmp_path / "n.db"), "migrate"],
+        env={"LC_ALL": "C"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

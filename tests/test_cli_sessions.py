@@ -1,0 +1,321 @@
+"""`sessions`, `uploads` and `users` on the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from command_line import TOKYO, call, filled, on_a_terminal, process, terminal
+from support import PID, contents, write, write_log
+
+from nexuslims_store import RecordStatus, Store
+
+
+def listed(path: Path, *arguments: str) -> list[str]:
+    found = call("--db", path, "sessions", "list", "--json", *arguments).json
+    return [session["session_identifier"] for session in found]
+
+
+# -- list ------------------------------------------------------------------------------------
+
+
+def test_sessions_are_listed_in_the_order_of_time_in_their_instruments_zone(
+    tmp_path: Path,
+) -> None:
+    path = filled(tmp_path)
+    lines = call("--db", path, "sessions", "list").lines
+    assert lines[0].split() == [
+        *("START", "HOURS", "INSTRUMENT", "USER", "STATUS", "SESSION", "IDENTIFIER")
+    ]
+    # 22:00 in Tokyo is before 22:00 in New York.
+    assert lines[1].split() == [
+        *("2025-01-01", "22:00", "JST", "1.5", TOKYO, "-", "WAITING_FOR_END", "tokyo-1")
+    ]
+    assert lines[2].split()[:4] == ["2025-01-01", "22:00", "EST", "1.5"]
+    assert lines[-1].split()[3:] == ["-", PID, "-", "WAITING_FOR_END", "endless"]
+    assert len(lines) == 18
+
+
+def test_filters(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    assert listed(path, "--status", "ERROR") == ["tokyo-5", "ny-5"]
+    assert listed(path, "--status", "error", "--status", "NO_CONSENT", "--user", "alice") == [
+        "ny-5",
+        "ny-7",
+    ]
+    assert listed(path, "--instrument", TOKYO, "--limit", "2") == ["tokyo-7", "tokyo-8"]
+    assert len(listed(path, "--instrument", TOKYO, "--instrument", PID)) == 17
+    assert listed(path, "--limit", "1") == ["endless"]
+    assert listed(path, "--user", "nobody") == []
+
+
+def test_a_span_of_time(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    # Each in the instrument's own zone; a day is a whole day.
+    assert listed(path, "--since", "2025-01-03", "--until", "2025-01-03") == ["tokyo-3", "ny-3"]
+    assert listed(path, "--since", "2025-01-08T22:00") == ["tokyo-8", "ny-8", "endless"]
+    assert listed(path, "--since", "2025-01-08T22:00:01") == ["endless"]
+    assert listed(path, "--until", "2025-01-01") == ["tokyo-1", "ny-1"]
+    assert listed(path, "--until", "2025-01-01T22:00") == []
+    assert listed(path, "--until", "2025-01-01T22:00:00+00:00") == ["tokyo-1"]
+    assert len(listed(path, "--since", "0001-01-01", "--until", "9999-12-31")) == 17
+    assert listed(path, "--since", "2025-01-09", "--until", "2025-01-08") == []
+
+
+def test_an_instrument_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    wrong = call("--db", filled(tmp_path), "sessions", "list", "--instrument", "FEI-Titan")
+    assert wrong.status == 2
+    assert "`nexuslims-store instruments list`" in wrong.err
+
+
+def test_csv_and_json_hold_all_fields(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    rows = list(csv.DictReader(io.StringIO(call("--db", path, "sessions", "list", "--csv").out)))
+    found = call("--db", path, "sessions", "list", "--json").json
+    assert len(rows) == len(found) == 17
+    assert rows[0] == {
+        "session_identifier": "tokyo-1",
+        "instrument": TOKYO,
+        "start": "2025-01-01T22:00:00+09:00",
+        "end": "2025-01-01T23:30:00+09:00",
+        "hours": "1.5",
+        "user": "",
+        "status": "WAITING_FOR_END",
+    }
+    assert found[0] == {**rows[0], "hours": 1.5, "user": None}
+    assert found[-1]["end"] is None
+    assert call("--db", path, "sessions", "list", "--csv", "--user", "x").lines == [
+        "session_identifier,instrument,start,end,hours,user,status"
+    ]
+    nothing = call("--db", path, "sessions", "list", "--user", "x")
+    assert (nothing.status, nothing.out, nothing.err) == (0, "", "no such sessions\n")
+
+
+def test_odd_rows_are_listed_too(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    write(
+        path,
+        "UPDATE session_log SET timestamp = 'soon' WHERE session_identifier = 'ny-2'",
+        "UPDATE session_log SET timestamp = '2025-01-03T09:00' WHERE session_identifier = 'ny-3'",
+        "UPDATE instruments SET timezone = 'No/Where' WHERE instrument_pid LIKE 'FEI%'",
+    )
+    write_log(path, session_identifier="orphan", instrument="gone", event_type="END")
+    found = {
+        session["session_identifier"]: session
+        for session in call("--db", path, "sessions", "list", "--json").json
+    }
+    assert len(found) == 18
+    assert found["ny-2"]["start"] == "soon"
+    assert found["ny-3"]["start"] == "2025-01-03T09:00"
+    assert found["ny-4"]["start"] == "2025-01-04T22:00:00-05:00"
+    assert found["orphan"]["start"] is None
+    assert call("--db", path, "sessions", "list").status == 0
+
+
+# -- show ------------------------------------------------------------------------------------
+
+
+def test_show(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    shown = call("--db", path, "sessions", "show", "ny-3").out
+    assert "status              COMPLETED" in shown
+    assert "start               2025-01-03 22:00 EST" in shown
+    assert shown.count("COMPLETED") == 3
+    assert "2025-06-02 14:00 UTC  cdcs              yes" in shown
+    found = call("--db", path, "sessions", "show", "ny-3", "--json").json
+    assert [event["event_type"] for event in found["events"]] == ["START", "END"]
+    assert [one["destination_name"] for one in found["uploads"]] == ["cdcs", "elabftw", "cdcs"]
+    assert call("--db", path, "sessions", "show", "endless").status == 0
+    assert call("--db", path, "sessions", "show", "no such").status == 2
+
+
+# -- reset -----------------------------------------------------------------------------------
+
+
+def statuses(path: Path) -> dict[str, str]:
+    with Store(path, read_only=True) as store:
+        return {
+            log.session_identifier: log.record_status.value for log in store.session_logs.iter_all()
+        }
+
+
+def test_reset_after_a_bad_week(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    before = statuses(path)
+    week = ("sessions", "reset", "--since", "2025-01-01", "--until", "2025-01-08")
+    dry = call("--db", path, *week, "--dry-run")
+    assert dry.lines[-1] == "would reset 6 sessions to TO_BE_BUILT"
+    assert "ny-5" in dry.out
+    assert statuses(path) == before
+    done = call("--db", path, *week, "--yes")
+    assert done.lines[-1] == "reset 6 sessions to TO_BE_BUILT"
+    after = statuses(path)
+    changed = {name for name in before if before[name] != after[name]}
+    # BUILT_NOT_EXPORTED, ERROR, NO_FILES_FOUND; never the sessions without consent.
+    assert changed == {f"{name}-{day}" for name in ("ny", "tokyo") for day in (4, 5, 6)}
+    assert {after[name] for name in changed} == {"TO_BE_BUILT"}
+    assert call("--db", path, *week, "--yes").out == "reset 0 sessions to TO_BE_BUILT\n"
+
+
+def test_reset_by_status_names_what_is_reset(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    done = call("--db", path, "sessions", "reset", "--status", "NO_CONSENT", "--yes", "--json")
+    assert done.json["count"] == 2
+    assert [one["session_identifier"] for one in done.json["sessions"]] == ["tokyo-7", "ny-7"]
+    assert statuses(path)["ny-7"] == "TO_BE_BUILT"
+    # A session that has no END is no whole session.
+    running = call("--db", path, "sessions", "reset", "--status", "WAITING_FOR_END", "--yes")
+    assert running.lines[-1] == "reset 2 sessions to TO_BE_BUILT"
+    assert statuses(path)["endless"] == "WAITING_FOR_END"
+
+
+def test_reset_by_name(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    done = call("--db", path, "sessions", "reset", "ny-3", "ny-5", "ny-3", "--yes")
+    assert done.lines[-1] == "reset 2 sessions to TO_BE_BUILT"
+    assert statuses(path)["ny-3"] == "TO_BE_BUILT"
+    for name, word in (
+        ("ny-7", "give --status NO_CONSENT"),
+        ("endless", "has no END"),
+        ("unheard-of", "there is no session"),
+    ):
+        before = statuses(path)
+        refused = call("--db", path, "sessions", "reset", "tokyo-5", name, "--yes")
+        assert refused.status == 2
+        assert word in refused.err
+        assert statuses(path) == before
+    named = call("--db", path, "sessions", "reset", "ny-7", "--status", "NO_CONSENT", "--yes")
+    assert named.status == 0
+    other = call("--db", path, "sessions", "reset", "tokyo-5", "--status", "COMPLETED", "--yes")
+    assert other.status == 2
+
+
+@pytest.mark.parametrize("arguments", [(), ("ny-3", "--since", "2025-01-01")])
+def test_reset_must_know_which(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert call("--db", filled(tmp_path), "sessions", "reset", *arguments, "--yes").status == 2
+
+
+# -- delete, and how every such command asks ---------------------------------------------------
+
+
+def test_delete(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    dry = call("--db", path, "sessions", "delete", "ny-3", "endless", "--dry-run")
+    assert dry.lines[-1] == "would delete 2 sessions with all events and upload logs"
+    done = call("--db", path, "sessions", "delete", "ny-3", "endless", "--yes")
+    assert done.lines[-1] == "deleted 2 sessions with all events and upload logs"
+    left = contents(path)
+    assert len(left["session_log"]) == 30
+    assert len(left["upload_log"]) == 1
+    assert call("--db", path, "sessions", "delete", "ny-4", "ny-3", "--yes").status == 2
+    assert contents(path) == left
+
+
+DESTRUCTIVE = [
+    ("sessions", "reset", "ny-5"),
+    ("sessions", "reset", "--status", "ERROR"),
+    ("sessions", "delete", "ny-5"),
+    ("users", "remove", "alice"),
+    ("restore", "backup.db"),
+]
+
+
+@pytest.mark.parametrize("arguments", DESTRUCTIVE, ids=" ".join)
+def test_nothing_is_asked_and_nothing_done_off_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    path = filled(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert call("--db", path, "backup", "backup.db").status == 0
+    with Store(path) as store:
+        store.sessions.set_status("ny-8", RecordStatus.COMPLETED)
+    before = contents(path)
+    refused = process("--db", path, *arguments, stdin=b"y\n")
+    assert refused.status == 2
+    assert "[y/N]" not in refused.err
+    assert "give --yes" in refused.err
+    assert "--dry-run" in refused.err
+    assert contents(path) == before
+    assert call("--db", path, *arguments, "--dry-run").status == 0
+    assert contents(path) == before
+    assert process("--db", path, *arguments, "--yes").status == 0
+    assert contents(path) != before
+
+
+@on_a_terminal
+def test_a_terminal_is_asked(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    before = contents(path)
+    for answer in ("n\n", "\n", "what?\n", "\x04"):
+        said_no = terminal("--db", path, "sessions", "delete", "ny-5", answer=answer)
+        assert said_no.status == 1
+        assert "nothing was changed" in said_no.out
+    stopped = terminal("--db", path, "sessions", "delete", "ny-5", answer="\x03")
+    assert stopped.status == 130
+    assert "interrupted" in stopped.out
+    assert "Traceback" not in stopped.out
+    assert contents(path) == before
+    said_yes = terminal("--db", path, "sessions", "delete", "ny-5", answer="y\n")
+    assert said_yes.status == 0
+    assert said_yes.out.endswith("deleted 1 session with all events and upload logs\n")
+    assert contents(path) != before
+
+
+# -- uploads -----------------------------------------------------------------------------------
+
+
+def test_uploads(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+
+    def uploads(*arguments: str) -> list[int]:
+        found = call("--db", path, "uploads", "list", "--json", *arguments).json
+        return [upload["id"] for upload in found]
+
+    assert uploads() == [1, 3, 4, 2]
+    assert uploads("--limit", "2") == [4, 2]
+    assert uploads("--destination", "elabftw") == [3]
+    assert uploads("--session", "ny-4", "--session", "x") == [4]
+    assert uploads("--since", "2025-06-02T13:30") == [2]
+    assert uploads("--until", "2025-06-01") == []
+    table = call("--db", path, "uploads", "list").lines
+    assert table[1].split() == ["2025-06-02", "13:00", "UTC", "no", "cdcs", "ny-3", "-"]
+    assert call("--db", path, "uploads", "list", "--csv").lines[0].startswith("session_identifier,")
+    failed = call("--db", path, "uploads", "failed", "--json").json
+    assert [(one["session_identifier"], one["error_message"]) for one in failed] == [
+        ("ny-4", "no route")
+    ]
+    none = call("--db", path, "uploads", "failed", "--destination", "elabftw")
+    assert (none.status, none.out, none.err) == (0, "", "no failed uploads\n")
+
+
+# -- users -------------------------------------------------------------------------------------
+
+
+def test_users(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    assert len(call("--db", path, "users", "list").lines) == 3
+    assert [
+        user["external_id"]
+        for user in call("--db", path, "users", "list", "--system", "cdcs", "--json").json
+    ] == ["7"]
+    replaced = call("--db", path, "users", "set", "alice", "nemo", "43", "--notes", "moved")
+    assert replaced.out == "alice is '43' in nemo; it was '42'\n"
+    assert call("--db", path, "users", "set", "carol", "nemo", "44").out == (
+        "carol is '44' in nemo\n"
+    )
+    (alice,) = call("--db", path, "users", "show", "alice", "--json").json
+    assert (alice["external_id"], alice["email"], alice["notes"]) == (
+        *("43", "alice@example.com", "moved"),
+    )
+    taken = call("--db", path, "users", "set", "bob", "nemo", "43")
+    assert taken.status == 2
+    assert "'alice'" in taken.err
+    assert call("--db", path, "users", "set", "bob", "myspace", "1").status == 2
+    assert call("--db", path, "users", "remove", "alice", "cdcs", "--yes").status == 2
+    assert call("--db", path, "users", "remove", "alice", "nemo", "--yes").status == 0
+    assert call("--db", path, "users", "show", "alice").status == 2
+    assert call("--db", path, "users", "remove", "bob", "--yes").out.endswith(
+        "removed 1 identifier of bob\n"
+    )

@@ -1,0 +1,169 @@
+"""`status`: one page that answers whether the record builders are healthy."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import older_lineage
+import pytest
+from command_line import TOKYO, call, filled
+from support import HEAD, PID, instrument, new_database, write, write_log
+
+from nexuslims_store import RecordStatus, Store
+
+
+def healthy(folder: Path) -> Path:
+    path = new_database(folder)
+    now = datetime.now(UTC)
+    with Store(path) as store:
+        store.instruments.add(instrument())
+        store.sessions.add("new", PID, now - timedelta(hours=5), now - timedelta(hours=3))
+        store.sessions.add("done", PID, now, now, status=RecordStatus.COMPLETED)
+    return path
+
+
+def test_a_healthy_database(tmp_path: Path) -> None:
+    path = healthy(tmp_path)
+    shown = call("--db", path, "status", "--strict")
+    assert shown.status == 0
+    assert shown.err == ""
+    assert "revision         v2_5_0b, up to date" in shown.lines
+    assert f"oldest to build  new on {PID}, ended 3 h ago" in shown.lines
+    assert "unpaired         none" in shown.lines
+    assert "nothing needs a person" in shown.lines
+    found = call("--db", path, "status", "--json").json
+    assert found["needs_a_person"] == []
+    assert found["sessions_by_status"] == {"COMPLETED": 1, "TO_BE_BUILT": 1}
+    assert found["oldest_to_build"]["waiting_seconds"] // 3600 == 3
+    assert found["size"] == path.stat().st_size
+    assert found["journal_mode"] == "delete"
+
+
+def test_all_that_may_need_a_person(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    write_log(path, session_identifier="endless too", timestamp="2025-02-01T00:00:00")
+    with Store(path) as store:
+        building = store.sessions.claim()
+    with Store(path, clock=lambda: datetime.now(UTC) - timedelta(hours=7)) as store:
+        stale = store.sessions.claim()
+    assert stale is not None
+    assert building is not None
+    shown = call("--db", path, "status", "--strict")
+    assert shown.status == 1
+    assert call("--db", path, "status").status == 0
+    text = shown.out
+    assert f"stale builds     {stale.session_identifier} on {PID} since 7 h" in text
+    assert f"being built      {building.session_identifier} on {TOKYO} since 0 s" in text
+    assert "unpaired         endless too: a START without an END" in text
+    assert "failed uploads   1 to cdcs" in text
+    needs = text[text.index("needs a person:") :].splitlines()[1:]
+    words = ["without a usable", "waits too long", "never ended", "ERROR", "BUILT_NOT", "upload"]
+    assert len(needs) == len(words)
+    for need, word in zip(needs, words, strict=True):
+        assert word in need
+    found = call("--db", path, "status", "--json", "--strict")
+    assert found.status == 1
+    json = found.json
+    assert len(json["needs_a_person"]) == len(words)
+    assert [claim["session_identifier"] for claim in json["stale_builds"]] == [
+        stale.session_identifier
+    ]
+    assert len(json["builds_in_progress"]) == 1
+    assert json["failed_uploads"] == {"cdcs": 1}
+    assert json["unpaired"][0]["session_identifier"] == "endless too"
+    assert json["instruments"][0] == {
+        "instrument_pid": PID,
+        "sessions_total": 10,
+        "last_session": "2025-02-01T00:00:00-05:00",
+    }
+    longer = call("--db", path, "status", "--json", "--lease", "8", "--patience", "100000").json
+    assert longer["stale_builds"] == []
+    assert len(longer["needs_a_person"]) == len(words) - 2
+
+
+def test_a_claim_that_was_taken_over_is_no_longer_stale(tmp_path: Path) -> None:
+    path = healthy(tmp_path)
+    with Store(path, clock=lambda: datetime.now(UTC) - timedelta(hours=7)) as store:
+        assert store.sessions.claim() is not None
+    with Store(path) as store:
+        assert store.sessions.claim() is not None
+    found = call("--db", path, "status", "--json").json
+    assert (len(found["builds_in_progress"]), found["stale_builds"]) == (1, [])
+
+
+def test_the_newest_backup(tmp_path: Path) -> None:
+    path = healthy(tmp_path)
+    assert (
+        "newest backup    none beside the file; `nexuslims-store backup` makes one"
+        in call("--db", path, "status").lines
+    )
+    old = Path(call("--db", path, "backup").out.strip())
+    new = Path(call("--db", path, "backup").out.strip())
+    (tmp_path / "another_backup_20990101_000000.db").touch()
+    day = 86400
+    os.utime(old, (0, old.stat().st_mtime - day * 9))
+    os.utime(new, (0, new.stat().st_mtime - day * 2))
+    assert f"newest backup    {new.name}, 2 days ago" in call("--db", path, "status").lines
+
+
+@pytest.mark.parametrize("revision", ["v1_4_3", "v2_4_0a", "v2_4_0b", "v2_5_0a"])
+def test_an_older_revision_shows_what_it_can(tmp_path: Path, revision: str) -> None:
+    path = filled(tmp_path)
+    call("--db", path, "migrate", "downgrade", revision, "--no-backup")
+    before = path.read_bytes()
+    shown = call("--db", path, "status", "--strict")
+    assert shown.status == 1, shown.err
+    count = 4 - ["v1_4_3", "v2_4_0a", "v2_4_0b", "v2_5_0a", HEAD].index(revision)
+    noun = "migration" if count == 1 else "migrations"
+    assert f"revision         {revision}, {count} {noun} pending" in shown.lines
+    assert f"oldest to build  tokyo-2 on {TOKYO}, ended" in shown.out
+    assert "unpaired         not known before `nexuslims-store migrate`" in shown.lines
+    assert ("failed uploads" in shown.out) == (revision != "v1_4_3")
+    assert "- the schema is not up to date: run `nexuslims-store migrate`" in shown.lines
+    found = call("--db", path, "status", "--json").json
+    assert found["sessions_by_status"]["TO_BE_BUILT"] == 2
+    assert len(found["pending_migrations"]) == count
+    assert path.read_bytes() == before
+
+
+def test_the_older_lineage_and_odd_rows(tmp_path: Path) -> None:
+    path = older_lineage.create(tmp_path / "old.db")
+    shown = call("--db", path, "status")
+    assert shown.status == 0, shown.err
+    assert "revision         v1_4_3, 4 migrations pending" in shown.lines
+    found = call("--db", path, "status", "--json").json
+    assert found["oldest_to_build"]["start"].startswith("2019-03-10T")
+    assert found["sessions_by_status"]["ERROR"] == 1
+
+
+def test_a_database_without_tables(tmp_path: Path) -> None:
+    path = tmp_path / "empty.db"
+    path.touch()
+    shown = call("--db", path, "status")
+    assert shown.status == 0
+    assert "revision       base, 5 migrations pending" in shown.lines
+
+
+def test_odd_rows_keep_it_from_nothing(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    write(
+        path,
+        "UPDATE instruments SET timezone = 'Nowhere/Land' WHERE instrument_pid LIKE 'JEOL%'",
+        "UPDATE session_log SET timestamp = 'soon' WHERE session_identifier = 'ny-2'",
+        "UPDATE upload_log SET timestamp = 'late', metadata_json = '{'",
+        "UPDATE session_log SET instrument = 'nobody''s' WHERE session_identifier = 'ny-1'",
+    )
+    for form in ((), ("--json",)):
+        shown = call("--db", path, "status", *form)
+        assert shown.status == 0, shown.err
+
+
+def test_it_writes_nothing_and_waits_for_no_writer(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    before = path.read_bytes()
+    with Store(path) as store, store.transaction():
+        assert call("--db", path, "--timeout", "0.1", "status").status == 0
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
