@@ -252,13 +252,12 @@ def _columns(connection: sqlite3.Connection, table: str, sql: str) -> frozenset[
 
 
 def _has_rows(connection: sqlite3.Connection, table: str) -> bool:
-    # The names come from _TELLTALES, never from the file.
-    return bool(connection.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0])  # noqa: S608
+    return bool(connection.execute(_statements()[f"has_{table}"]).fetchone()[0])
 
 
 @cache
 def _statements() -> Queries:
-    return load("alembic_version.sql")
+    return load("recognition.sql")
 
 
 # -- judging ---------------------------------------------------------------------------

@@ -168,9 +168,10 @@ def test_rows_that_the_new_table_refuses_are_named(path: Path) -> None:
 
     assert "cannot go to v2_4_0b" in message
     assert "7 row(s)" in message
-    assert "101 ('ODD'), 102 ('ODD')" in message
+    assert "101 (record_status 'ODD'), 102 (record_status 'ODD')" in message
     assert "and 2 more" in message
-    assert "'NO_CONSENT'" in message
+    assert "record_status may be " in message
+    assert "NO_CONSENT" in message
     assert path.read_bytes() == before
     assert not backups(path)
     execute(path, "UPDATE session_log SET record_status = 'ERROR' WHERE record_status = 'ODD'")
@@ -180,7 +181,7 @@ def test_rows_that_the_new_table_refuses_are_named(path: Path) -> None:
 def test_nulls_that_the_older_table_refuses_are_named(path: Path) -> None:
     demo(path)
     execute(path, "UPDATE session_log SET timestamp = NULL")
-    with pytest.raises(MigrationError, match=r"timestamp must not be NULL.*id_session_log 1 "):
+    with pytest.raises(MigrationError, match=r"id_session_log 1 .*timestamp must not be NULL"):
         migrations.downgrade(path, "v2_4_0a")
 
 

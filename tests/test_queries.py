@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import sqlite3
 import warnings
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import aiosql
 import pytest
 from pydantic import BaseModel
-from support import PID, ROOT, SESSION, SQL, add_pair, instrument, memory_store, upload
+from support import PID, ROOT, SESSION, SQL, add_pair, instrument, upload
 
 from nexuslims_store import (
     ExternalUserIdentifier,
@@ -124,13 +125,22 @@ VALUES: dict[str, object] = {
 }
 
 
-@pytest.fixture
-def filled() -> Iterator[Store]:
-    """A database with a row in each table."""
-    with memory_store() as store:
+@pytest.fixture(scope="module")
+def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with a row in each table, yoyo's own included."""
+    path = tmp_path_factory.mktemp("queries") / "filled.db"
+    with Store(path, migrate=True) as store:
+        store.instruments.add(instrument())
         add_pair(store)
         store.upload_logs.insert(upload())
         store.external_ids.store("ned", "nemo", "42")
+    return path
+
+
+@pytest.fixture
+def filled(filled_file: Path, tmp_path: Path) -> Iterator[Store]:
+    """A copy of it, for statements that write."""
+    with Store(shutil.copy(filled_file, tmp_path / "copy.db")) as store:
         yield store
 
 
@@ -304,7 +314,9 @@ HOT = {
 SCANS = {
     "doctor.sql": "examines every row on purpose",
     "report.sql": "sums up every row on purpose",
-    "list_revisions": "the table has one row",
+    "verification.sql": "checks every row on purpose",
+    "recognition.sql": "stops at the first row, or the table has one",
+    "yoyo.sql": "the tables have a row for each migration",
     "list_instruments": "gives every row",
     "list_external_ids": "gives every row",
     "list_all_logs": "gives every row",

@@ -25,6 +25,7 @@ from yoyo.backends.core.sqlite3 import SQLiteBackend
 from yoyo.migrations import default_migration_table
 
 from nexuslims_store.errors import MigrationError
+from nexuslims_store.queries import load
 from nexuslims_store.revisions import Migration, history
 
 __all__ = ["Backend"]
@@ -131,9 +132,7 @@ class Backend(SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
         newest = max(internalmigrations.schema_versions)
         version = None
         if self.version_table in self.list_tables():
-            version = self._given.execute(
-                f"SELECT max(version) FROM {self.version_table_quoted}"  # noqa: S608 -- yoyo's table
-            ).fetchone()[0]
+            version = self._given.execute(load("yoyo.sql")["get_table_version"]).fetchone()[0]
         if version is not None and version > newest:
             raise MigrationError(
                 f"yoyo's own tables are of version {version}, this yoyo knows {newest}: a newer "

@@ -11,6 +11,7 @@ from nexuslims_store.errors import MigrationError
 from nexuslims_store.layouts import BASE
 from nexuslims_store.migrations.script import reference
 from nexuslims_store.migrations.targets import between, position, resolve
+from nexuslims_store.queries import load
 from nexuslims_store.recognition import Catalogue, recognise
 from nexuslims_store.revisions import Migration, history
 
@@ -161,8 +162,6 @@ def marks_wrong(connection: sqlite3.Connection, catalogue: Catalogue, revision: 
     marked: set[str] = set()
     # Without the second table the first is in the form that yoyo had long ago.
     if {"_yoyo_migration", "_yoyo_version"} <= catalogue.tables:
-        marked = {
-            name for (name,) in connection.execute("SELECT migration_id FROM _yoyo_migration")
-        }
+        marked = {name for (name,) in connection.execute(load("yoyo.sql")["list_marks"])}
     ours = {step.id for step in history()}
     return marked & ours != {step.id for step in between(None, revision)}

@@ -130,7 +130,7 @@ class Run:
                     self._path, plan.before, plan.after, seconds=time.monotonic() - started
                 )
             with self._rolled_back_on_error(connection, backup):
-                harvesters = unfilled_harvesters(connection, plan.before, plan.moves)
+                harvesters = unfilled_harvesters(connection, plan.moves)
                 self._change(connection, plan)
                 self._step = "commit"
                 connection.execute("COMMIT")
@@ -173,7 +173,7 @@ class Run:
             if plan.nothing_to_do:  # another run was quicker
                 connection.execute("ROLLBACK")
                 return plan, None
-            refuse_unfit_rows(connection, self._path, plan.before, plan.moves)
+            refuse_unfit_rows(connection, self._path, plan.moves)
             wanted = self._wants_backup and not plan.empty
             self._require_room(connection, plan, backup=wanted)
             version = _data_version(connection)

@@ -13,10 +13,9 @@ from nexuslims_store.layouts import BASE
 from nexuslims_store.migrations.targets import between, position, resolve
 from nexuslims_store.revisions import Migration, head, history
 
-__all__ = ["Check", "Reference", "reference", "to_sql"]
+__all__ = ["Reference", "reference", "to_sql"]
 
 _DIRECTIVE = re.compile(r"^-- depends:.*\n\n?", re.MULTILINE)
-_CHECK = re.compile(r"CONSTRAINT (?P<name>\w+) CHECK \((?P<rule>(?P<column>\w+) .+)\),?$", re.M)
 
 _HEADING = """\
 -- NexusLIMS's database, from {start} to {end}.
@@ -58,14 +57,6 @@ def _post_apply() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """A CHECK that a table makes of one of its columns."""
-
-    column: str
-    rule: str
-
-
-@dataclass(frozen=True, slots=True)
 class Reference:
     """What the migrations make of an empty file up to one revision.
 
@@ -73,17 +64,11 @@ class Reference:
     ----------
     tables
         The CREATE TABLE statement of each table.
-    required
-        The NOT NULL columns of each table.
-    checks
-        The named CHECKs of each table.
     indexes
         The CREATE INDEX statement of each index, with this package's own at the head.
     """
 
     tables: dict[str, str]
-    required: dict[str, tuple[str, ...]]
-    checks: dict[str, tuple[Check, ...]]
     indexes: dict[str, str]
 
 
@@ -100,26 +85,10 @@ def reference(revision: str | None) -> Reference:
                 ) from error
         if revision == head():
             connection.executescript(_post_apply())
-        tables = dict(
-            connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
-        )
         return Reference(
-            tables=tables,
-            required={
-                table: tuple(
-                    name
-                    for (name,) in connection.execute(
-                        'SELECT name FROM pragma_table_info(?) WHERE "notnull"', (table,)
-                    )
-                )
-                for table in tables
-            },
-            checks={
-                table: tuple(
-                    Check(found["column"], found["rule"]) for found in _CHECK.finditer(sql)
-                )
-                for table, sql in tables.items()
-            },
+            tables=dict(
+                connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+            ),
             indexes=dict(
                 connection.execute(
                     "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"

@@ -1,59 +1,49 @@
-"""What is checked of the rows: before a migration, that it can take them; after, that it did.
-
-The queries here are the same for every table, made from the tables' names and columns as this
-package has them, never from what a file says.
-"""
+"""What is checked of the rows: before a migration, that it can take them; after, that it did."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nexuslims_store import queries
+from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.errors import MigrationError, StoreError
 from nexuslims_store.layouts import BASE, LAYOUTS
-from nexuslims_store.migrations.script import reference
 from nexuslims_store.recognition import recognise
 
 __all__ = ["Rows", "count_rows", "refuse_unfit_rows", "unfilled_harvesters", "verify"]
 
-_KEYS = {
-    "instruments": "instrument_pid",
-    "session_log": "id_session_log",
-    "upload_log": "id",
-    "external_user_identifiers": "id",
-}
-# The columns whose distribution must survive.
-_GROUPS = {
-    "instruments": "timezone",
-    "session_log": "record_status, event_type",
-    "upload_log": "success",
-    "external_user_identifiers": "external_system",
-}
-# NULL in files from before 2.2; v2_5_0b fills it with the documented default.
-_FILLED = ("instruments", "harvester")
+_SQL = queries.load("verification.sql")
 
-_SHOWN = 5
+Move = tuple[str | None, str | None]
+
+_INSTRUMENTS_MADE_ANEW = ("v2_5_0a", "v2_5_0b")
+
+# For each step that makes a table anew: the table, and the statement that finds the rows which
+# the new table refuses. A new migration that does so adds a line here.
+_UNFIT: dict[Move, tuple[str, str]] = {
+    ("v2_4_0a", "v2_4_0b"): ("session_log", _SQL["list_unfit_events"]),
+    ("v2_4_0b", "v2_4_0a"): ("session_log", _SQL["list_events_with_null"]),
+    _INSTRUMENTS_MADE_ANEW: ("instruments", _SQL["list_unfit_instruments"]),
+}
+_ALLOWED: dict[str, tuple[str, ...]] = {
+    "event_type": tuple(member.value for member in EventType),
+    "record_status": tuple(member.value for member in RecordStatus),
+}
 
 
 # -- before ----------------------------------------------------------------------------
 
 
-def refuse_unfit_rows(
-    connection: sqlite3.Connection,
-    path: Path,
-    before: str | None,
-    moves: Iterable[tuple[str | None, str | None]],
-) -> None:
+def refuse_unfit_rows(connection: sqlite3.Connection, path: Path, moves: Sequence[Move]) -> None:
     """Raise if a table that is made anew would refuse rows of the present one.
 
     SQLite would refuse them too, but without saying which.
 
     Parameters
     ----------
-    before
-        The revision the file is at.
     moves
         The pairs of revisions, from and to, that the steps go through.
 
@@ -62,78 +52,54 @@ def refuse_unfit_rows(
     MigrationError
         Names the rows, their values, and how to mend them.
     """
-    for start, end in moves:
-        for table in LAYOUTS[before or BASE]:
-            sql = reference(end).tables.get(table)
-            if sql is None or sql == reference(start).tables.get(table):
-                continue
-            rules = list(_rules(table, before, end))
-            anything = " OR ".join(rule.refuses for rule in rules)
-            if not _count(connection, table, anything):
-                continue
-            for rule in rules:
-                if number := _count(connection, table, rule.refuses):
-                    raise MigrationError(
-                        f"{path} cannot go to {end or BASE}: "
-                        + _unfit_rows(connection, table, rule, number)
-                    )
+    for start, end in _on_present_rows(moves):
+        if (start, end) in _UNFIT:
+            table, statement = _UNFIT[start, end]
+            cursor = connection.execute(statement)
+            columns = [column for column, *_ in cursor.description]
+            rows = cursor.fetchall()
+            if rows:
+                raise MigrationError(
+                    f"{path} cannot go to {end}: {_unfit_rows(table, columns, rows)}"
+                )
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """What a table allows in a column, in words, and the condition of the rows it refuses."""
-
-    column: str
-    allows: str
-    refuses: str
-
-
-def _rules(table: str, before: str | None, end: str | None) -> Iterator[_Rule]:
-    """Yield what the table at `end` allows in the columns that it has at `before`."""
-    present = LAYOUTS[before or BASE][table]
-    for column in reference(end).required[table]:
-        if column in present and (table, column) != _FILLED:
-            yield _Rule(column, f"{column} must not be NULL", f"{column} IS NULL")
-    for check in reference(end).checks[table]:
-        if check.column in present:
-            yield _Rule(check.column, check.rule, f"NOT ({check.rule})")
-
-
-def _unfit_rows(connection: sqlite3.Connection, table: str, rule: _Rule, number: int) -> str:
-    """Say which rows break a rule, and how to mend them."""
-    key, column = _KEYS[table], rule.column
-    rows = connection.execute(
-        f"SELECT {key}, {column} FROM {table} WHERE {rule.refuses} ORDER BY {key} LIMIT {_SHOWN}"  # noqa: S608
-    ).fetchall()
-    shown = ", ".join(f"{row_id} ({value!r})" for row_id, value in rows)
-    more = f" and {number - len(rows)} more" if number > len(rows) else ""
-    keys = ", ".join(repr(row_id) for row_id, _ in rows)
-    mend = f"UPDATE {table} SET {column} = … WHERE {key} IN ({keys});"  # noqa: S608 -- to read
+def _unfit_rows(table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Say which rows are refused and why: in each, the first column that is at fault."""
+    key, *others = columns[:-1]
+    number = rows[0][-1]
+    shown, rules = [], set()
+    for row in rows:
+        column, value, rule = next(_faults(others, row[1:]))
+        rules.add(rule)
+        shown.append(f"{row[0]} ({column} {value!r})")
+    more = f" and {int(str(number)) - len(rows)} more" if number != len(rows) else ""
     return (
-        f"{table} then allows no other {column} than: {rule.allows}. {number} row(s) have another, "
-        f"{key} {shown}{more}. Nothing was changed. Correct them first, for example in the "
-        f"sqlite3 shell: {mend}"
+        f"{number} row(s) of {table} do not fit: {key} {', '.join(shown)}{more}; "
+        f"{'; '.join(sorted(rules))}. Nothing was changed. Correct them first: `nexuslims-store "
+        "doctor` lists them all, each with a command"
     )
 
 
-def unfilled_harvesters(
-    connection: sqlite3.Connection,
-    before: str | None,
-    moves: Iterable[tuple[str | None, str | None]],
-) -> int:
+def _faults(columns: Sequence[str], values: Sequence[object]) -> Iterator[tuple[str, object, str]]:
+    """Yield what is wrong in a row: the column, its value, and the rule it breaks."""
+    for column, value in zip(columns, values, strict=False):
+        if value is None:
+            yield column, value, f"{column} must not be NULL"
+        elif column in _ALLOWED and value not in _ALLOWED[column]:
+            yield column, value, f"{column} may be {', '.join(_ALLOWED[column])}"
+
+
+def unfilled_harvesters(connection: sqlite3.Connection, moves: Sequence[Move]) -> int:
     """Return how many NULL harvesters these moves will fill with the default."""
-    table, column = _FILLED
-    made_anew = any(
-        reference(start).tables.get(table) != reference(end).tables.get(table)
-        for start, end in moves
-    )
-    return _count(connection, table, f"{column} IS NULL") if before and made_anew else 0
+    if _INSTRUMENTS_MADE_ANEW not in _on_present_rows(moves):
+        return 0
+    return int(connection.execute(_SQL["count_unfilled_harvesters"]).fetchone()[0])
 
 
-def _count(connection: sqlite3.Connection, table: str, condition: str) -> int:
-    return int(
-        connection.execute(f"SELECT count(*) FROM {table} WHERE {condition}").fetchone()[0]  # noqa: S608
-    )
+def _on_present_rows(moves: Sequence[Move]) -> Sequence[Move]:
+    """Return the moves, or none if they begin at base, where there are no tables yet."""
+    return () if not moves or moves[0][0] is None else moves
 
 
 # -- before and after ------------------------------------------------------------------
@@ -167,11 +133,7 @@ def count_rows(connection: sqlite3.Connection, before: str | None, after: str | 
 
 
 def _by_status(connection: sqlite3.Connection, table: str) -> list[tuple[object, ...]]:
-    key, groups = _KEYS[table], _GROUPS[table]
-    return connection.execute(
-        f"SELECT {groups}, count(*), min({key}), max({key}) FROM {table} "  # noqa: S608
-        f"GROUP BY {groups} ORDER BY {groups}"
-    ).fetchall()
+    return connection.execute(_SQL[f"summarize_{table}"]).fetchall()
 
 
 def _violations(connection: sqlite3.Connection, table: str) -> int:
@@ -202,7 +164,7 @@ def verify(
         if found.tables[table] != expected:
             raise MigrationError(
                 f"{path}: the migration to {after or BASE} did not keep the rows of {table}: "
-                f"({_GROUPS[table]}, rows, lowest key, highest key) were {expected}, became "
+                f"(status, rows, lowest key, highest key) were {expected}, became "
                 f"{found.tables[table]}. All was rolled back"
             )
         if found.violations[table] > rows.violations[table]:
