@@ -425,6 +425,9 @@ def test_bars_are_as_long_as_what_they_say(demo_page: str, measure: Measure) -> 
         for other, measured_length in sizes:
             # What is said is rounded to whole hours.
             assert measured_length == pytest.approx(length * other / number, rel=0.1, abs=4)
+    assert max(bar["width"] for bar in found["bars"]) == pytest.approx(
+        found["charts"][1]["width"], abs=1
+    )
     names = found["text"]
     assert "Sessions per week" in names
     assert "FEI-Titan-STEM-635037" in names
