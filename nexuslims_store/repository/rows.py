@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import repeat
 from typing import Annotated, Any, Generic, NoReturn, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Strict, TypeAdapter, ValidationError
@@ -154,25 +152,17 @@ def assemble(
     shared_fields_set
         The fields-set that the instances share; by default each has its own.
     """
-    instances = list(map(model.__new__, repeat(model, len(dicts))))
-    private = {name: field.default for name, field in model.__private_attributes__.items()}
-    _for_each(_set_dict, instances, dicts)
-    _for_each(
-        _set_fields_set,
-        instances,
-        repeat(shared_fields_set) if shared_fields_set else map(set, dicts),
-    )
-    _for_each(_set_extra, instances, repeat(None))
-    _for_each(_set_private, instances, map(dict, repeat(private)) if private else repeat(None))
+    private = {name: field.default for name, field in model.__private_attributes__.items()} or None
+    new = model.__new__
+    instances = []
+    for values in dicts:
+        instance = new(model)
+        _set_dict(instance, values)
+        _set_fields_set(instance, shared_fields_set or set(values))
+        _set_extra(instance, None)
+        _set_private(instance, private and private.copy())
+        instances.append(instance)
     return instances
-
-
-def _for_each(
-    set_slot: Callable[[Any, Any], None], instances: Iterable[BaseModel], values: Iterable[object]
-) -> None:
-    # deque(…, maxlen=0) runs an iterator to its end without a loop of Python's own, whose overhead
-    # would be as large as the work.
-    deque(map(set_slot, instances, values), maxlen=0)
 
 
 class SharedFieldsSet(set[str]):
