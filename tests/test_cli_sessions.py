@@ -31,9 +31,9 @@ def test_sessions_are_listed_in_the_order_of_time_in_their_instruments_zone(
     ]
     # 22:00 in Tokyo is before 22:00 in New York.
     assert lines[1].split() == [
-        *("2025-01-01", "22:00", "JST", "1.5", TOKYO, "-", "WAITING_FOR_END", "tokyo-1")
+        *("2025-01-01", "22:00", "JST", "1.50", TOKYO, "-", "WAITING_FOR_END", "tokyo-1")
     ]
-    assert lines[2].split()[:4] == ["2025-01-01", "22:00", "EST", "1.5"]
+    assert lines[2].split()[:4] == ["2025-01-01", "22:00", "EST", "1.50"]
     assert lines[-1].split()[3:] == ["-", PID, "-", "WAITING_FOR_END", "endless"]
     assert len(lines) == 18
 

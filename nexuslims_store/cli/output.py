@@ -82,7 +82,10 @@ class Output:
         texts = [(name.replace("_", " "), shown(value)) for name, value in pairs]
         width = max(len(name) for name, _ in texts)
         for name, value in texts:
-            self.line(f"{name:{width}}  {value}".rstrip())
+            first, *rest = value.split("\n")
+            self.line(f"{name:{width}}  {first}".rstrip())
+            for line in rest:
+                self.line(line)
 
     def text(self, text: str) -> None:
         """Write a text to standard output as it is."""

@@ -20,6 +20,8 @@ def shown(value: object) -> str:
             return "-"
         case bool():
             return "yes" if value else "no"
+        case float():
+            return f"{value:,.2f}"
         case datetime():
             return f"{value:%Y-%m-%d %H:%M %Z}".rstrip()
         case Enum():
