@@ -183,4 +183,4 @@ def test_no_flipped_byte_gives_an_error_of_another_kind(
             errors += 1
         for file in folder.iterdir():
             file.unlink()
-    assert errors > len(positions) / 10
+    assert errors > 20
