@@ -2,12 +2,24 @@
 -- as they should be: they name only columns which are the same everywhere.
 --
 -- The rows of a table are read some thousand at a time, each lot by a statement of its own, so
--- that programs which want to write are never kept waiting for the whole of a large table.
--- `SELECT *`, because the columns differ between revisions; Python picks those it looks at.
+-- that programs which want to write are never kept waiting for the whole of a large table. The
+-- columns are the fields of the table's model, after the rowid.
 
 -- name: list_instruments_rows(first_rowid, number)
 -- A lot of rows of instruments, from a rowid on.
-SELECT rowid AS nxs_rowid, *
+SELECT
+    rowid AS nxs_rowid, instrument_pid, api_url, calendar_url, location, display_name,
+    property_tag, filestore_path, harvester, timezone AS timezone_str
+FROM instruments
+WHERE rowid >= :first_rowid
+ORDER BY rowid
+LIMIT :number;
+
+-- name: list_older_instruments_rows(first_rowid, number)
+-- The same before v2_5_0b, where display_name was schema_name.
+SELECT
+    rowid AS nxs_rowid, instrument_pid, api_url, calendar_url, location,
+    schema_name AS display_name, property_tag, filestore_path, harvester, timezone AS timezone_str
 FROM instruments
 WHERE rowid >= :first_rowid
 ORDER BY rowid
@@ -15,7 +27,9 @@ LIMIT :number;
 
 -- name: list_session_log_rows(first_rowid, number)
 -- A lot of rows of session_log, from a rowid on.
-SELECT rowid AS nxs_rowid, *
+SELECT
+    rowid AS nxs_rowid, session_identifier, instrument, timestamp, event_type, record_status,
+    "user", id_session_log
 FROM session_log
 WHERE rowid >= :first_rowid
 ORDER BY rowid
@@ -23,7 +37,9 @@ LIMIT :number;
 
 -- name: list_upload_log_rows(first_rowid, number)
 -- A lot of rows of upload_log, from a rowid on.
-SELECT rowid AS nxs_rowid, *
+SELECT
+    rowid AS nxs_rowid, session_identifier, destination_name, success, timestamp, record_id,
+    record_url, error_message, metadata_json, id
 FROM upload_log
 WHERE rowid >= :first_rowid
 ORDER BY rowid
@@ -31,7 +47,9 @@ LIMIT :number;
 
 -- name: list_external_user_identifiers_rows(first_rowid, number)
 -- A lot of rows of external_user_identifiers, from a rowid on.
-SELECT rowid AS nxs_rowid, *
+SELECT
+    rowid AS nxs_rowid, nexuslims_username, external_system, external_id, email, created_at,
+    last_verified_at, notes, id
 FROM external_user_identifiers
 WHERE rowid >= :first_rowid
 ORDER BY rowid

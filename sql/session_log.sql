@@ -523,6 +523,7 @@ WHERE
 
 -- name: list_claims()
 -- The newest claim of each session to be built. Those of finished sessions keep nobody from them.
+-- CROSS JOIN makes SQLite begin with the sessions to be built, which the partial index has.
 SELECT
     claim.session_identifier,
     claim.instrument,
@@ -530,7 +531,7 @@ SELECT
     claim.timestamp,
     instruments.timezone AS timezone_str
 FROM session_log AS start_log
-INNER JOIN session_log AS claim
+CROSS JOIN session_log AS claim
     ON
         claim.session_identifier = start_log.session_identifier
         AND claim.instrument = start_log.instrument
@@ -538,5 +539,5 @@ INNER JOIN session_log AS claim
         AND claim.record_status = 'WAITING_FOR_END'
 LEFT JOIN instruments ON instruments.instrument_pid = claim.instrument
 WHERE start_log.record_status = 'TO_BE_BUILT' AND start_log.event_type = 'START'
-GROUP BY claim.session_identifier, claim.instrument
+GROUP BY start_log.session_identifier, start_log.instrument
 ORDER BY id_session_log;

@@ -30,9 +30,6 @@ _KEYS = {
     "upload_log": "id",
     "external_user_identifiers": "id",
 }
-# The columns that have, or had before v2_5_0b, another name than the model's field.
-_FIELDS = {"timezone": "timezone_str", "schema_name": "display_name"}
-
 # What is wrong with a row, by the column it is in, and what would be right there.
 _KINDS = {
     "timestamp": ("unreadable-time", "<time, ISO 8601>"),
@@ -46,6 +43,8 @@ _KINDS = {
     "timezone": ("bad-time-zone", "<IANA time zone>"),
 }
 _OTHER = ("unreadable-value", "<value>")
+
+_SQL = queries.load("doctor.sql")
 
 _ROWS_AT_A_TIME = 2000
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
@@ -61,49 +60,45 @@ def examine_rows(database: Database, table: str, columns: frozenset[str]) -> Ite
         rows.
     """
     model = MODELS[table]
-    fields = {_FIELDS.get(column, column): column for column in sorted(columns)}
-    if not model.model_fields.keys() <= fields.keys():
+    older = table == "instruments" and "display_name" not in columns
+    stored = {field: field for field in model.model_fields}
+    if table == "instruments":
+        stored |= {"timezone_str": "timezone"} | ({"display_name": "schema_name"} if older else {})
+    if not columns.issuperset(stored.values()):
         return
-    wanted = {field: fields[field] for field in model.model_fields}
+    statement = _SQL["list_older_instruments_rows"] if older else _SQL[f"list_{table}_rows"]
     adapter: TypeAdapter[list[Any]] = TypeAdapter(list[model])  # type: ignore[valid-type]
-    for rows in _lots(database, table):
+    for rows in _lots(database, statement):
+        values = [dict(zip(stored, row[1:], strict=True)) for row in rows]
         try:
-            adapter.validate_python([{f: row[c] for f, c in wanted.items()} for row in rows])
+            adapter.validate_python(values)
         except ValidationError as error:
             for problem in error.errors(include_url=False, include_context=False):
-                row, field = rows[int(problem["loc"][0])], str(problem["loc"][1])
+                place, field = int(problem["loc"][0]), str(problem["loc"][1])
                 yield _finding(
                     database.path,
                     table,
-                    wanted[field],
-                    row,
-                    problem["msg"].removeprefix("Value error, "),
+                    stored[field],
+                    value=values[place][field],
+                    rowid=rows[place][0],
+                    key=values[place][_KEYS[table]],
+                    why=problem["msg"].removeprefix("Value error, "),
                 )
 
 
-def _lots(database: Database, table: str) -> Iterator[list[dict[str, Any]]]:
+def _lots(database: Database, statement: str) -> Iterator[list[tuple[Any, ...]]]:
     """Yield all rows of a table, some thousand at a time, each lot in a read of its own."""
-    statement = queries.load("doctor.sql")[f"list_{table}_rows"]
     first: int = _LOWEST
-    names = _names(database, table)
-    while True:
-        values = {"first_rowid": first, "number": _ROWS_AT_A_TIME}
-        rows = database.rows(statement, values)
-        if not rows:
-            return
-        yield [dict(zip(names, row, strict=True)) for row in rows]
+    while rows := database.rows(statement, {"first_rowid": first, "number": _ROWS_AT_A_TIME}):
+        yield rows
         if rows[-1][0] == _HIGHEST:
             return
         first = rows[-1][0] + 1
 
 
-def _names(database: Database, table: str) -> list[str]:
-    columns = database.rows("SELECT lower(name) FROM pragma_table_info(?)", (table,))  # type: ignore[arg-type]
-    return ["nxs_rowid", *(name for (name,) in columns)]
-
-
-def _finding(path: Path, table: str, column: str, row: dict[str, Any], why: str) -> Finding:
-    value, rowid, key = row[column], row["nxs_rowid"], row[_KEYS[table]]
+def _finding(
+    path: Path, table: str, column: str, *, value: object, rowid: int, key: object, why: str
+) -> Finding:
     row_id = key if isinstance(key, int | str) else rowid
     code, right = _KINDS.get(column, _OTHER)
     if table == "instruments" and column == "harvester" and value is None:
