@@ -103,6 +103,9 @@ ROWS: dict[str, list[dict[str, object]]] = {
             (31, "ün¬'\"", "2025-11-02T01:30:00-05:00", "END", "ERROR", "o'brien"),
             (40, "", "no time at all", "START", "WAITING_FOR_END", ""),
             (50, "d", "2025-01-01T00:00:00+13:45", "START", "NO_FILES_FOUND", "x" * 80),
+            (51, "e", "2025-01-02T00:00:00+13:45", "START", "BUILT_NOT_EXPORTED", None),
+            (52, "f", "2025-01-03T00:00:00+13:45", "START", "NO_CONSENT", None),
+            (53, "g", "2025-01-04T00:00:00+13:45", "START", "NO_RESERVATION", None),
         )
     ],
     "upload_log": [
@@ -131,7 +134,7 @@ ROWS: dict[str, list[dict[str, object]]] = {
     ],
     "external_user_identifiers": [
         {
-            "id": 11,
+            "id": number,
             "nexuslims_username": "ada",
             "external_system": system,
             "external_id": f"{system}-1",
@@ -140,7 +143,6 @@ ROWS: dict[str, list[dict[str, object]]] = {
             "last_verified_at": None,
             "notes": "ünï",
         }
-        | {"id": number}
         for number, system, email in (
             (11, "nemo", "ada@example.com"),
             (12, "labarchives_eln", None),
@@ -149,9 +151,6 @@ ROWS: dict[str, list[dict[str, object]]] = {
         )
     ],
 }
-
-# Statuses that the CHECK of a file from before 2.2 does not know.
-LATER_STATUSES = ("BUILT_NOT_EXPORTED", "NO_CONSENT", "NO_RESERVATION")
 
 
 def make_before_2_2(path: Path, *, null_harvester: bool = False) -> None:
@@ -172,4 +171,7 @@ def fill(path: Path) -> None:
             if columns and not connection.execute(f"SELECT 1 FROM {table}").fetchone():
                 names = ", ".join(f'"{column}"' for column in columns)
                 values = ", ".join(f":{column}" for column in columns)
-                connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({values})", rows)
+                # The CHECK of a file from before 2.2 does not know the last three statuses.
+                connection.executemany(
+                    f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({values})", rows
+                )

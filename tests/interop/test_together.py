@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +21,8 @@ pytestmark = pytest.mark.interop
 
 PIDS = [row["instrument_pid"] for row in ROWS["instruments"]]
 
-# A harvester of NexusLIMS. It goes on while its file is there, and reports what it stored.
+# A harvester of NexusLIMS. It goes on while its file is there, which it has appended to once it
+# was ready, and reports what it stored.
 HARVESTER = """
 import datetime, itertools, json, sys, time
 from pathlib import Path
@@ -29,6 +32,8 @@ from nexusLIMS.db.models import SessionLog, store_external_id
 name, go_on, pids = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
 start = datetime.datetime(2025, 1, 1, tzinfo=datetime.timezone.utc)
 stored = []
+with go_on.open("a") as ready:
+    ready.write(".")
 for number in itertools.count():
     if not go_on.exists():
         break
@@ -49,7 +54,7 @@ print(json.dumps(stored))
 """
 
 # A builder of ours, in the same environment, that also has NexusLIMS loaded and reading the
-# file. It goes on until the harvesters have ended and nothing is left.
+# file. It goes on until its file is gone and nothing is left.
 BUILDER = """
 import datetime, json, os, sys, time
 from pathlib import Path
@@ -59,6 +64,8 @@ from nexuslims_store import RecordStatus, Store, UploadLog
 go_on = Path(sys.argv[1])
 built = []
 with Store() as store:  # NX_DB_PATH, as NexusLIMS
+    with go_on.open("a") as ready:
+        ready.write(".")
     while True:
         more_to_come = go_on.exists()
         session = store.sessions.claim()
@@ -81,7 +88,14 @@ print(json.dumps(built))
 """
 
 
-def finished(process) -> list[str]:
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def finished(process: subprocess.Popen[str]) -> list[str]:
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
     return json.loads(stdout)
@@ -98,16 +112,22 @@ def test_nexuslims_harvests_while_builders_here_claim(
             f"INSERT INTO instruments VALUES ({', '.join(':' + column for column in columns)})",
             ROWS["instruments"],
         )
-    go_on = tmp_path / "go-on"
-    go_on.touch()
+    harvest, build = tmp_path / "harvest", tmp_path / "build"
+    harvest.touch()
+    build.touch()
+    harvesters = [nexuslims.start(HARVESTER, path, name, harvest, *PIDS) for name in ("a", "b")]
+    builders = [nexuslims.start(BUILDER, path, build) for _ in range(2)]
     try:
-        harvesters = [nexuslims.start(HARVESTER, path, name, go_on, *PIDS) for name in ("a", "b")]
-        builders = [nexuslims.start(BUILDER, path, go_on) for _ in range(2)]
+        for file in (harvest, build):
+            wait_until(lambda file=file: file.stat().st_size == 2)
         time.sleep(request.config.getoption("--interop-seconds"))
+        harvest.unlink()
+        harvested = [identifier for process in harvesters for identifier in finished(process)]
+        build.unlink()
+        built = [identifier for process in builders for identifier in finished(process)]
     finally:
-        go_on.unlink()
-    harvested = [identifier for process in harvesters for identifier in finished(process)]
-    built = [identifier for process in builders for identifier in finished(process)]
+        for process in harvesters + builders:
+            process.kill()
 
     assert len(harvested) > 20
     assert len(set(harvested)) == len(harvested)
@@ -202,10 +222,12 @@ def test_nexuslims_keeps_working_on_a_file_with_the_indexes_of_ours(
             "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name LIKE 'nxs%'"
         ).fetchone()
         assert own > (0,), "the file has indexes that NexusLIMS does not know"
-    (tmp_path / "go-on").touch()
-    harvester = nexuslims.start(HARVESTER, path, "a", tmp_path / "go-on", *PIDS)
-    time.sleep(2)
-    (tmp_path / "go-on").unlink()
+    harvest = tmp_path / "harvest"
+    harvest.touch()
+    harvester = nexuslims.start(HARVESTER, path, "a", harvest, *PIDS)
+    wait_until(lambda: harvest.stat().st_size == 1)
+    time.sleep(1)
+    harvest.unlink()
     harvested = finished(harvester)
     built = json.loads(nexuslims.run(PURE_NEXUSLIMS_BUILDER, path, len(harvested) // 2).stdout)
     with Store(path) as store:
