@@ -414,10 +414,10 @@ WHERE id_session_log = (
         AND record_status = 'WAITING_FOR_END'
 );
 
--- name: list_overviews(statuses, instruments, user, range_start, range_end, most)
--- All sessions, whole or not, by the newest row of each event; of those that fit, the latest.
--- Statuses and instruments are JSON arrays. A scan, whatever the filters: a session is known
--- only when all its rows were seen, and times cannot be found by an index on their text.
+-- name: list_overviews()
+-- All sessions, whole or not, by the newest row of each event, in the order of time; `began` is
+-- the instant of the START or, without one, of the END. A scan: a session is known only when all
+-- its rows were seen.
 WITH session AS (
     SELECT
         session_identifier,
@@ -427,46 +427,26 @@ WITH session AS (
         max(id_session_log) AS last_id
     FROM session_log
     GROUP BY session_identifier, instrument
-),
-
-overview AS MATERIALIZED (
-    SELECT
-        session.session_identifier,
-        session.instrument,
-        start_log.timestamp AS start_timestamp,
-        end_log.timestamp AS end_timestamp,
-        coalesce(start_log."user", end_log."user") AS "user",
-        coalesce(
-            start_log.record_status, end_log.record_status, last_log.record_status
-        ) AS record_status,
-        instruments.timezone AS timezone_str,
-        session.last_id,
-        nxs_instant(
-            CAST(coalesce(start_log.timestamp, end_log.timestamp) AS BLOB), instruments.timezone
-        ) AS began
-    FROM session
-    INNER JOIN session_log AS last_log ON last_log.id_session_log = session.last_id
-    LEFT JOIN session_log AS start_log ON start_log.id_session_log = session.start_id
-    LEFT JOIN session_log AS end_log ON end_log.id_session_log = session.end_id
-    LEFT JOIN instruments ON instruments.instrument_pid = session.instrument
 )
-
 SELECT
-    session_identifier, instrument, start_timestamp, end_timestamp, "user", record_status,
-    timezone_str
-FROM (
-    SELECT *
-    FROM overview
-    WHERE
-        (:statuses IS NULL OR record_status IN (SELECT value FROM json_each(:statuses)))
-        AND (:instruments IS NULL OR instrument IN (SELECT value FROM json_each(:instruments)))
-        AND (:user IS NULL OR "user" = :user)
-        AND (:range_start IS NULL OR began >= nxs_instant(:range_start, timezone_str))
-        AND (:range_end IS NULL OR began < nxs_instant(:range_end, timezone_str))
-    ORDER BY began DESC, last_id DESC
-    LIMIT :most
-)
-ORDER BY began, last_id;
+    session.session_identifier,
+    session.instrument,
+    start_log.timestamp AS start_timestamp,
+    end_log.timestamp AS end_timestamp,
+    coalesce(start_log."user", end_log."user") AS "user",
+    coalesce(
+        start_log.record_status, end_log.record_status, last_log.record_status
+    ) AS record_status,
+    instruments.timezone AS timezone_str,
+    nxs_instant(
+        CAST(coalesce(start_log.timestamp, end_log.timestamp) AS BLOB), instruments.timezone
+    ) AS began
+FROM session
+INNER JOIN session_log AS last_log ON last_log.id_session_log = session.last_id
+LEFT JOIN session_log AS start_log ON start_log.id_session_log = session.start_id
+LEFT JOIN session_log AS end_log ON end_log.id_session_log = session.end_id
+LEFT JOIN instruments ON instruments.instrument_pid = session.instrument
+ORDER BY began, session.last_id;
 
 -- name: list_overviews_of_session(session_identifier)
 -- One session, whole or not, by the newest row of each event; several where instruments share the
@@ -491,7 +471,10 @@ SELECT
     coalesce(
         start_log.record_status, end_log.record_status, last_log.record_status
     ) AS record_status,
-    instruments.timezone AS timezone_str
+    instruments.timezone AS timezone_str,
+    nxs_instant(
+        CAST(coalesce(start_log.timestamp, end_log.timestamp) AS BLOB), instruments.timezone
+    ) AS began
 FROM session
 INNER JOIN session_log AS last_log ON last_log.id_session_log = session.last_id
 LEFT JOIN session_log AS start_log ON start_log.id_session_log = session.start_id

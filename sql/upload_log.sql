@@ -97,23 +97,10 @@ WHERE
 GROUP BY destination_name
 ORDER BY destination_name;
 
--- name: list_uploads(sessions, destinations, range_start, range_end, most)
--- Attempts in the order of time; of those that fit, the latest. Sessions and destinations are
--- JSON arrays. A scan, whatever the filters: times cannot be found by an index on their text.
+-- name: list_all_uploads()
+-- All attempts, in the order of time.
 SELECT
     session_identifier, destination_name, success, timestamp, record_id, record_url,
     error_message, metadata_json, id
-FROM (
-    SELECT *, nxs_instant(CAST(timestamp AS BLOB), 'UTC') AS tried
-    FROM upload_log
-    WHERE
-        (:sessions IS NULL OR session_identifier IN (SELECT value FROM json_each(:sessions)))
-        AND (
-            :destinations IS NULL OR destination_name IN (SELECT value FROM json_each(:destinations))
-        )
-        AND (:range_start IS NULL OR tried >= nxs_instant(:range_start, 'UTC'))
-        AND (:range_end IS NULL OR tried < nxs_instant(:range_end, 'UTC'))
-    ORDER BY tried DESC, id DESC
-    LIMIT :most
-)
-ORDER BY tried, id;
+FROM upload_log
+ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC'), id;

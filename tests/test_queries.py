@@ -189,6 +189,7 @@ FEEDS: dict[str, type[BaseModel]] = {
     "list_all_logs": SessionLog,
     "correct_event": SessionLog,
     "list_uploads_of_session": UploadLog,
+    "list_all_uploads": UploadLog,
     "list_latest_uploads": UploadLog,
     "list_failed_uploads": UploadLog,
     "store_external_id": ExternalUserIdentifier,
@@ -335,7 +336,7 @@ SCANS = {
     "list_overviews": "lists every session",
     "list_failed_uploads": "no index by success",
     "count_failed_uploads": "no index by success",
-    "list_uploads": "times of different offsets cannot be found by an index on their text",
+    "list_all_uploads": "gives every row",
 }
 
 

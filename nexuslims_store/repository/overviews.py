@@ -6,7 +6,7 @@ every revision of the schema.
 
 from __future__ import annotations
 
-import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from typing import Any
 from nexuslims_store import queries
 from nexuslims_store.connection import Database
 from nexuslims_store.enums import RecordStatus
-from nexuslims_store.times import aware, zone
+from nexuslims_store.times import aware, stored_instant, zone
 
 __all__ = ["Claim", "SessionOverview", "SessionOverviews"]
 
@@ -112,18 +112,20 @@ class SessionOverviews:
         limit
             Only that many, the latest.
         """
-        names = None if statuses is None else [RecordStatus(status).value for status in statuses]
-        parameters = {
-            "statuses": None if names is None else json.dumps(names),
-            "instruments": None if instruments is None else json.dumps(list(instruments)),
-            "user": user,
-            "range_start": None if start is None else start.isoformat(),
-            "range_end": None if end is None else end.isoformat(),
-            "most": -1 if limit is None else limit,
-        }
-        for rows in self._database.stream(_LIST, parameters):
-            for row in rows:
-                yield _overview(row)
+        wanted = None if statuses is None else {RecordStatus(status).value for status in statuses}
+        on = None if instruments is None else set(instruments)
+        span = _Span(start, end)
+        chosen = (
+            row
+            for rows in self._database.stream(_LIST)
+            for row in rows
+            if (on is None or row[1] in on)
+            and (user is None or row[4] == user)
+            and (wanted is None or row[5] in wanted)
+            and span.includes(*row[6:])
+        )
+        # Rows rather than overviews are dropped where only the latest are wanted.
+        yield from map(_overview, chosen if limit is None else deque(chosen, maxlen=limit))
 
     def overview(self, session_identifier: str) -> list[SessionOverview]:
         """Return what there is of a session: one for each instrument that has rows of it."""
@@ -146,8 +148,33 @@ class SessionOverviews:
         ]
 
 
+class _Span:
+    """A span of time whose bounds, if naive, are in each instrument's own zone."""
+
+    def __init__(self, start: datetime | None, end: datetime | None) -> None:
+        self._open = start is None and end is None
+        self._start = (start or datetime.min.replace(tzinfo=UTC)).isoformat()
+        self._end = (end or datetime.max.replace(tzinfo=UTC)).isoformat()
+        self._instants: dict[str | None, tuple[int | None, int | None]] = {}  # by time zone
+
+    def includes(self, timezone: str | None, began: int | None) -> bool:
+        """Whether an instant, on an instrument of this zone, lies in the span."""
+        if self._open:
+            return True
+        if timezone not in self._instants:
+            self._instants[timezone] = (
+                stored_instant(self._start, timezone),
+                stored_instant(self._end, timezone),
+            )
+        start, end = self._instants[timezone]
+        # A naive bound is no instant on an instrument of an unknown zone.
+        if began is None or start is None or end is None:
+            return False
+        return start <= began < end
+
+
 def _overview(row: tuple[Any, ...]) -> SessionOverview:
-    identifier, instrument, start, end, user, status, timezone = row
+    identifier, instrument, start, end, user, status, timezone, _ = row
     return SessionOverview(
         identifier,
         instrument,

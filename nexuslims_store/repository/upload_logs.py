@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Literal
@@ -11,14 +11,14 @@ from nexuslims_store import queries
 from nexuslims_store.connection import Database
 from nexuslims_store.models import UploadLog
 from nexuslims_store.repository.rows import RowMapper
-from nexuslims_store.times import aware
+from nexuslims_store.times import aware, instant
 
 __all__ = ["UploadLogRepository"]
 
 _SQL = queries.load("upload_log.sql")
 _INSERT = _SQL["insert_upload_log"]
 _LIST_OF_SESSION = _SQL["list_uploads_of_session"]
-_LIST = _SQL["list_uploads"]
+_LIST_ALL = _SQL["list_all_uploads"]
 _LATEST = _SQL["list_latest_uploads"]
 _FAILED = _SQL["list_failed_uploads"]
 _COUNT_FAILED = _SQL["count_failed_uploads"]
@@ -77,14 +77,30 @@ class UploadLogRepository:
         limit
             Only that many, the latest.
         """
-        parameters = {
-            "sessions": None if session_identifiers is None else _json_array(session_identifiers),
-            "destinations": None if destinations is None else _json_array(destinations),
-            "range_start": None if start is None else start.isoformat(),
-            "range_end": None if end is None else end.isoformat(),
-            "most": -1 if limit is None else limit,
-        }
-        return _MAPPER.stream(self._database.stream(_LIST, parameters))
+        logs: Iterable[UploadLog] = (
+            _MAPPER.stream(self._database.stream(_LIST_ALL))
+            if session_identifiers is None
+            else self._list_for_sessions(session_identifiers)
+        )
+        wanted = None if destinations is None else set(destinations)
+        earliest = None if start is None else aware(start, UTC)
+        latest = None if end is None else aware(end, UTC)
+        chosen = (
+            log
+            for log in logs
+            if (wanted is None or log.destination_name in wanted)
+            and (earliest is None or aware(log.timestamp, UTC) >= earliest)
+            and (latest is None or aware(log.timestamp, UTC) < latest)
+        )
+        yield from chosen if limit is None else deque(chosen, maxlen=limit)
+
+    def _list_for_sessions(self, session_identifiers: Iterable[str]) -> list[UploadLog]:
+        found = [
+            log
+            for identifier in set(session_identifiers)
+            for log in self.list_for_session(identifier)
+        ]
+        return sorted(found, key=lambda log: (instant(aware(log.timestamp, UTC)), log.id))
 
     def latest(self, session_identifier: str) -> dict[str, UploadLog]:
         """Return the latest attempt for a session at each destination."""
@@ -121,7 +137,3 @@ class UploadLogRepository:
             )
         successes = [log.success for log in self.latest(session_identifier).values()]
         return bool(successes) and (all if strategy == "all" else any)(successes)
-
-
-def _json_array(texts: Iterable[str]) -> str:
-    return json.dumps(list(texts))
