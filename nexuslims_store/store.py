@@ -152,9 +152,10 @@ class Store:
             )
         from nexuslims_store import backup  # noqa: PLC0415 -- most programs never need it
 
-        if self.path == MEMORY:
-            return backup.copy_connection(database.connection, Path(destination))
-        return backup.make_backup(self.path, Path(destination), timeout=database.timeout)
+        # On the store's own connection: another one could write, and in memory there is no other.
+        return backup.copy_connection(
+            database.connection, Path(destination), path=self.path, timeout=database.timeout
+        )
 
     def close(self) -> None:
         """Close the store. An open transaction is rolled back. Twice does no harm."""
