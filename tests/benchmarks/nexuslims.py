@@ -27,6 +27,8 @@ WORK = {
 }
 
 SCRIPT = """
+import logging
+logging.disable()
 import json, statistics, sys, time
 from datetime import UTC, datetime
 from sqlmodel import Session as Connection, select

@@ -205,7 +205,7 @@ def claim(folder: Path, rows: int, rounds: int) -> Iterator[Row]:
         def by_hand() -> object:
             connection.execute("BEGIN IMMEDIATE")
             (oldest,) = connection.execute(
-                "SELECT min(id_session_log) FROM session_log"
+                "SELECT min(id_session_log) FROM session_log INDEXED BY nxs_session_log_to_build"
                 " WHERE record_status = 'TO_BE_BUILT' AND event_type = 'START'"
             ).fetchone()
             row = connection.execute(
