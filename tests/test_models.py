@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -479,8 +480,24 @@ def test_a_model_from_a_row_is_like_one_that_was_validated(kind: str) -> None:
         _ = found.no_such_field
 
 
-def test_models_from_rows_share_nothing_that_can_change() -> None:
-    with memory_store(instrument("A"), instrument("B")) as store:
-        first, second = store.instruments.list()
-    assert first.__dict__ is not second.__dict__
-    assert first.__pydantic_fields_set__ is not second.__pydantic_fields_set__
+def test_a_change_of_one_model_from_a_row_is_none_of_another() -> None:
+    with memory_store(instrument("A"), instrument("B"), instrument()) as store:
+        store.session_logs.insert_many([log(), log(EventType.END)])
+        store.upload_logs.insert_many([upload(), upload()])
+        store.external_ids.store("ned", "nemo", "1")
+        store.external_ids.store("ned", "cdcs", "1")
+        for first, second, *_ in (
+            store.instruments.list(),
+            store.session_logs.list_for_session(SESSION),
+            store.upload_logs.list_for_session(SESSION),
+            store.external_ids.list(),
+        ):
+            name = next(iter(type(first).model_fields))
+            first.__dict__[name] = "another"
+            assert getattr(second, name) != "another"
+            with suppress(TypeError):  # a set that is shared refuses
+                first.model_fields_set.discard(name)
+            assert name in second.model_fields_set
+            changed = second.model_copy(update={name: "another"})
+            changed.model_fields_set.discard(name)
+            assert name in second.model_fields_set

@@ -11,7 +11,17 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from support import PID, SESSION, contents, instrument, log, memory_store, new_store, write_log
+from support import (
+    PID,
+    SESSION,
+    contents,
+    instrument,
+    log,
+    memory_store,
+    new_store,
+    write,
+    write_log,
+)
 
 from nexuslims_store import (
     EventType,
@@ -202,6 +212,22 @@ def test_an_old_naive_row_comes_back_naive(tmp_path: Path) -> None:
         write_log(store.path, timestamp="2018-11-13 13:01:30.123")
         (stored,) = store.session_logs.list_for_session(SESSION)
         assert stored.timestamp == datetime(2018, 11, 13, 13, 1, 30, 123_000)
+
+
+def test_what_is_built_meanwhile_is_not_corrected(tmp_path: Path) -> None:
+    """Another process finishes the session between the look at the row and the correction."""
+
+    def finish_first(statement: str) -> None:
+        if "UPDATE session_log" in statement:
+            store.connection.set_trace_callback(None)
+            write(store.path, "UPDATE session_log SET record_status = 'COMPLETED'")
+
+    with new_store(tmp_path) as store:
+        store.session_logs.insert(log())
+        store.connection.set_trace_callback(finish_first)
+        found = store.session_logs.insert(log(user="someone else"))
+        assert contents(store.path)["session_log"][0][5:] == ("COMPLETED", "ned")
+        assert found.user == "ned"
 
 
 # -- many at once ----------------------------------------------------------------------
