@@ -13,39 +13,40 @@ Importing the package opens nothing and configures no logging; its logger is "ne
 
 import logging
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from nexuslims_store.config import default_path
-from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
-from nexuslims_store.errors import (
-    BackupError,
-    CorruptDatabaseError,
-    DatabaseLockedError,
-    DatabaseNotFoundError,
-    DuplicateError,
-    InstrumentInUseError,
-    InvalidRowError,
-    MigrationError,
-    NotANexusLIMSDatabaseError,
-    PendingMigrationsError,
-    ReadOnlyError,
-    SchemaMismatchError,
-    StorageFullError,
-    StoreError,
-    UnknownInstrumentError,
-    UnknownRevisionError,
-)
-from nexuslims_store.models import (
-    ExternalUserIdentifier,
-    InsertSummary,
-    Instrument,
-    InstrumentActivity,
-    Session,
-    SessionLog,
-    UnpairedSession,
-    UploadLog,
-)
-from nexuslims_store.store import Store
+if TYPE_CHECKING:
+    from nexuslims_store.config import default_path
+    from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
+    from nexuslims_store.errors import (
+        BackupError,
+        CorruptDatabaseError,
+        DatabaseLockedError,
+        DatabaseNotFoundError,
+        DuplicateError,
+        InstrumentInUseError,
+        InvalidRowError,
+        MigrationError,
+        NotANexusLIMSDatabaseError,
+        PendingMigrationsError,
+        ReadOnlyError,
+        SchemaMismatchError,
+        StorageFullError,
+        StoreError,
+        UnknownInstrumentError,
+        UnknownRevisionError,
+    )
+    from nexuslims_store.models import (
+        ExternalUserIdentifier,
+        InsertSummary,
+        Instrument,
+        InstrumentActivity,
+        Session,
+        SessionLog,
+        UnpairedSession,
+        UploadLog,
+    )
+    from nexuslims_store.store import Store
 
 __version__ = "0.1.0"
 
@@ -84,10 +85,26 @@ __all__ = [
 
 logging.getLogger("nexuslims_store").addHandler(logging.NullHandler())
 
+_SUBMODULES = ("compat", "migrations")
+_HOMES = ("config", "enums", "errors", "models", "store")
 
-def __getattr__(name: str) -> ModuleType:
-    # So that `nexuslims_store.migrations.upgrade(…)` works after `import nexuslims_store` alone,
-    # which would take several times longer if it imported yoyo.
-    if name in {"compat", "migrations"}:
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, when it is first asked for.
+
+    Pydantic and sqlite3 take longer to import than most programs' first query takes to run, and
+    many a program imports this package only to catch an error or to find the database.
+    """
+    if name in _SUBMODULES:
         return import_module(f"nexuslims_store.{name}")
+    if name in __all__:
+        for home in _HOMES:
+            module = import_module(f"nexuslims_store.{home}")
+            if name in module.__all__:
+                globals()[name] = value = getattr(module, name)
+                return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBMODULES})

@@ -220,7 +220,7 @@ def listen(event, arguments):
         seen["written"].append(event)
 
 sys.addaudithook(listen)
-import nexuslims_store
+from nexuslims_store import Store
 
 root, own = logging.getLogger(), logging.getLogger("nexuslims_store")
 print(json.dumps(seen | {

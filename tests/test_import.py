@@ -1,4 +1,4 @@
-"""What `import nexuslims_store` loads: nothing that the path to a first query does not use."""
+"""What importing loads: nothing that the path to a first query does not use."""
 
 from __future__ import annotations
 
@@ -55,17 +55,29 @@ def modules(code: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def loaded() -> set[str]:
-    return modules("import nexuslims_store")
+    return modules("from nexuslims_store import Store")
 
 
-def test_importing_the_package_loads_little_beyond_pydantic(loaded: set[str]) -> None:
+def test_importing_the_package_alone_loads_nothing_slow() -> None:
+    loaded = modules("import nexuslims_store")
+    assert {name for name in loaded if "nexuslims_store" in name} == {"nexuslims_store"}
+    assert not loaded & {"pydantic", "sqlite3", "pathlib"}
+
+
+def test_an_error_can_be_caught_without_pydantic() -> None:
+    loaded = modules("from nexuslims_store import StoreError, RecordStatus, default_path")
+    assert "nexuslims_store.errors" in loaded
+    assert "pydantic" not in loaded
+
+
+def test_importing_the_store_loads_little_beyond_pydantic(loaded: set[str]) -> None:
     beyond = loaded - modules(MODEL + "import json, pathlib")
     tops = {name.partition(".")[0] for name in beyond} - LOADED_BY_LOGGING
     assert tops <= ALLOWED, sorted(beyond)
 
 
 @pytest.mark.parametrize("name", NEVER)
-def test_what_importing_the_package_never_loads(name: str, loaded: set[str]) -> None:
+def test_what_importing_the_store_never_loads(name: str, loaded: set[str]) -> None:
     assert not {one for one in loaded if one == name or one.startswith(f"{name}.")}
 
 
