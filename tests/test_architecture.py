@@ -273,9 +273,9 @@ def test_importing_leaves_logging_and_warnings_alone(imported: dict[str, list[ob
 
 def test_the_audit_of_the_import_hears_something(tmp_path: Path) -> None:
     code = IMPORT.replace(
-        "import nexuslims_store\n",
-        "import nexuslims_store\n"
-        "nexuslims_store.Store(':memory:').close(); open('written', 'w').close()\n",
+        "from nexuslims_store import Store\n",
+        "from nexuslims_store import Store\n"
+        "Store(':memory:').close(); open('written', 'w').close()\n",
     )
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
