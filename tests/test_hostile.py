@@ -339,16 +339,20 @@ def test_a_stored_value_that_no_model_takes_is_named(
     "column",
     ["session_identifier", "instrument", "timestamp", "event_type", "record_status", "user"],
 )
+@pytest.mark.parametrize("events", ["(1)", "(1, 2)"], ids=["START", "both"])
 def test_an_odd_session_is_not_in_the_way_of_others(
-    tmp_path: Path, column: str, value: str
+    tmp_path: Path, column: str, value: str, events: str
 ) -> None:
     with new_store(tmp_path, clock=Clock()) as store:
         write_log(store.path)
         write_log(store.path, event_type="END")
         good = store.sessions.add("good", PID, NOON, NOON)
-        write(store.path, f'UPDATE session_log SET "{column}" = {value} WHERE id_session_log = 1')
+        write(
+            store.path,
+            f'UPDATE session_log SET "{column}" = {value} WHERE id_session_log IN {events}',
+        )
         assert good in store.sessions.list_to_build()
-        assert good in store.sessions.iter_between(NOON, NOON + timedelta(hours=1))
+        assert good in store.sessions.iter_between(NOON - timedelta(days=1), NOON + timedelta(1))
         assert store.sessions.counts_by_status()[RecordStatus.TO_BE_BUILT] >= 1
         assert len(store.session_logs.list_for_session("good")) == 2
         assert all(one.session_identifier != "good" for one in store.sessions.list_unpaired())

@@ -360,21 +360,21 @@ def test_streaming_takes_constant_memory() -> None:
     assert large < 1.3 * small
 
 
-def test_streaming_ends_at_a_row_that_cannot_be_read_after_those_before_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("user", ["x'ff'", "CAST(x'ff' AS TEXT)"], ids=["BLOB", "not UTF-8"])
+def test_streaming_ends_at_a_row_that_cannot_be_read_after_those_before_it(
+    tmp_path: Path, user: str
+) -> None:
     with new_store(tmp_path) as store:
         store.session_logs.insert_many(log(session_identifier=str(n)) for n in range(300))
-        write_log(store.path, session_identifier=b"\xff", timestamp="2026-01-01T00:00:00Z")
+        write_log(store.path, session_identifier="odd", timestamp="2026-01-01T00:00:00Z")
+        write(store.path, f"UPDATE session_log SET user = {user} WHERE session_identifier = 'odd'")
         events = store.session_logs.iter_all()
         read = [event.session_identifier for event in itertools.islice(events, 300)]
         assert read == [str(number) for number in range(300)]
         with pytest.raises(InvalidRowError) as caught:
             next(events)
         error = caught.value
-        assert (error.table, error.row_id, error.column) == (
-            "session_log",
-            301,
-            "session_identifier",
-        )
+        assert (error.table, error.row_id, error.column) == ("session_log", 301, "user")
 
 
 def test_an_iterator_ends_with_its_store(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ ODD = {
         "unknown instrument",
         (1, 2),
     ),
-    "instrument that is not UTF-8": (
+    "instrument that is a BLOB": (
         [{"instrument": b"\xff"}, {"instrument": b"\xff", "event_type": "END"}],
         "unknown instrument",
         (1, 2),
