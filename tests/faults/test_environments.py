@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,16 +64,22 @@ def test_it_works(tmp_path: Path, name: str) -> None:
     before, options, environment = ENVIRONMENTS[name]
     if before and (shutil.which(before[0]) is None or subprocess.call([*before, "true"]) != 0):
         pytest.skip(f"this user may not {' '.join(before)}")
-    answer = subprocess.run(
-        [*before, sys.executable, *options, workout.__file__, tmp_path / "a.db"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.stderr == ""
-    assert json.loads(answer.stdout) == EXPECTED
+
+    def run(*arguments: str) -> Any:
+        answer = subprocess.run(
+            [*before, sys.executable, *options, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert answer.stderr == ""
+        return json.loads(answer.stdout)
+
+    path = str(tmp_path / "a.db")
+    assert run(workout.__file__, path) == EXPECTED
+    assert run("-m", "nexuslims_store", "--db", path, "status", "--json")["revision"] == "v2_5_0b"
 
 
 READ_ONLY_MOUNT = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'

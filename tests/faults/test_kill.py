@@ -27,7 +27,11 @@ CASES: list[tuple[str, Lineage, bool]] = [
     *((name, "older", False) for name in NEW_FILES),
 ]
 
-cases = pytest.mark.parametrize(("name", "lineage", "wal"), CASES)
+cases = pytest.mark.parametrize(
+    ("name", "lineage", "wal"),
+    CASES,
+    ids=[f"{name}-{lineage}-{'wal' if wal else 'delete'}" for name, lineage, wal in CASES],
+)
 
 
 @cases
