@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISDIR
@@ -359,6 +359,17 @@ class Database:
         self._not_rolled_back()
         try:
             return self._connection.execute(sql, parameters).rowcount
+        except _ERRORS as error:
+            raise self._meaning(error) from error
+
+    def change_many(self, sql: str, parameters: Iterable[Parameters]) -> int:
+        """Run one INSERT, UPDATE or DELETE for each set of parameters, all inside a transaction.
+
+        Returns how many rows were changed in all. The statement must not return rows.
+        """
+        self._not_rolled_back()
+        try:
+            return self.connection.executemany(sql, parameters).rowcount
         except _ERRORS as error:
             raise self._meaning(error) from error
 

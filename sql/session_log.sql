@@ -7,29 +7,41 @@
 -- not stop a statement. The zone is that of the instrument, for times without an offset.
 
 -- name: insert_event(session_identifier, instrument, timestamp, event_type, record_status, user)
--- A START or END, if that event is not there yet; returns its id, or no row. One statement, so
--- that of any number of harvesters which insert the same event one does.
+-- An event, if it is not there yet; returns its id, or no row. One statement, so that of any
+-- number of harvesters which insert the same event one does. Each attempt to build a record has a
+-- row of its own.
 INSERT INTO session_log (
     session_identifier, instrument, timestamp, event_type, record_status, "user"
 )
 SELECT :session_identifier, :instrument, :timestamp, :event_type, :record_status, :user
-WHERE NOT EXISTS (
-    SELECT 1
-    FROM session_log
-    WHERE
-        session_identifier = :session_identifier
-        AND instrument = :instrument
-        AND event_type = :event_type
-)
+WHERE
+    :event_type = 'RECORD_GENERATION'
+    OR NOT EXISTS (
+        SELECT 1
+        FROM session_log
+        WHERE
+            session_identifier = :session_identifier
+            AND instrument = :instrument
+            AND event_type = :event_type
+    )
 RETURNING id_session_log;
 
--- name: insert_record_generation(session_identifier, instrument, timestamp, event_type, record_status, user)
--- Each attempt to build a record has a row of its own, so this one looks for no other.
+-- name: insert_events(session_identifier, instrument, timestamp, event_type, record_status, user)!
+-- The same for many events at once, where sqlite3 gives their number in place of their ids.
 INSERT INTO session_log (
     session_identifier, instrument, timestamp, event_type, record_status, "user"
 )
-VALUES (:session_identifier, :instrument, :timestamp, :event_type, :record_status, :user)
-RETURNING id_session_log;
+SELECT :session_identifier, :instrument, :timestamp, :event_type, :record_status, :user
+WHERE
+    :event_type = 'RECORD_GENERATION'
+    OR NOT EXISTS (
+        SELECT 1
+        FROM session_log
+        WHERE
+            session_identifier = :session_identifier
+            AND instrument = :instrument
+            AND event_type = :event_type
+    );
 
 -- name: correct_event(session_identifier, instrument, timestamp, instant, event_type, record_status, user)
 -- What a scheduler changed after the event was first harvested: time and user, as long as no
@@ -314,7 +326,8 @@ ORDER BY
 
 -- name: reset_sessions_between(range_start, range_end, statuses)
 -- Sets whole sessions to be built again: all rows of each session that has both START and END,
--- starts in the span and is in one of the statuses (a JSON array). Returns the rows changed.
+-- starts in the span and is in one of the statuses (a JSON array). Returns the rows changed, as
+-- BLOBs: a text that is not UTF-8 must not stop a statement that has written already.
 UPDATE session_log
 SET record_status = 'TO_BE_BUILT'
 WHERE
@@ -348,7 +361,7 @@ WHERE
                     AND end_log.event_type = 'END'
             )
     )
-RETURNING session_identifier, instrument;
+RETURNING CAST(session_identifier AS BLOB), CAST(instrument AS BLOB);
 
 -- name: set_status(session_identifier, record_status)!
 -- All rows of a session, whatever their status.

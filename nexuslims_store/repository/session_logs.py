@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
+from itertools import islice
 
 from nexuslims_store import queries
 from nexuslims_store.connection import ConstraintError, Database, Row
@@ -19,7 +20,7 @@ __all__ = ["SessionLogRepository"]
 
 _SQL = queries.load("session_log.sql")
 _INSERT_EVENT = _SQL["insert_event"]
-_INSERT_RECORD_GENERATION = _SQL["insert_record_generation"]
+_INSERT_EVENTS = _SQL["insert_events"]
 _CORRECT = _SQL["correct_event"]
 _GET_EVENT = _SQL["get_event"]
 _GET = _SQL["get_session_log"]
@@ -57,6 +58,7 @@ def _as_dicts(rows: list[Row]) -> Dicts:
 
 _MAPPER = RowMapper(SessionLog, table="session_log", key="id_session_log", as_dicts=_as_dicts)
 
+_LOGS_AT_A_TIME = 256
 _NOT_BUILT_YET = (RecordStatus.WAITING_FOR_END, RecordStatus.TO_BE_BUILT)
 
 _logger = logging.getLogger("nexuslims_store")
@@ -100,13 +102,11 @@ class SessionLogRepository:
         time differs, and checks and inserts in two steps.
         """
         log = log.model_copy(update={"timestamp": self._stored_time(log)})
-        if log.event_type is EventType.RECORD_GENERATION:
-            return self._inserted(log, _INSERT_RECORD_GENERATION) or log
         while True:
             # Most harvests find what the last one stored; that takes no write lock.
             stored = self._stored(log)
             if stored is None:
-                inserted = self._inserted(log, _INSERT_EVENT)
+                inserted = self._inserted(log)
                 if inserted is not None:
                     return inserted
                 continue  # another process was faster
@@ -121,27 +121,25 @@ class SessionLogRepository:
         Parameters
         ----------
         logs
-            Any iterable; it is read one by one, so that memory stays constant.
+            Any iterable; it is read a few at a time, so that memory stays constant.
         """
-        inserted = updated = unchanged = 0
+        inserted = updated = 0
         zones: dict[str, tzinfo] = {}
+        total = 0
+        remaining = iter(logs)
         with self._database.transaction():
-            for log in logs:
-                if log.timestamp.utcoffset() is None:
-                    time = self._stored_time(log, zones)
-                    log = log.model_copy(update={"timestamp": time})  # noqa: PLW2901
-                if log.event_type is EventType.RECORD_GENERATION:
-                    self._insert(log, _INSERT_RECORD_GENERATION)
-                    inserted += 1
-                elif self._insert(log, _INSERT_EVENT):
-                    inserted += 1
-                else:
-                    stored = self._stored(log)
-                    if stored is not None and self._corrected(log, stored) is not None:
-                        updated += 1
-                    else:
-                        unchanged += 1
-        return InsertSummary(inserted, updated, unchanged)
+            while chunk := [self._aware(log, zones) for log in islice(remaining, _LOGS_AT_A_TIME)]:
+                new = self._insert_events(chunk)
+                inserted += new
+                total += len(chunk)
+                if new < len(chunk):
+                    # Those that were there are corrected; for the new ones nothing differs.
+                    updated += sum(
+                        stored is not None and self._corrected(log, stored) is not None
+                        for log in chunk
+                        for stored in (self._stored(log),)
+                    )
+        return InsertSummary(inserted, updated, total - inserted - updated)
 
     def get(self, id_session_log: int) -> SessionLog | None:
         """Return the row of an id, or None.
@@ -212,21 +210,36 @@ class SessionLogRepository:
                 column="timezone",
             ) from error
 
-    def _insert(self, log: SessionLog, statement: str) -> int | None:
-        """Run one of the two INSERTs; return the new row's id, None where nothing was new."""
+    def _aware(self, log: SessionLog, zones: dict[str, tzinfo]) -> SessionLog:
+        """Return the event with an offset in its time."""
+        if log.timestamp.utcoffset() is not None:
+            return log
+        return log.model_copy(update={"timestamp": self._stored_time(log, zones)})
+
+    def _inserted(self, log: SessionLog) -> SessionLog | None:
+        """Insert an event and return it with its id, None where it was there already."""
         try:
-            rows = self._database.rows(statement, _values(log))
+            rows = self._database.rows(_INSERT_EVENT, _values(log))
         except ConstraintError as error:
             if error.foreign_key:
                 raise unknown_instrument(log.instrument) from error
             raise
-        return int(rows[0][0]) if rows else None
+        return log.model_copy(update={"id_session_log": int(rows[0][0])}) if rows else None
 
-    def _inserted(self, log: SessionLog, statement: str) -> SessionLog | None:
-        row_id = self._insert(log, statement)
-        return None if row_id is None else log.model_copy(update={"id_session_log": row_id})
+    def _insert_events(self, logs: Sequence[SessionLog]) -> int:
+        """Insert the events that are not there yet and return how many that were."""
+        try:
+            return self._database.change_many(_INSERT_EVENTS, map(_values, logs))
+        except ConstraintError as error:
+            for pid in dict.fromkeys(log.instrument for log in logs):
+                if not self._database.rows(_GET_TIMEZONE, {"instrument_pid": pid}):
+                    raise unknown_instrument(pid) from error
+            raise
 
     def _stored(self, log: SessionLog) -> tuple[object, ...] | None:
+        """Return the newest row of the same event; a RECORD_GENERATION is the same as no other."""
+        if log.event_type is EventType.RECORD_GENERATION:
+            return None
         rows = self._database.rows(
             _GET_EVENT,
             {
