@@ -20,10 +20,15 @@ def default_path() -> Path:
         The environment variable `NX_DB_PATH` (the name NexusLIMS uses) if it is set and not
         empty, with `~` expanded; else `nexuslims.db` in the user's data folder, as
         platformdirs finds it on this system.
+
+    Raises
+    ------
+    StoreError
+        `NX_DB_PATH` begins with the home folder of a user who has none.
     """
     from_environment = os.environ.get("NX_DB_PATH")
     if from_environment:
-        return Path(from_environment).expanduser()
+        return _expanded(from_environment, "NX_DB_PATH")
     import platformdirs  # noqa: PLC0415 -- only this line needs it, and it takes milliseconds
 
     return platformdirs.user_data_path("nexuslims") / "nexuslims.db"
@@ -48,7 +53,17 @@ def data_root() -> Path:
             "the folder of the instruments' data is not known: set the environment variable "
             "NX_INSTRUMENT_DATA_PATH, or give find_by_path() its root"
         )
-    return Path(from_environment).expanduser()
+    return _expanded(from_environment, "NX_INSTRUMENT_DATA_PATH")
+
+
+def _expanded(path: str, variable: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise StoreError(
+            f"{variable} is {path!r}, and there is no such home folder ({error}); write the path "
+            "out"
+        ) from error
 
 
 @cache

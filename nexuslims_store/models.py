@@ -222,14 +222,18 @@ class Session(BaseModel):  # noqa: PLW1641 -- Pydantic gives every frozen model 
 
     @model_validator(mode="after")
     def _localize(self) -> Self:
-        for name in ("dt_from", "dt_to"):
-            # By way of __dict__, because a frozen model refuses even its own validator.
-            self.__dict__[name] = aware(self.__dict__[name], self.instrument.timezone)
-        if instant(self.dt_to) < instant(self.dt_from):
+        timezone = self.instrument.timezone
+        start, end = aware(self.dt_from, timezone), aware(self.dt_to, timezone)
+        if end is not self.dt_to and instant(end) < instant(start):
+            # In the hour that the end of summer time repeats, a naive END is the second one if
+            # the first is before the START.
+            end = end.replace(fold=1)
+        if instant(end) < instant(start):
             raise ValueError(
-                f"dt_to: the END {self.dt_to.isoformat()} is before the START "
-                f"{self.dt_from.isoformat()}"
+                f"dt_to: the END {end.isoformat()} is before the START {start.isoformat()}"
             )
+        # By way of __dict__, because a frozen model refuses even its own validator.
+        self.__dict__.update(dt_from=start, dt_to=end)
         return self
 
     @property

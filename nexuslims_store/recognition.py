@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from nexuslims_store.connection import translated
+from nexuslims_store.connection import MEMORY, translated
 from nexuslims_store.errors import (
     NotANexusLIMSDatabaseError,
     PendingMigrationsError,
@@ -139,6 +139,18 @@ def recognise(connection: sqlite3.Connection, path: Path, *, timeout: float = 30
     """
     with translated(path, timeout=timeout):
         catalogue = read(connection)
+        encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
+    if encoding != "UTF-8":
+        raise SchemaMismatchError(
+            f"{path} keeps its texts as {encoding}, NexusLIMS's databases as UTF-8; make it anew: "
+            "`sqlite3 OLD .dump | sqlite3 NEW`"
+        )
+    # SQLite takes a file of a single byte for an empty one, and would write over it.
+    if not catalogue.tables and path != MEMORY and path.stat().st_size == 1:
+        raise NotANexusLIMSDatabaseError(
+            f"{path} is not an SQLite database; nothing was written to it. Check the path "
+            "(NX_DB_PATH or --db)"
+        )
     return judge(catalogue, path)
 
 

@@ -14,6 +14,7 @@ from nexuslims_store import (
     EventType,
     InstrumentActivity,
     InstrumentInUseError,
+    InvalidRowError,
     Store,
     StoreError,
     UnknownInstrumentError,
@@ -210,3 +211,15 @@ def test_a_session_that_was_harvested_twice_counts_once(tmp_path: Path) -> None:
             "event_type, record_status, user FROM session_log WHERE event_type = 'START'",
         )
         assert [used.sessions_total for used in store.instruments.activity()] == [1]
+
+
+def test_an_odd_instrument_is_not_in_the_way_of_finding_another() -> None:
+    with memory_store(instrument("Titan"), instrument("Odd")) as store:
+        store.connection.execute(
+            "UPDATE instruments SET timezone = 'Mars/Olympus' WHERE instrument_pid = 'Odd'"
+        )
+        found = store.instruments.find_by_path("/data/Titan/a.dm3", "/data")
+        assert found is not None
+        assert found.instrument_pid == "Titan"
+        with pytest.raises(InvalidRowError, match="Mars/Olympus"):
+            store.instruments.find_by_path("/data/Odd/a.dm3", "/data")

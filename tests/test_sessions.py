@@ -669,3 +669,24 @@ def test_the_clock_may_be_in_any_zone() -> None:
         assert store.sessions.claim() is None
         clock.now = (NOW + timedelta(hours=6)).astimezone(ZoneInfo("America/Los_Angeles"))
         assert store.sessions.claim() is not None
+
+
+def test_a_naive_end_in_the_repeated_hour_is_after_its_start() -> None:
+    with memory_store() as store:
+        add_pair(store)
+        store.connection.execute(
+            "UPDATE session_log SET timestamp = CASE event_type "
+            "WHEN 'START' THEN '2024-11-03T01:50:00' ELSE '2024-11-03T01:10:00' END"
+        )
+        (session,) = store.sessions.list_to_build()
+        assert session.duration == timedelta(minutes=20)
+        assert session.dt_to.isoformat() == "2024-11-03T01:10:00-05:00"
+
+
+def test_a_reset_of_a_session_whose_name_is_not_utf_8_is_counted() -> None:
+    with memory_store() as store:
+        add_pair(store, record_status=RecordStatus.ERROR)
+        store.connection.execute("UPDATE session_log SET session_identifier = CAST(x'ff' AS TEXT)")
+        start, end = datetime(2025, 6, 1), datetime(2025, 6, 3)
+        assert store.sessions.reset_between(start, end) == 1
+        assert store.sessions.reset_between(start, end) == 0

@@ -347,15 +347,50 @@ def test_a_name_need_not_be_unicode(tmp_path: Path) -> None:
         "\ud800",
     ],
 )
-@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("options", [{}, {"read_only": True}, {"migrate": True}], ids=str)
 def test_a_name_that_no_file_can_have_is_refused(
-    tmp_path: Path, name: str, read_only: bool
+    tmp_path: Path, name: str, options: dict[str, bool]
 ) -> None:
     new_database(tmp_path)
     before = snapshot(tmp_path)
-    with pytest.raises(DatabaseNotFoundError, match="no file can be"):
-        Store(tmp_path / name, read_only=read_only)
+    with pytest.raises(
+        (DatabaseNotFoundError, ReadOnlyError), match=r"no file can be|cannot be made"
+    ):
+        Store(tmp_path / name, **options)
     assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("options", [{}, {"migrate": True}], ids=str)
+def test_a_single_byte_is_no_empty_database(tmp_path: Path, options: dict[str, bool]) -> None:
+    path = tmp_path / "one.db"
+    path.write_bytes(b"x")
+    with pytest.raises(NotANexusLIMSDatabaseError):
+        Store(path, **options)
+    assert path.read_bytes() == b"x"
+
+
+def test_a_database_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "utf16.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA encoding = 'UTF-16'")
+        for statement in iterdump_of_a_new_database():
+            connection.execute(statement)
+    before = path.read_bytes()
+    for options in ({}, {"migrate": True}):
+        with pytest.raises(SchemaMismatchError, match="UTF-16"):
+            Store(path, **options)
+    assert path.read_bytes() == before
+
+
+def iterdump_of_a_new_database() -> list[str]:
+    with memory_store() as store:
+        return list(store.connection.iterdump())[1:-1]
+
+
+def test_the_home_folder_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NX_DB_PATH", "~no-such-user/nexuslims.db")
+    with pytest.raises(StoreError, match="NX_DB_PATH is '~no-such-user"):
+        default_path()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")

@@ -334,8 +334,9 @@ def _make_folder(folder: Path) -> None:
 
 
 def _remove_if_empty(path: Path) -> None:
-    file = Path(os.path.realpath(path))  # a symbolic link itself stays
-    with suppress(FileNotFoundError):
+    # OSError and ValueError: no file can have such a name, and the error for that is on its way.
+    with suppress(OSError, ValueError):
+        file = Path(os.path.realpath(path))  # a symbolic link itself stays
         if file.stat().st_size == 0:
             file.unlink()
 

@@ -94,17 +94,19 @@ class InstrumentRepository:
         """
         top = data_root() if root is None else Path(root)
         root_parts, file_parts = _parts(top), _parts(file)
-        best: Instrument | None = None
+        best: object = None
         best_parts = root_parts
-        for instrument in self.list():
-            parts = _parts(top / instrument.filestore_path.lstrip("/\\"))
+        # By the columns, not the models: an odd row is not in the way of the other instruments.
+        for row in self.stored():
+            relative = str(row["filestore_path"]).lstrip("/\\")
+            parts = _parts(top / relative)
             if (
                 len(parts) > len(best_parts)
                 and parts[: len(root_parts)] == root_parts
                 and parts == file_parts[: len(parts)]
             ):
-                best, best_parts = instrument, parts
-        return best
+                best, best_parts = row["instrument_pid"], parts
+        return None if best is None else self.get(str(best))
 
     def activity(self) -> list[InstrumentActivity]:
         """Return how much each instrument was used, in the order of their PIDs."""
