@@ -24,14 +24,21 @@ def default_path() -> Path:
     Raises
     ------
     StoreError
-        `NX_DB_PATH` begins with the home folder of a user who has none.
+        `NX_DB_PATH` begins with the home folder of a user who has none, or it is not set, and
+        the present user has none.
     """
     from_environment = os.environ.get("NX_DB_PATH")
     if from_environment:
         return _expanded(from_environment, "NX_DB_PATH")
     import platformdirs  # noqa: PLC0415 -- only this line needs it, and it takes milliseconds
 
-    return platformdirs.user_data_path("nexuslims") / "nexuslims.db"
+    try:
+        return platformdirs.user_data_path("nexuslims") / "nexuslims.db"
+    except RuntimeError as error:
+        raise StoreError(
+            "this user has no home folder to keep the database in: set NX_DB_PATH, or give a path "
+            "(--db)"
+        ) from error
 
 
 def data_root() -> Path:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from itertools import islice
+from typing import Any
 
 from nexuslims_store import queries
 from nexuslims_store.connection import ConstraintError, Database, Row
@@ -58,8 +59,11 @@ def _as_dicts(rows: list[Row]) -> Dicts:
 
 _MAPPER = RowMapper(SessionLog, table="session_log", key="id_session_log", as_dicts=_as_dicts)
 
-_LOGS_AT_A_TIME = 256
+_AT_A_TIME = 256
 _NOT_BUILT_YET = (RecordStatus.WAITING_FOR_END, RecordStatus.TO_BE_BUILT)
+
+# The columns of an event, by name, as the statements take them.
+_Columns = dict[str, Any]
 
 _logger = logging.getLogger("nexuslims_store")
 
@@ -101,19 +105,17 @@ class SessionLogRepository:
         Mirrors `SessionLog.insert_log` of `nexusLIMS.db.models`, which updates only when the
         time differs, and checks and inserts in two steps.
         """
-        log = log.model_copy(update={"timestamp": self._stored_time(log)})
+        event = self._columns(log)
         while True:
             # Most harvests find what the last one stored; that takes no write lock.
-            stored = self._stored(log)
-            if stored is None:
-                inserted = self._inserted(log)
-                if inserted is not None:
-                    return inserted
-                continue  # another process was faster
-            corrected = self._corrected(log, stored)
-            if corrected is not None:
-                return corrected
-            return _MAPPER.models([stored])[0]
+            stored = self._stored(event)
+            if stored is not None:
+                return self._corrected(event, stored) or _MAPPER.models([stored])[0]
+            row_id = self._inserted(event)
+            if row_id is not None:
+                time = datetime.fromisoformat(event["timestamp"])  # as it will be read back
+                return log.model_copy(update={"timestamp": time, "id_session_log": row_id})
+            # another process was faster: look again
 
     def insert_many(self, logs: Iterable[SessionLog]) -> InsertSummary:
         """Store events as `insert` does, all or none, in one transaction.
@@ -123,23 +125,18 @@ class SessionLogRepository:
         logs
             Any iterable; it is read a few at a time, so that memory stays constant.
         """
-        inserted = updated = 0
+        inserted = updated = unchanged = 0
         zones: dict[str, tzinfo] = {}
-        total = 0
         remaining = iter(logs)
         with self._database.transaction():
-            while chunk := [self._aware(log, zones) for log in islice(remaining, _LOGS_AT_A_TIME)]:
-                new = self._insert_events(chunk)
+            while events := [self._columns(log, zones) for log in islice(remaining, _AT_A_TIME)]:
+                new = self._insert_all(events)
+                # Those that were there may differ; the new ones do not.
+                corrected = self._correct_all(events) if new < len(events) else 0
                 inserted += new
-                total += len(chunk)
-                if new < len(chunk):
-                    # Those that were there are corrected; for the new ones nothing differs.
-                    updated += sum(
-                        stored is not None and self._corrected(log, stored) is not None
-                        for log in chunk
-                        for stored in (self._stored(log),)
-                    )
-        return InsertSummary(inserted, updated, total - inserted - updated)
+                updated += corrected
+                unchanged += len(events) - new - corrected
+        return InsertSummary(inserted, updated, unchanged)
 
     def get(self, id_session_log: int) -> SessionLog | None:
         """Return the row of an id, or None.
@@ -181,17 +178,25 @@ class SessionLogRepository:
         """Delete the row of an id; return whether there was one."""
         return self._database.change(_REMOVE, {"id_session_log": id_session_log}) > 0
 
-    def _stored_time(self, log: SessionLog, zones: dict[str, tzinfo] | None = None) -> datetime:
-        """Return the event's time as it will be read back: with an offset and no zone's name."""
+    def _columns(self, log: SessionLog, zones: dict[str, tzinfo] | None = None) -> _Columns:
+        """Return what is stored of an event, its time with an offset.
+
+        `zones` keeps the time zones of instruments between calls.
+        """
         time = log.timestamp
         if time.utcoffset() is None:
-            naive_zone = zones.get(log.instrument) if zones is not None else None
-            if naive_zone is None:
-                naive_zone = self._zone_of(log.instrument)
-                if zones is not None:
-                    zones[log.instrument] = naive_zone
-            time = time.replace(tzinfo=naive_zone)
-        return datetime.fromisoformat(time.isoformat())
+            zones = {} if zones is None else zones
+            if log.instrument not in zones:
+                zones[log.instrument] = self._zone_of(log.instrument)
+            time = time.replace(tzinfo=zones[log.instrument])
+        return {
+            "session_identifier": log.session_identifier,
+            "instrument": log.instrument,
+            "timestamp": time.isoformat(),
+            "event_type": log.event_type.value,
+            "record_status": log.record_status.value,
+            "user": log.user,
+        }
 
     def _zone_of(self, pid: str) -> tzinfo:
         rows = self._database.rows(_GET_TIMEZONE, {"instrument_pid": pid})
@@ -210,89 +215,71 @@ class SessionLogRepository:
                 column="timezone",
             ) from error
 
-    def _aware(self, log: SessionLog, zones: dict[str, tzinfo]) -> SessionLog:
-        """Return the event with an offset in its time."""
-        if log.timestamp.utcoffset() is not None:
-            return log
-        return log.model_copy(update={"timestamp": self._stored_time(log, zones)})
-
-    def _inserted(self, log: SessionLog) -> SessionLog | None:
-        """Insert an event and return it with its id, None where it was there already."""
+    def _inserted(self, event: _Columns) -> int | None:
+        """Insert an event and return its id, None where it is there already."""
         try:
-            rows = self._database.rows(_INSERT_EVENT, _values(log))
+            rows = self._database.rows(_INSERT_EVENT, event)
         except ConstraintError as error:
             if error.foreign_key:
-                raise unknown_instrument(log.instrument) from error
+                raise unknown_instrument(event["instrument"]) from error
             raise
-        return log.model_copy(update={"id_session_log": int(rows[0][0])}) if rows else None
+        return int(rows[0][0]) if rows else None
 
-    def _insert_events(self, logs: Sequence[SessionLog]) -> int:
+    def _insert_all(self, events: Sequence[_Columns]) -> int:
         """Insert the events that are not there yet and return how many that were."""
         try:
-            return self._database.change_many(_INSERT_EVENTS, map(_values, logs))
+            return self._database.change_many(_INSERT_EVENTS, events)
         except ConstraintError as error:
-            for pid in dict.fromkeys(log.instrument for log in logs):
+            for pid in dict.fromkeys(event["instrument"] for event in events):
                 if not self._database.rows(_GET_TIMEZONE, {"instrument_pid": pid}):
                     raise unknown_instrument(pid) from error
             raise
 
-    def _stored(self, log: SessionLog) -> tuple[object, ...] | None:
+    def _correct_all(self, events: Iterable[_Columns]) -> int:
+        """Bring stored events up to date and return how many were changed."""
+        changed = 0
+        for event in events:
+            stored = self._stored(event)
+            if stored is not None and self._corrected(event, stored) is not None:
+                changed += 1
+        return changed
+
+    def _stored(self, event: _Columns) -> tuple[object, ...] | None:
         """Return the newest row of the same event; a RECORD_GENERATION is the same as no other."""
-        if log.event_type is EventType.RECORD_GENERATION:
+        if event["event_type"] == EventType.RECORD_GENERATION.value:
             return None
-        rows = self._database.rows(
-            _GET_EVENT,
-            {
-                "session_identifier": log.session_identifier,
-                "instrument": log.instrument,
-                "event_type": log.event_type.value,
-            },
-        )
+        rows = self._database.rows(_GET_EVENT, event)
         return rows[0] if rows else None
 
-    def _corrected(self, log: SessionLog, stored: tuple[object, ...]) -> SessionLog | None:
+    def _corrected(self, event: _Columns, stored: tuple[object, ...]) -> SessionLog | None:
         """Bring a stored event up to date; return the new row, None where nothing changed."""
         _, _, timestamp, _, status, user, row_id = stored
         if (
-            timestamp == log.timestamp.isoformat()
-            and user == log.user
-            and (status == log.record_status.value or status != RecordStatus.WAITING_FOR_END)
+            timestamp == event["timestamp"]
+            and user == event["user"]
+            and (status == event["record_status"] or status != RecordStatus.WAITING_FOR_END)
         ):
             return None
+        names = (event["event_type"], event["session_identifier"], event["instrument"])
         if status not in _NOT_BUILT_YET:
             _logger.warning(
                 "%s of session %s on %s is %s already (row %s): time %s and user %r, as "
                 "harvested now, are not stored",
-                log.event_type.value,
-                log.session_identifier,
-                log.instrument,
+                *names,
                 status,
                 row_id,
-                log.timestamp.isoformat(),
-                log.user,
+                event["timestamp"],
+                event["user"],
             )
             return None
-        rows = self._database.rows(_CORRECT, {**_values(log), "instant": instant(log.timestamp)})
+        time = datetime.fromisoformat(event["timestamp"])
+        rows = self._database.rows(_CORRECT, {**event, "instant": instant(time)})
         if rows:
             _logger.info(
                 "%s of session %s on %s was corrected: %s by %r (row %s)",
-                log.event_type.value,
-                log.session_identifier,
-                log.instrument,
-                log.timestamp.isoformat(),
-                log.user,
+                *names,
+                event["timestamp"],
+                event["user"],
                 row_id,
             )
         return _MAPPER.first(rows)
-
-
-def _values(log: SessionLog) -> dict[str, object]:
-    """Return the columns of a row; `timestamp` must have an offset."""
-    return {
-        "session_identifier": log.session_identifier,
-        "instrument": log.instrument,
-        "timestamp": log.timestamp.isoformat(),
-        "event_type": log.event_type.value,
-        "record_status": log.record_status.value,
-        "user": log.user,
-    }

@@ -509,8 +509,9 @@ def _pair_adapter() -> TypeAdapter[list[PairRow]]:
 
 
 def _warn(odd: UnpairedSession) -> None:
+    # %r, because what is stored may be no text that a log file can hold.
     _logger.warning(
-        "session %s on %s cannot be built: %s (rows %s and %s)",
+        "session %r on %r cannot be built: %s (rows %s and %s)",
         odd.session_identifier,
         odd.instrument,
         odd.reason,
