@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from nexuslims_store.connection import MEMORY, SQLITE_ERRORS, connect, translate
+from nexuslims_store.connection import MEMORY, connect
 from nexuslims_store.errors import (
     BackupError,
     CorruptDatabaseError,
@@ -25,6 +25,7 @@ from nexuslims_store.errors import (
     ReadOnlyError,
     StorageFullError,
 )
+from nexuslims_store.translation import SQLITE_ERRORS, translate
 
 __all__ = [
     "PARTIAL_FILES",

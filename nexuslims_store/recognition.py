@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from nexuslims_store.connection import MEMORY, translated
+from nexuslims_store.connection import MEMORY
 from nexuslims_store.errors import (
     NotANexusLIMSDatabaseError,
     PendingMigrationsError,
@@ -33,6 +33,7 @@ from nexuslims_store.layouts import (
 )
 from nexuslims_store.queries import Queries, load
 from nexuslims_store.revisions import head
+from nexuslims_store.translation import translated
 
 __all__ = ["Catalogue", "State", "check_head", "judge", "read", "recognise", "refuse_foreign"]
 

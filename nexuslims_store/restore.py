@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from nexuslims_store.backup import first_free
-from nexuslims_store.connection import connect, require_writable, translated
+from nexuslims_store.connection import connect
 from nexuslims_store.copying import (
     PAGES_AT_A_TIME,
     SIDECARS,
@@ -44,6 +44,7 @@ from nexuslims_store.errors import (
     UnknownRevisionError,
 )
 from nexuslims_store.recognition import recognise
+from nexuslims_store.translation import require_writable, translated
 
 __all__ = ["restore"]
 

@@ -25,7 +25,7 @@ MODULES = {
 # part. "__init__" is the package itself, as others import it.
 LAYERS = (
     {"enums", "errors"},
-    {"times", "config"},
+    {"times", "config", "translation"},
     {"models", "queries", "revisions", "layouts", "ddl", "connection"},
     {"recognition", "repository", "copying"},
     {"backup"},

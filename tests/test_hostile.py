@@ -327,11 +327,11 @@ def test_a_stored_value_that_no_model_takes_is_named(
     with pytest.raises(InvalidRowError, match="doctor") as caught:
         read(store)
     error = caught.value
-    assert (error.table, error.row_id, error.column) == (table, KEYS.get(table, 1), column)
+    assert (error.table, error.row_id, error.column) == (table, KEYS.get(table, 1), stored)
     message = str(error)
     message.encode()  # can be shown
     assert table in message
-    assert column in message
+    assert stored in message
 
 
 @pytest.mark.parametrize("value", [INVALID_UTF_8, BLOB, "char(0)", "'garbage'", "''", "1e99"])

@@ -99,6 +99,7 @@ def test_every_module_of_the_package_that_is_loaded_is_on_the_way_to_a_query(
         "repository.external_ids",
         "repository.instruments",
         "repository.overviews",
+        "repository.pairing",
         "repository.rows",
         "repository.session_logs",
         "repository.sessions",
@@ -106,6 +107,7 @@ def test_every_module_of_the_package_that_is_loaded_is_on_the_way_to_a_query(
         "revisions",
         "store",
         "times",
+        "translation",
     }
 
 

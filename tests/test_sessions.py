@@ -293,7 +293,7 @@ def test_an_instrument_that_is_not_valid_keeps_only_its_own_sessions(tmp_path: P
         with pytest.raises(InvalidRowError) as caught:
             store.sessions.get("lost")
         error = caught.value
-        assert (error.table, error.row_id, error.column) == ("instruments", "Mars", "timezone_str")
+        assert (error.table, error.row_id, error.column) == ("instruments", "Mars", "timezone")
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ from nexuslims_store.cli.options import (
 )
 from nexuslims_store.cli.output import Output
 from nexuslims_store.cli.words import size
-from nexuslims_store.connection import connect, translated
+from nexuslims_store.connection import connect
 from nexuslims_store.errors import DatabaseNotFoundError
 from nexuslims_store.recognition import recognise
 from nexuslims_store.revisions import head
+from nexuslims_store.translation import translated
 
 __all__ = ["add_commands"]
 

@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from nexuslims_store import revisions
-from nexuslims_store.connection import connect, translated
+from nexuslims_store.connection import connect
 from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file
 from nexuslims_store.migrations.run import MigrationReport, Run
 from nexuslims_store.migrations.script import to_sql
@@ -24,6 +24,7 @@ from nexuslims_store.migrations.targets import between
 from nexuslims_store.migrations.template import new
 from nexuslims_store.recognition import recognise
 from nexuslims_store.revisions import Migration, head
+from nexuslims_store.translation import translated
 
 __all__ = [
     "Migration",

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from nexuslims_store.backup import make_backup_beside
-from nexuslims_store.connection import MEMORY, connect, require_writable, translate, translated
+from nexuslims_store.connection import MEMORY, connect
 from nexuslims_store.errors import (
     CorruptDatabaseError,
     DatabaseLockedError,
@@ -40,6 +40,7 @@ from nexuslims_store.migrations.verification import (
 from nexuslims_store.queries import Queries, load
 from nexuslims_store.recognition import read
 from nexuslims_store.revisions import head
+from nexuslims_store.translation import require_writable, translate, translated
 
 __all__ = ["MigrationReport", "Run", "opened", "write_version_row"]
 

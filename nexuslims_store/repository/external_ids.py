@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from nexuslims_store import queries
-from nexuslims_store.connection import ConstraintError, Database
+from nexuslims_store.connection import Database
 from nexuslims_store.enums import ExternalSystem
 from nexuslims_store.errors import DuplicateError
 from nexuslims_store.models import ExternalUserIdentifier
 from nexuslims_store.repository.rows import RowMapper
+from nexuslims_store.translation import ConstraintError
 
 __all__ = ["ExternalIdRepository"]
 

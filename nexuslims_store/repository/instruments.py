@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from nexuslims_store import queries
 from nexuslims_store.config import data_root
-from nexuslims_store.connection import ConstraintError, Database
+from nexuslims_store.connection import Database
 from nexuslims_store.errors import (
     DuplicateError,
     InstrumentInUseError,
@@ -19,6 +19,7 @@ from nexuslims_store.errors import (
 from nexuslims_store.models import Instrument, InstrumentActivity
 from nexuslims_store.repository.rows import RowMapper
 from nexuslims_store.times import zone
+from nexuslims_store.translation import ConstraintError
 
 __all__ = ["InstrumentRepository", "unknown_instrument"]
 

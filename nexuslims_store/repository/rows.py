@@ -17,6 +17,10 @@ Row = tuple[Any, ...]
 Dicts = list[dict[str, Any]]
 
 
+# The columns whose fields have another name, as NexusLIMS has it.
+_COLUMNS = {"timezone_str": "timezone"}
+
+
 class RowMapper(Generic[Model]):
     """Turns rows into validated instances of one model.
 
@@ -93,7 +97,8 @@ class RowMapper(Generic[Model]):
     def _invalid(self, rows: Sequence[Row], error: ValidationError) -> InvalidRowError:
         first = error.errors(include_url=False, include_context=False)[0]
         row_index, column_index = (int(part) for part in first["loc"][:2])
-        column = self._fields[column_index]
+        field = self._fields[column_index]
+        column = _COLUMNS.get(field, field)
         row_id = rows[row_index][self._key]
         return InvalidRowError(
             f"{self._table}, row {row_id!r}: {column} is {rows[row_index][column_index]!r}: "

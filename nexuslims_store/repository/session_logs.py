@@ -9,13 +9,14 @@ from itertools import islice
 from typing import Any
 
 from nexuslims_store import queries
-from nexuslims_store.connection import ConstraintError, Database, Row
+from nexuslims_store.connection import Database, Row
 from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.errors import InvalidRowError
 from nexuslims_store.models import InsertSummary, SessionLog
 from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.repository.rows import Dicts, RowMapper
 from nexuslims_store.times import instant, zone
+from nexuslims_store.translation import ConstraintError
 
 __all__ = ["SessionLogRepository"]
 

@@ -5,27 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cache
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from nexuslims_store import queries
 from nexuslims_store.connection import Database
 from nexuslims_store.enums import EventType, RecordStatus
-from nexuslims_store.errors import InvalidRowError, StoreError
 from nexuslims_store.models import Instrument, Session, SessionLog, UnpairedSession
 from nexuslims_store.repository.instruments import InstrumentRepository, unknown_instrument
 from nexuslims_store.repository.overviews import SessionOverviews
-from nexuslims_store.repository.rows import (
-    SharedFieldsSet,
-    assemble,
-    column_types,
-    row_adapter,
-)
+from nexuslims_store.repository.pairing import Pairing, warn
 from nexuslims_store.repository.session_logs import SessionLogRepository
 from nexuslims_store.times import instant
 
@@ -51,11 +39,6 @@ _BUILDER = "nexuslims"
 _MICROSECOND = timedelta(microseconds=1)
 
 _logger = logging.getLogger("nexuslims_store")
-
-PairRow = tuple[Any, ...]
-
-_PAIRS_AT_A_TIME = 256
-_FIELDS_SET = SharedFieldsSet(Session.model_fields)
 
 
 class SessionRepository(SessionOverviews):
@@ -90,14 +73,14 @@ class SessionRepository(SessionOverviews):
             A time cannot be read, or the instrument's row is not there or not valid.
         """
         rows = self._database.rows(_PAIRS_OF_SESSION, {"session_identifier": session_identifier})
-        pairing = _Pairing(self._instruments)
+        pairing = Pairing(self._instruments)
         for row in rows:
             found = pairing.pair(row)
             if isinstance(found, Session):
                 return found
             if pairing.invalid_row is not None:
                 raise pairing.invalid_row
-            _warn(found)
+            warn(found)
         return None
 
     def list_to_build(self) -> list[Session]:
@@ -108,17 +91,17 @@ class SessionRepository(SessionOverviews):
         """
         sessions: list[tuple[int, int, Session]] = []
         rows = self._database.rows(_PAIRS_TO_BUILD)
-        for row, found in zip(rows, _Pairing(self._instruments).pairs(rows), strict=True):
+        for row, found in zip(rows, Pairing(self._instruments).pairs(rows), strict=True):
             if isinstance(found, Session):
                 sessions.append((instant(found.dt_from), row[2], found))
             else:
-                _warn(found)
+                warn(found)
         sessions.sort()  # never by the session itself: the ids of the STARTs differ
         return [session for _, _, session in sessions]
 
     def list_unpaired(self) -> list[UnpairedSession]:
         """Return the events TO_BE_BUILT that make no session, each with the reason."""
-        found = _Pairing(self._instruments).pairs(self._database.rows(_PAIRS_TO_BUILD))
+        found = Pairing(self._instruments).pairs(self._database.rows(_PAIRS_TO_BUILD))
         return [odd for odd in found if isinstance(odd, UnpairedSession)]
 
     def iter_between(self, start: datetime, end: datetime) -> Iterator[Session]:
@@ -130,13 +113,13 @@ class SessionRepository(SessionOverviews):
             The span: `start` belongs to it, `end` does not. A session that starts in it counts,
             even if it ends later. A naive time is taken in each instrument's own zone.
         """
-        pairing = _Pairing(self._instruments)
+        pairing = Pairing(self._instruments)
         for rows in self._database.stream(_PAIRS_BETWEEN, _range(start, end)):
             for found in pairing.pairs(rows):
                 if isinstance(found, Session):
                     yield found
                 else:
-                    _warn(found)
+                    warn(found)
 
     def counts_by_status(self) -> dict[RecordStatus, int]:
         """Return how many sessions are in each status.
@@ -320,7 +303,7 @@ class SessionRepository(SessionOverviews):
         with self._database.transaction():
             # A lease that never ends begins with the earliest of all instants.
             lease_start = max(instant(self._clock()) - lease // _MICROSECOND, -(2**63))
-            pairing = _Pairing(self._instruments)
+            pairing = Pairing(self._instruments)
             for row in self._database.rows(_CLAIMABLE_PAIRS, {"lease_start": lease_start}):
                 session = pairing.pair(row)
                 if isinstance(session, Session):
@@ -369,155 +352,6 @@ class _Counts(dict[RecordStatus, int]):
 
     def __missing__(self, status: RecordStatus) -> int:
         return 0
-
-
-class _Pairing:
-    """Makes sessions of pairs of rows; reads each instrument once.
-
-    Attributes
-    ----------
-    invalid_row
-        The error of the last pair, where a stored row was at fault.
-    """
-
-    def __init__(self, instruments: InstrumentRepository) -> None:
-        self._instruments = instruments
-        self._known: dict[str, Instrument | InvalidRowError | None] = {}
-        self.invalid_row: InvalidRowError | None = None
-
-    def pairs(self, rows: list[PairRow]) -> Iterator[Session | UnpairedSession]:
-        """Yield what `pair` returns for each row, in a third of the time where nothing is odd."""
-        if not self._known and rows:
-            # All in one statement; where one is not valid, each one when it is needed.
-            with suppress(InvalidRowError):
-                self._known.update(self._instruments.as_dict())
-        for first in range(0, len(rows), _PAIRS_AT_A_TIME):
-            some = rows[first : first + _PAIRS_AT_A_TIME]
-            # One odd row sends its neighbours the slow way too, and only those.
-            yield from self._ordinary(some) or map(self.pair, some)
-
-    def _ordinary(self, rows: list[PairRow]) -> list[Session] | None:
-        """Return the sessions of rows, or None where one is not ordinary: whole and aware."""
-        try:
-            validated = _pair_adapter().validate_python(rows)
-        except ValidationError:
-            return None
-        dicts = []
-        for identifier, pid, _, _, dt_from, dt_to, user in validated:
-            instrument = self._known.get(pid) or self._instrument(pid)
-            if (
-                not isinstance(instrument, Instrument)
-                or dt_from.tzinfo is None
-                or dt_to.tzinfo is None
-                or dt_to < dt_from
-            ):
-                return None
-            dicts.append(
-                {
-                    "session_identifier": identifier,
-                    "instrument": instrument,
-                    "dt_from": dt_from,
-                    "dt_to": dt_to,
-                    "user": user,
-                }
-            )
-        return assemble(Session, dicts, _FIELDS_SET)
-
-    def pair(self, row: PairRow) -> Session | UnpairedSession:
-        """Return the session of one row of a pairs statement, or what keeps it from being one."""
-        identifier, pid, start_id, end_id, start_timestamp, end_timestamp, user = row
-        self.invalid_row = None
-        if start_id is None or end_id is None:
-            missing = "an END without a START" if start_id is None else "a START without an END"
-            return UnpairedSession(identifier, pid, start_id, end_id, missing)
-        instrument = self._instrument(pid)
-        if not isinstance(instrument, Instrument):
-            odd = UnpairedSession(identifier, pid, start_id, end_id, "an unknown instrument")
-            if instrument is None:
-                return self._invalid(odd, start_id, "instrument")
-            self.invalid_row = instrument
-            return replace(odd, reason=f"an instrument that is not valid: {instrument}")
-        try:
-            return Session(
-                session_identifier=identifier,
-                instrument=instrument,
-                dt_from=start_timestamp,
-                dt_to=end_timestamp,
-                user=user,
-            )
-        except ValidationError as error:
-            return self._refused(row, error)
-
-    def _refused(self, row: PairRow, error: ValidationError) -> UnpairedSession:
-        """Say why `Session` refused a pair."""
-        identifier, pid, start_id, end_id, start_timestamp, end_timestamp, _ = row
-        first = error.errors(include_url=False, include_context=False)[0]
-        before = f"an END before its START: {start_timestamp} to {end_timestamp}"
-        odd = UnpairedSession(identifier, pid, start_id, end_id, before)
-        match first["loc"]:
-            case ("dt_from",):
-                reason = f"an unreadable time of the START: {start_timestamp!r}"
-                return self._invalid(replace(odd, reason=reason), start_id, "timestamp")
-            case ("dt_to",):
-                reason = f"an unreadable time of the END: {end_timestamp!r}"
-                return self._invalid(replace(odd, reason=reason), end_id, "timestamp")
-            case (str(column),):
-                reason = f"a {column} that is not valid: {first['msg']}"
-                return self._invalid(replace(odd, reason=reason), start_id, column)
-            case _:  # no single field: the order of the two
-                return odd
-
-    def _instrument(self, pid: str) -> Instrument | InvalidRowError | None:
-        if pid not in self._known:
-            try:
-                self._known[pid] = self._instruments.get(pid)
-            except InvalidRowError as error:
-                self._known[pid] = error
-            except StoreError as error:
-                # A PID that is not even UTF-8 cannot be looked up.
-                if not isinstance(error.__cause__, UnicodeEncodeError):
-                    raise
-                self._known[pid] = None
-        return self._known[pid]
-
-    def _invalid(self, odd: UnpairedSession, row_id: int, column: str) -> UnpairedSession:
-        self.invalid_row = InvalidRowError(
-            f"session_log, row {row_id}: {odd.reason}; see `nexuslims-store doctor`",
-            table="session_log",
-            row_id=row_id,
-            column=column,
-        )
-        return odd
-
-
-@cache
-def _pair_adapter() -> TypeAdapter[list[PairRow]]:
-    """Return what validates the rows of ordinary pairs; built when the first is read."""
-    columns = column_types(SessionLog)
-    time = columns["timestamp"]
-    return row_adapter(
-        (
-            columns["session_identifier"],
-            columns["instrument"],
-            int,  # None where START or END is missing
-            int,
-            time,
-            time,
-            columns["user"],
-        )
-    )
-
-
-def _warn(odd: UnpairedSession) -> None:
-    # %r, because what is stored may be no text that a log file can hold.
-    _logger.warning(
-        "session %r on %r cannot be built: %s (rows %s and %s)",
-        odd.session_identifier,
-        odd.instrument,
-        odd.reason,
-        odd.start_id,
-        odd.end_id,
-    )
 
 
 def _range(start: datetime, end: datetime) -> dict[str, object]:

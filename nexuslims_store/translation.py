@@ -1,0 +1,206 @@
+"""What SQLite's errors mean for the user, as this package's own errors."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from stat import S_ISDIR
+
+from nexuslims_store.errors import (
+    CorruptDatabaseError,
+    DatabaseLockedError,
+    DatabaseNotFoundError,
+    NotANexusLIMSDatabaseError,
+    ReadOnlyError,
+    SchemaMismatchError,
+    StorageFullError,
+    StoreError,
+)
+
+__all__ = [
+    "SQLITE_ERRORS",
+    "ConstraintError",
+    "is_undecodable",
+    "require_writable",
+    "translate",
+    "translated",
+]
+
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite's errors come as: the second where the message quotes what is no text in the file."""
+
+
+class ConstraintError(StoreError):
+    """A constraint of the tables refused a row. The repositories say which, and why.
+
+    Attributes
+    ----------
+    foreign_key
+        Whether it was the reference to another table; else a UNIQUE or a CHECK.
+    """
+
+    def __init__(self, message: str, *, foreign_key: bool) -> None:
+        super().__init__(message)
+        self.foreign_key = foreign_key
+
+
+@contextmanager
+def translated(path: Path, *, timeout: float) -> Iterator[None]:
+    """Turn every sqlite3 error inside the block into this package's own."""
+    try:
+        yield
+    except SQLITE_ERRORS as error:
+        raise translate(error, path, timeout=timeout) from error
+
+
+def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
+    error: sqlite3.Error | UnicodeDecodeError, path: Path, *, timeout: float
+) -> StoreError:
+    """Return the error of this package that says what an SQLite error means for the user.
+
+    Decides by SQLite's result code, never by its message, which changes between versions.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return _corrupt(path, error)
+    if is_undecodable(error):
+        found, _, _ = str(error).partition(" with text")
+        return CorruptDatabaseError(
+            f"{path} is damaged: {found}; bring back a backup with `nexuslims-store restore`"
+        )
+    extended = getattr(error, "sqlite_errorcode", None)
+    if extended is None:  # raised by the sqlite3 module, not by SQLite
+        return StoreError(f"{path}: {error}")
+    match extended & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return DatabaseLockedError(
+                f"{path} is locked by another program, still after {timeout:g} s; try again "
+                "when it has finished, or wait longer (timeout=…)"
+            )
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            return ReadOnlyError(_why_read_only(path, extended))
+        case sqlite3.SQLITE_FULL:
+            return StorageFullError(
+                f"no room to write {path}: free some space on its disk and try again; the "
+                "database is as it was before"
+            )
+        case sqlite3.SQLITE_IOERR if extended in _WRITING_FAILED:
+            return StorageFullError(
+                f"{path} could not be written ({error}): the disk is full, or a limit on the "
+                "size of files or a quota is reached; the database is as it was before"
+            )
+        case sqlite3.SQLITE_CORRUPT:
+            return _corrupt(path, error)
+        case sqlite3.SQLITE_IOERR if extended == sqlite3.SQLITE_IOERR_SHORT_READ:
+            return _corrupt(path, error)
+        case sqlite3.SQLITE_NOTADB:
+            return NotANexusLIMSDatabaseError(
+                f"{path} is not an SQLite database; nothing was written to it. Check the path "
+                "(NX_DB_PATH or --db)"
+            )
+        case sqlite3.SQLITE_CANTOPEN:
+            return _why_not_opened(path)
+        case sqlite3.SQLITE_IOERR if os.path.isdir(path):  # which can be opened for reading
+            return _why_not_opened(path)
+        case sqlite3.SQLITE_CONSTRAINT:
+            return ConstraintError(
+                f"{path}: the tables refuse the row ({error})",
+                foreign_key=extended == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY,
+            )
+        case sqlite3.SQLITE_ERROR | sqlite3.SQLITE_SCHEMA:
+            return SchemaMismatchError(
+                f"{path}: its tables are not those this package works with ({error}); see "
+                "`nexuslims-store doctor`"
+            )
+        case _:
+            return StoreError(f"{path}: SQLite reports: {error}")
+
+
+_WRITING_FAILED = {
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_DIR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMOPEN,  # the first bytes of a -shm file
+    # Without a detail: a page that gave way to the schema which CREATE reads back could not be
+    # written. SQLite passes on no more of that.
+    sqlite3.SQLITE_IOERR,
+}
+
+
+def _corrupt(path: Path, error: Exception) -> CorruptDatabaseError:
+    return CorruptDatabaseError(
+        f"{path} is damaged ({error}); bring back a backup with `nexuslims-store restore`"
+    )
+
+
+def require_writable(path: Path) -> None:
+    """Raise ReadOnlyError for a file that this user may not write.
+
+    SQLite says so with the first write only: a BEGIN IMMEDIATE of such a file is none.
+    """
+    if not os.access(path, os.W_OK):
+        raise ReadOnlyError(_why_read_only(path, sqlite3.SQLITE_READONLY))
+
+
+def _why_read_only(path: Path, extended: int) -> str:
+    if extended == sqlite3.SQLITE_READONLY_ROLLBACK:
+        return (
+            f"{path} was left in the middle of a write (its -journal file is there), and a "
+            "read-only store may not repair it; open it once for writing"
+        )
+    if extended in {sqlite3.SQLITE_READONLY_RECOVERY, sqlite3.SQLITE_READONLY_CANTINIT}:
+        return (
+            f"{path} is in WAL mode, and its -shm file cannot be written; make the folder "
+            f"{path.parent} writable"
+        )
+    if extended == sqlite3.SQLITE_READONLY_DBMOVED:
+        return f"{path} was moved or replaced while it was open; open it again"
+    if path.exists() and not os.access(path, os.W_OK):
+        return f"{path} is read-only for this user; change the file's permissions to write"
+    if not os.access(path.parent, os.W_OK):
+        return (
+            f"the folder {path.parent} is read-only for this user, so SQLite cannot write its "
+            f"journal beside {path.name}; change the folder's permissions"
+        )
+    return f"{path} was opened read-only; open it without read_only=True to write"
+
+
+def _why_not_opened(path: Path) -> StoreError:  # noqa: PLR0911
+    try:
+        is_folder = S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.parent.is_dir():
+            return DatabaseNotFoundError(
+                f"there is no database {path}, nor the folder {path.parent}; check the path "
+                "(NX_DB_PATH or --db), or create both with `nexuslims-store migrate`"
+            )
+        return DatabaseNotFoundError(
+            f"there is no database {path}; check the path (NX_DB_PATH or --db), or create it "
+            "with `nexuslims-store migrate`"
+        )
+    except PermissionError:
+        return ReadOnlyError(
+            f"{path} may not be reached by this user; change the permissions of its folder"
+        )
+    except OSError as error:  # too long a name, links in a circle
+        return DatabaseNotFoundError(
+            f"no file can be at {path} ({error.strerror}); check the path (NX_DB_PATH or --db)"
+        )
+    if is_folder:
+        return NotANexusLIMSDatabaseError(f"{path} is a folder; name the database file in it")
+    if not os.access(path, os.R_OK):
+        return ReadOnlyError(f"{path} may not be read by this user; change its permissions")
+    return ReadOnlyError(
+        f"{path} cannot be opened with its -journal or -wal file: the folder {path.parent} is "
+        "read-only for this user, or such a file beside it belongs to another user; change the "
+        "permissions"
+    )
+
+
+def is_undecodable(error: Exception) -> bool:
+    """Whether the sqlite3 module could not decode a stored text (SQLite itself is content)."""
+    return isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")
