@@ -311,7 +311,7 @@ def test_read_only_files_and_folders(tmp_path: Path) -> None:
     build(tmp_path / "wal.db", wal=True)
     run(
         """
-import tempfile, shutil, traceback
+import tempfile, shutil, traceback, urllib.parse  # which the other user may not be able to read
 from nexuslims_store.backup import make_backup
 from nexuslims_store.errors import ReadOnlyError
 top = Path(tempfile.mkdtemp())

@@ -13,7 +13,7 @@ from nexuslims_store.migrations.script import reference
 from nexuslims_store.migrations.targets import between, position, resolve
 from nexuslims_store.queries import load
 from nexuslims_store.recognition import Catalogue, recognise
-from nexuslims_store.revisions import Migration, history
+from nexuslims_store.revisions import Migration, head, history
 
 __all__ = ["Direction", "Plan", "make_plan", "marks_wrong", "missing_indexes", "plan_for_new_file"]
 
@@ -138,10 +138,13 @@ def plan_for_new_file(path: Path, target: str) -> Plan:
 
 
 def missing_indexes(there: frozenset[str], revision: str | None) -> tuple[str, ...]:
-    """Return the indexes of a revision that are not there.
+    """Return the indexes of the head revision that are not there; none for an older one.
 
-    Files from NexusLIMS's demo and from before 2.2 lack some.
+    Files from NexusLIMS's demo and from before 2.2 lack some. On the way to the head they are as
+    NexusLIMS itself would have them.
     """
+    if revision != head():
+        return ()
     return tuple(name for name in reference(revision).indexes if name not in there)
 
 

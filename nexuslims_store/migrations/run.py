@@ -228,8 +228,6 @@ class Run:
         self._step = "yoyo's marks"
         backend = Backend(connection)
         backend.put_marks_right(between(None, plan.before))
-        if not plan.up:
-            _make_missing_indexes(connection, plan.before)
         for step in plan.steps:
             self._step = f"{step.revision} {step.title}"
             self._say(f"{'applying' if plan.up else 'rolling back'} {self._step}")

@@ -1,7 +1,8 @@
 -- From v1_4_3 back to base: no tables. alembic_version stays, without a row, as NexusLIMS
 -- itself leaves it.
 
-DROP INDEX ix_session_log_session_identifier;
+-- IF EXISTS: files from before 2.2 have another index in its place.
+DROP INDEX IF EXISTS ix_session_log_session_identifier;
 
 DROP TABLE session_log;
 

@@ -140,12 +140,6 @@ SESSION_LOG_BEFORE_2_2 = """
   constraint fk_instrument FOREIGN KEY (instrument)
 """
 
-# An upgrade here also makes the index that every other file has; one by NexusLIMS does not.
-SESSION_LOG_BEFORE_2_2_UPGRADED_HERE = SESSION_LOG_BEFORE_2_2.replace(
-    "  index c session_log.fk",
-    "  index c ix_session_log_session_identifier (session_identifier)\n  index c session_log.fk",
-)
-
 UPLOAD_LOG = """
   id INTEGER NOT NULL key 1
   session_identifier VARCHAR(36) NOT NULL
@@ -197,7 +191,7 @@ class Expected:
         """Return the revision as an upgrade from nothing gives it."""
         state = cls(None)
         for step in REVISIONS[: REVISIONS.index(revision) + 1]:
-            state = state.after_upgrade(step, by_nexuslims=True)
+            state = state.after_upgrade(step)
         return state
 
     @classmethod
@@ -205,17 +199,14 @@ class Expected:
         """Return the revision as an upgrade of a file from before NexusLIMS 2.2 gives it."""
         state = cls("v1_4_3", INSTRUMENTS_BEFORE_2_2, SESSION_LOG_BEFORE_2_2, sqlite_sequence=True)
         for step in REVISIONS[1 : REVISIONS.index(revision) + 1]:
-            state = state.after_upgrade(step, by_nexuslims=True)
+            state = state.after_upgrade(step)
         return state
 
-    def after_upgrade(self, revision: str, *, by_nexuslims: bool) -> Expected:
+    def after_upgrade(self, revision: str) -> Expected:
         """Return what one step up gives."""
         state = replace(self, revision=revision)
         if revision == "v1_4_3":
             return replace(state, instruments=INSTRUMENTS, session_log=SESSION_LOG)
-        lacks_index = self.session_log == SESSION_LOG_BEFORE_2_2
-        if revision == "v2_4_0a" and lacks_index and not by_nexuslims:
-            return replace(state, session_log=SESSION_LOG_BEFORE_2_2_UPGRADED_HERE)
         if revision == "v2_4_0b":
             return replace(state, session_log=SESSION_LOG_AT_HEAD)
         if revision == "v2_5_0b":

@@ -92,10 +92,8 @@ def test_up_and_down_in_turns(nexuslims, tmp_path, revision, origin, first) -> N
             migrations.upgrade(path, target=target)
         else:
             migrations.downgrade(path, target=target or "base")
-        if up:
-            state = old.after_upgrade(target, by_nexuslims=by_nexuslims)
-        else:
-            state = old.after_downgrade(by_nexuslims=by_nexuslims)
+        down = {"by_nexuslims": by_nexuslims}
+        state = old.after_upgrade(target) if up else old.after_downgrade(**down)
 
         step = f"{old.revision} -> {target} by {'NexusLIMS' if by_nexuslims else 'us'}"
         assert describe(path) == state.tables(), step
