@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import older_lineage
 import pytest
 from command_line import call, process
+from migration_files import demo, facts
 from support import HEAD, contents, new_database, write
 
 from nexuslims_store import Store, config
 
 REVISIONS = ["v1_4_3", "v2_4_0a", "v2_4_0b", "v2_5_0a", "v2_5_0b"]
+
+
+def left_behind(path: Path) -> Path:
+    """Make a file whose upgrade by NexusLIMS was interrupted."""
+    older_lineage.create(path)
+    call("--db", path, "migrate", "upgrade", "v2_4_0a", "--no-backup")
+    write(path, "CREATE TABLE session_log_new AS SELECT * FROM session_log")
+    return path
 
 
 def test_the_first_command_makes_a_database(tmp_path: Path) -> None:
@@ -100,6 +110,20 @@ def test_the_script_does_what_the_upgrade_does(tmp_path: Path) -> None:
         connection.executescript(script)
     call("--db", path, "migrate", "--no-backup")
     assert contents(other) == contents(path)
+    assert call("--db", other, "migrate", "check").status == 0
+
+
+@pytest.mark.parametrize("made", [older_lineage.create, demo, left_behind])
+def test_the_script_does_what_the_upgrade_of_an_odd_file_does(
+    tmp_path: Path, made: Callable[[Path], Path]
+) -> None:
+    path, other = made(tmp_path / "nexuslims.db"), made(tmp_path / "other.db")
+    script = call("--db", other, "migrate", "--sql").out
+    with closing(sqlite3.connect(other)) as connection:
+        connection.executescript(script)
+    call("--db", path, "migrate", "--no-backup")
+    assert contents(other) == contents(path)
+    assert facts(other) == facts(path)
     assert call("--db", other, "migrate", "check").status == 0
 
 

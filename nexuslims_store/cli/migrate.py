@@ -181,7 +181,7 @@ def _move(
             path, arguments.target, direction=direction, timeout=arguments.timeout
         )
         if arguments.sql:
-            output.text(migrations.to_sql(plan.before, plan.after))
+            output.text(plan.to_sql())
         elif arguments.format == "json":
             output.json({**asdict(plan), "steps": [step.revision for step in plan.steps]})
         else:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.layouts import BASE
-from nexuslims_store.migrations.script import reference
+from nexuslims_store.migrations.script import reference, script
 from nexuslims_store.migrations.targets import between, position, resolve
 from nexuslims_store.queries import load
 from nexuslims_store.recognition import Catalogue, recognise
@@ -66,6 +66,16 @@ class Plan:
         """The revisions that each step leads from and to."""
         pairs = tuple((step.down_revision, step.revision) for step in self.steps)
         return pairs if self.up else tuple((end, start) for start, end in pairs)
+
+    def to_sql(self) -> str:
+        """Return a script for the sqlite3 shell that does the same, yoyo's marks aside."""
+        return script(
+            self.before,
+            self.after,
+            adopt=self.adopt,
+            leftovers=self.leftovers,
+            indexes=self.indexes,
+        )
 
     def __str__(self) -> str:
         """Say in words, a line for each part, what would be done."""

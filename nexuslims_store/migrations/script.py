@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -11,9 +12,10 @@ from functools import cache
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.layouts import BASE
 from nexuslims_store.migrations.targets import between, position, resolve
+from nexuslims_store.queries import load
 from nexuslims_store.revisions import Migration, head, history
 
-__all__ = ["Reference", "reference", "to_sql"]
+__all__ = ["Reference", "reference", "script", "to_sql"]
 
 _DIRECTIVE = re.compile(r"^-- depends:.*\n\n?", re.MULTILINE)
 
@@ -37,13 +39,42 @@ def to_sql(from_revision: str | None, to_revision: str | None) -> str:
         As for `upgrade`; None is base. `to_revision` may be +N or -N from the other.
     """
     start = resolve(BASE if from_revision is None else from_revision, None)
-    end = resolve(BASE if to_revision is None else to_revision, start)
+    return script(start, resolve(BASE if to_revision is None else to_revision, start))
+
+
+def script(
+    start: str | None,
+    end: str | None,
+    *,
+    adopt: bool = False,
+    leftovers: Iterable[str] = (),
+    indexes: Iterable[str] = (),
+) -> str:
+    """Return the script of a plan (see `Plan` for what is in one).
+
+    yoyo's marks are no part of it; the next migration puts them right.
+    """
     up = position(start) <= position(end)
     parts = [_HEADING.format(start=start or BASE, end=end or BASE)]
+    parts += [f'DROP TABLE "{table.replace(chr(34), chr(34) * 2)}";\n' for table in leftovers]
+    if adopt:
+        parts.append(_adoption(start))
     parts += [_text(step, up=up) for step in between(start, end)]
+    parts += [f"{reference(end).indexes[name]};\n" for name in indexes]
     if up and end == head():
         parts.append(_post_apply())
     return "\n".join([*parts, "COMMIT;\n"])
+
+
+def _adoption(revision: str | None) -> str:
+    """Return the SQL that gives a file its version row."""
+    table = reference(head()).tables["alembic_version"]
+    row = load("alembic_version.sql")["add_revision"].rstrip(";")
+    return (
+        f"{table.replace('CREATE TABLE', 'CREATE TABLE IF NOT EXISTS', 1)};\n\n"
+        + row.replace(":revision", f"'{revision}'")
+        + ";\n"
+    )
 
 
 def _text(step: Migration, *, up: bool) -> str:
