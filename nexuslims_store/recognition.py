@@ -35,7 +35,16 @@ from nexuslims_store.queries import Queries, load
 from nexuslims_store.revisions import head
 from nexuslims_store.translation import translated
 
-__all__ = ["Catalogue", "State", "check_head", "judge", "read", "recognise", "refuse_foreign"]
+__all__ = [
+    "Catalogue",
+    "State",
+    "check_head",
+    "judge",
+    "read",
+    "recognise",
+    "refuse_foreign",
+    "refuse_other_files",
+]
 
 # A column that no other program's table of the same name is likely to have.
 _TELLTALES = {
@@ -140,7 +149,13 @@ def recognise(connection: sqlite3.Connection, path: Path, *, timeout: float = 30
     """
     with translated(path, timeout=timeout):
         catalogue = read(connection)
-        encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
+        refuse_other_files(connection, catalogue, path)
+    return judge(catalogue, path)
+
+
+def refuse_other_files(connection: sqlite3.Connection, catalogue: Catalogue, path: Path) -> None:
+    """Raise for a file that SQLite opens and this package must not write to, whatever is in it."""
+    encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
     if encoding != "UTF-8":
         raise SchemaMismatchError(
             f"{path} keeps its texts as {encoding}, NexusLIMS's databases as UTF-8; make it anew: "
@@ -152,7 +167,6 @@ def recognise(connection: sqlite3.Connection, path: Path, *, timeout: float = 30
             f"{path} is not an SQLite database; nothing was written to it. Check the path "
             "(NX_DB_PATH or --db)"
         )
-    return judge(catalogue, path)
 
 
 def check_head(connection: sqlite3.Connection, path: Path, *, timeout: float = 30.0) -> str:

@@ -47,6 +47,25 @@ def test_no_file(path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.parametrize("content", [b"", b"x"])
+def test_a_stamp_with_nothing_to_say_writes_nothing(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    if content:  # SQLite would take it for an empty file
+        with pytest.raises(NotANexusLIMSDatabaseError):
+            migrations.stamp(path, "base")
+    else:
+        assert not migrations.stamp(path, "base").changed
+    assert path.read_bytes() == content
+
+
+def test_a_stamp_on_other_texts_than_utf_8(path: Path) -> None:
+    execute(path, "PRAGMA encoding = 'UTF-16'; CREATE TABLE t (x); DROP TABLE t")
+    before = path.read_bytes()
+    with pytest.raises(SchemaMismatchError, match="UTF-16"):
+        migrations.stamp(path, "base")
+    assert path.read_bytes() == before
+
+
 def test_wrong_stamp(path: Path) -> None:
     at("v1_4_3", path, f"UPDATE alembic_version SET version_num = '{HEAD}'")
     refused(path, SchemaMismatchError, HEAD, "migrate stamp v1_4_3")

@@ -11,7 +11,13 @@ from nexuslims_store.layouts import BASE, revision_of
 from nexuslims_store.migrations.plan import marks_wrong
 from nexuslims_store.migrations.run import MigrationReport, opened, write_version_row
 from nexuslims_store.migrations.targets import between, resolve
-from nexuslims_store.recognition import Catalogue, judge, read, refuse_foreign
+from nexuslims_store.recognition import (
+    Catalogue,
+    judge,
+    read,
+    refuse_foreign,
+    refuse_other_files,
+)
 
 __all__ = ["write_stamp"]
 
@@ -28,13 +34,14 @@ def write_stamp(path: Path, revision: str, *, timeout: float) -> MigrationReport
         connection.execute("BEGIN EXCLUSIVE")
         try:
             catalogue = read(connection)
+            refuse_other_files(connection, catalogue, path)
             _refuse_other_tables(catalogue, path, wanted)
             versions = () if wanted is None else (wanted,)
             changed = catalogue.versions != versions or marks_wrong(connection, catalogue, wanted)
             if changed:
                 write_version_row(connection, wanted)
                 Backend(connection).put_marks_right(between(None, wanted))
-            connection.execute("COMMIT")
+                connection.execute("COMMIT")
         finally:
             connection.rollback()  # does nothing after the commit
     before = catalogue.versions[0] if len(catalogue.versions) == 1 else None
