@@ -326,8 +326,9 @@ ORDER BY
 
 -- name: reset_sessions_between(range_start, range_end, statuses)
 -- Sets whole sessions to be built again: all rows of each session that has both START and END,
--- starts in the span and is in one of the statuses (a JSON array). Returns the rows changed, as
--- BLOBs: a text that is not UTF-8 must not stop a statement that has written already.
+-- starts in the span and is in one of the statuses (a JSON array), unless any of its rows is
+-- without consent and the statuses do not say so. Returns the rows changed, as BLOBs: a text that
+-- is not UTF-8 must not stop a statement that has written already.
 UPDATE session_log
 SET record_status = 'TO_BE_BUILT'
 WHERE
@@ -359,6 +360,15 @@ WHERE
                     end_log.session_identifier = start_log.session_identifier
                     AND end_log.instrument = start_log.instrument
                     AND end_log.event_type = 'END'
+            )
+            AND NOT EXISTS (
+                SELECT 1
+                FROM session_log AS withheld
+                WHERE
+                    withheld.session_identifier = start_log.session_identifier
+                    AND withheld.instrument = start_log.instrument
+                    AND withheld.record_status IN ('NO_CONSENT', 'NO_RESERVATION')
+                    AND withheld.record_status NOT IN (SELECT value FROM json_each(:statuses))
             )
     )
 RETURNING CAST(session_identifier AS BLOB), CAST(instrument AS BLOB);

@@ -447,6 +447,31 @@ def test_sessions_of_a_bad_week_are_reset_by_status(
             assert statuses(store, status.value) == [now] * 2
 
 
+def test_consent_withheld_at_any_event_keeps_the_session() -> None:
+    with memory_store() as store:
+        for event in EventType:
+            for status in CONSENT:
+                name = f"{event.value} {status.value}"
+                add_pair(store, name, record_status="ERROR")
+                if event is EventType.RECORD_GENERATION:
+                    store.session_logs.insert(
+                        log(event, session_identifier=name, record_status="ERROR")
+                    )
+                write_status(store, name, event, status)
+        week = (datetime(2025, 6, 1), datetime(2025, 6, 8))
+        assert store.sessions.reset_between(*week) == 0
+        assert store.sessions.reset_between(*week, [RecordStatus.ERROR, CONSENT[0]]) == 3
+        assert store.sessions.reset_between(*week, [RecordStatus.ERROR, CONSENT[1]]) == 3
+
+
+def write_status(store: Store, identifier: str, event: EventType, status: RecordStatus) -> None:
+    """Set the status of one event alone, as only a program that was stopped half-way leaves it."""
+    store.connection.execute(
+        "UPDATE session_log SET record_status = ? WHERE session_identifier = ? AND event_type = ?",
+        (status.value, identifier, event.value),
+    )
+
+
 def test_whole_sessions_are_reset() -> None:
     with memory_store() as store:
         # Ends after the span; its claim is reset with it.

@@ -22,6 +22,7 @@ from nexuslims_store import EventType, RecordStatus, Session, SessionLog
 
 LEASE = timedelta(hours=6)
 RETRIED = (RecordStatus.ERROR, RecordStatus.NO_FILES_FOUND, RecordStatus.BUILT_NOT_EXPORTED)
+WITHOUT_CONSENT = (RecordStatus.NO_CONSENT, RecordStatus.NO_RESERVATION)
 NOT_BUILT_YET = (RecordStatus.WAITING_FOR_END, RecordStatus.TO_BE_BUILT)
 PIDS = ("A", "B")
 
@@ -262,6 +263,10 @@ class Workflow(RuleBasedStateMachine):
                 and start.status in RETRIED
                 and at(first) <= start.time < at(last)
                 and self.model.event(start.identifier, start.pid, EventType.END)
+                and not any(
+                    row.status in WITHOUT_CONSENT
+                    for row in self.model.of(start.identifier, start.pid)
+                )
             ):
                 chosen.append(start)
         assert self.store.sessions.reset_between(at(first), at(last)) == len(chosen)
