@@ -85,6 +85,8 @@ def test_the_id_of_another_user_is_refused(tmp_path: Path) -> None:
     ("arguments", "field"),
     [
         (("", "nemo", "42"), "nexuslims_username"),
+        (("ned", "", "42"), "external_system"),
+        (("ned", "NEMO", "42"), "external_system"),
         (("ned", "nemo", ""), "external_id"),
         (("ned", "nemo", 42), "external_id"),
         (("ned", "nemo", "42", 5), "email"),
@@ -106,7 +108,6 @@ def test_a_system_that_is_none_is_refused() -> None:
         for call in (
             lambda: store.external_ids.get("ned", "NEMO"),
             lambda: store.external_ids.find_username("42", "facebook"),
-            lambda: store.external_ids.store("ned", "", "42"),
             lambda: store.external_ids.remove("ned", "Nemo"),
         ):
             with pytest.raises(ValueError, match="ExternalSystem"):

@@ -75,7 +75,7 @@ class ExternalIdRepository:
         now = self._clock()
         new = ExternalUserIdentifier(
             nexuslims_username=username,
-            external_system=ExternalSystem(system),
+            external_system=system,
             external_id=external_id,
             email=email,
             notes=notes,
