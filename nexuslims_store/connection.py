@@ -30,6 +30,8 @@ Mode = Literal["ro", "rw", "rwc"]
 # Enough for every statement of sql/, so that each is prepared once a connection.
 _CACHED_STATEMENTS = 256
 _ROWS_AT_A_TIME = 256
+# In seconds. More milliseconds than SQLite can count would be no timeout at all.
+_LONGEST_TIMEOUT = 2_000_000.0
 _MINIMUM_SQLITE = (3, 35, 0)  # RETURNING
 
 
@@ -62,7 +64,7 @@ def connect(path: Path, *, mode: Mode, timeout: float) -> sqlite3.Connection:
         connection = sqlite3.connect(
             ":memory:" if path == MEMORY else f"{_uri(path)}?mode={mode}",
             uri=path != MEMORY,
-            timeout=timeout,
+            timeout=min(timeout, _LONGEST_TIMEOUT),
             isolation_level=None,
             cached_statements=_CACHED_STATEMENTS,
         )

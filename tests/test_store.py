@@ -459,10 +459,11 @@ def test_a_reader_holds_up_a_commit_and_nothing_is_half_done(tmp_path: Path) -> 
         store.instruments.add(instrument())
 
 
-def test_a_lock_that_ends_in_time_is_no_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("timeout", [20, 5_000_000, float("inf")])
+def test_a_lock_that_ends_in_time_is_no_error(tmp_path: Path, timeout: float) -> None:
     path = new_database(tmp_path)
     with (
-        Store(path, timeout=20) as store,
+        Store(path, timeout=timeout) as store,
         closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other,
     ):
         other.execute("BEGIN EXCLUSIVE")
