@@ -106,7 +106,7 @@ def test_the_layouts_are_those_of_the_migrations() -> None:
         }
 
 
-def test_the_index_of_the_sessions_to_build_comes_with_the_head_only(path: Path) -> None:
+def test_the_index_of_the_sessions_to_build_comes_and_goes_with_the_head(path: Path) -> None:
     migrations.upgrade(path, "v2_5_0a")
     assert not query(path, "SELECT * FROM sqlite_master WHERE name LIKE 'nxs!_%' ESCAPE '!'")
     migrations.upgrade(path)
@@ -117,6 +117,9 @@ def test_the_index_of_the_sessions_to_build_comes_with_the_head_only(path: Path)
     assert report.changed
     assert not report.applied
     assert query(path, "SELECT * FROM sqlite_master WHERE name = 'nxs_session_log_to_build'")
+
+    migrations.downgrade(path)
+    assert not query(path, "SELECT * FROM sqlite_master WHERE name LIKE 'nxs!_%' ESCAPE '!'")
 
 
 def test_yoyo_and_its_marks_agree_with_ours(path: Path) -> None:
