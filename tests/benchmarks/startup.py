@@ -27,9 +27,8 @@ print(connection.execute("SELECT version_num FROM alembic_version").fetchall())
 
 FRESH = """
 import sys
-from nexuslims_store import Store
-with Store(sys.argv[1], migrate=True) as store:
-    print(store.connection.execute("SELECT version_num FROM alembic_version").fetchall())
+from nexuslims_store import migrations
+print([(migrations.upgrade(sys.argv[1]).after,)])
 """
 
 IN_MEMORY = """
@@ -60,6 +59,14 @@ def measure(folder: Path, rounds: int) -> Iterator[Row]:
         "import nexuslims_store",
         rounds=rounds,
         target=1.25,
+        most="32 MB",
+    )
+    # The package imports what it exports when that is asked for; this asks for the most of it.
+    yield compare_processes(
+        "import of Store from it (process)",
+        BASE_MODEL,
+        "from nexuslims_store import Store",
+        rounds=rounds,
         most="32 MB",
     )
     yield compare_processes(
