@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterator
 __all__ = [
     "BASE",
     "CHECK",
+    "COMPUTED",
     "LAYOUTS",
     "REVISIONS",
     "SESSION_LOG",
     "Layout",
     "differences",
+    "fits",
     "is_check",
+    "own_columns",
     "revision_of",
 ]
 
@@ -37,6 +40,8 @@ def _names(text: str) -> frozenset[str]:
 # Stands among the columns of session_log, which are the same before and after v2_4_0b: this
 # constraint is what that revision added.
 CHECK = "CONSTRAINT check_record_status"
+COMPUTED = " (computed)"
+"""Marks the name of a column whose values the file's author has SQLite compute."""
 _NAMED_CHECK = re.compile(r"""CONSTRAINT\s+["'`\[]?check_record_status\b""", re.IGNORECASE)
 
 _COMPUTER_INSTRUMENTS = _names(
@@ -98,6 +103,28 @@ def is_check(sql: str) -> bool:
 def revision_of(layout: Layout) -> str | None:
     """Return the revision whose tables are exactly these, or `BASE`, or None."""
     return next((name for name, tables in LAYOUTS.items() if tables == layout), None)
+
+
+def own_columns(layout: Layout) -> dict[str, frozenset[str]]:
+    """Return the columns that no revision has, by table: a facility's own."""
+    own = {}
+    for table, columns in layout.items():
+        known = frozenset().union(*(tables.get(table, ()) for tables in LAYOUTS.values()))
+        if columns - known:
+            own[table] = columns - known
+    return own
+
+
+def fits(layout: Layout, revision: str) -> bool:
+    """Whether tables are those of a revision but for columns of the facility's own.
+
+    A computed column is nobody's own: SQL of its author's runs whenever a row is read or written.
+    """
+    own = own_columns(layout)
+    if any(COMPUTED in column for columns in own.values() for column in columns):
+        return False
+    without = {table: columns - own.get(table, frozenset()) for table, columns in layout.items()}
+    return without == LAYOUTS[revision]
 
 
 def differences(layout: Layout, revision: str | None) -> Iterator[str]:

@@ -7,12 +7,11 @@ catalogue; nothing is written, and no table of another program is read.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from nexuslims_store.catalogue import REBUILDS, TELLTALES, VERSION_TABLE, Catalogue, read
 from nexuslims_store.connection import MEMORY
 from nexuslims_store.errors import (
     NotANexusLIMSDatabaseError,
@@ -22,89 +21,26 @@ from nexuslims_store.errors import (
 )
 from nexuslims_store.layouts import (
     BASE,
-    CHECK,
     LAYOUTS,
     REVISIONS,
     SESSION_LOG,
-    Layout,
     differences,
-    is_check,
+    fits,
     revision_of,
 )
-from nexuslims_store.queries import Queries, load
 from nexuslims_store.revisions import head
 from nexuslims_store.translation import translated
 
 __all__ = [
-    "Catalogue",
     "State",
     "check_head",
     "judge",
-    "read",
     "recognise",
     "refuse_foreign",
     "refuse_other_files",
 ]
 
-# A column that no other program's table of the same name is likely to have.
-_TELLTALES = {
-    "instruments": "instrument_pid",
-    "session_log": "id_session_log",
-    "upload_log": "destination_name",
-    "external_user_identifiers": "nexuslims_username",
-}
-
-# Tables that a rebuild of session_log by NexusLIMS leaves behind when it is killed.
-_REBUILDS = {"session_log_new": "session_log", "session_log_old": "session_log"}
 _ALEMBIC_REBUILD = "_alembic_tmp_"
-
-_VERSION_TABLE = "alembic_version"
-_YOYO_TABLES = frozenset({"_yoyo_migration", "_yoyo_log", "_yoyo_version", "yoyo_lock"})
-_OWN_TABLES = frozenset(_TELLTALES) | frozenset(_REBUILDS) | _YOYO_TABLES | {_VERSION_TABLE}
-
-
-@dataclass(frozen=True, slots=True)
-class Catalogue:
-    """What one look at a file found. Names are in small letters; SQLite ignores case.
-
-    Attributes
-    ----------
-    columns
-        Of NexusLIMS's tables that are there, and of the leftovers of their rebuilds: the
-        columns, in the form of `LAYOUTS`.
-    filled
-        Those of NexusLIMS's tables that have rows.
-    versions
-        What the version rows say.
-    tables, indexes
-        All that are in the file.
-    odd
-        What bears the name of a table this package writes to, but is a view or the like.
-    triggers
-        Each trigger on such a table: its name, and the table's.
-    """
-
-    columns: dict[str, frozenset[str]] = field(default_factory=dict)
-    filled: frozenset[str] = frozenset()
-    versions: tuple[str, ...] = ()
-    tables: frozenset[str] = frozenset()
-    indexes: frozenset[str] = frozenset()
-    odd: tuple[str, ...] = ()
-    triggers: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def layout(self) -> Layout:
-        """NexusLIMS's tables that are there, in the form of `LAYOUTS`."""
-        return {table: self.columns[table] for table in _TELLTALES if table in self.columns}
-
-    @property
-    def others(self) -> list[str]:
-        """The tables that neither NexusLIMS nor a migration tool made."""
-        return sorted(
-            name
-            for name in self.tables
-            if name not in _YOYO_TABLES | {_VERSION_TABLE} and not name.startswith("sqlite_")
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,88 +141,6 @@ def check_head(connection: sqlite3.Connection, path: Path, *, timeout: float = 3
     return head()
 
 
-# -- reading ---------------------------------------------------------------------------
-
-
-def read(connection: sqlite3.Connection) -> Catalogue:
-    """Look at a file, as it is at one moment. sqlite3's errors are raised as they are."""
-    with _snapshot(connection):
-        objects = connection.execute(
-            "SELECT type, lower(name), lower(tbl_name), sql FROM sqlite_master"
-        ).fetchall()
-        plain = {
-            name: sql
-            for kind, name, _, sql in objects
-            if kind == "table" and not sql.upper().startswith("CREATE VIRTUAL")
-        }
-        columns = {}
-        for table in (*_TELLTALES, *_REBUILDS, _VERSION_TABLE):
-            if table in plain:
-                columns[table] = _columns(connection, table, plain[table])
-        # Nothing but plain tables is read: a view would run what its author wrote.
-        filled = frozenset(
-            table for table in _TELLTALES if table in columns and _has_rows(connection, table)
-        )
-        odd = {name for kind, name, _, _ in objects if kind != "index"} & _OWN_TABLES - set(plain)
-        versions: tuple[str, ...] = ()
-        version_columns = columns.pop(_VERSION_TABLE, None)
-        if version_columns is not None:
-            if "version_num" in version_columns:
-                versions = tuple(
-                    str(version)
-                    for (version,) in connection.execute(_statements()["list_revisions"])
-                )
-            else:
-                odd.add(_VERSION_TABLE)
-    return Catalogue(
-        columns=columns,
-        filled=filled,
-        versions=versions,
-        tables=frozenset(name for kind, name, _, _ in objects if kind in {"table", "view"}),
-        indexes=frozenset(name for kind, name, _, _ in objects if kind == "index"),
-        odd=tuple(sorted(odd)),
-        triggers=tuple(
-            (name, table)
-            for kind, name, table, _ in objects
-            if kind == "trigger" and table in _OWN_TABLES
-        ),
-    )
-
-
-@contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """See the file at one moment, whatever another program commits in between."""
-    inside = connection.in_transaction
-    if not inside:
-        connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        if not inside:
-            connection.rollback()
-
-
-def _columns(connection: sqlite3.Connection, table: str, sql: str) -> frozenset[str]:
-    columns = {
-        name if not hidden else f"{name} (generated)"
-        for name, hidden in connection.execute(
-            "SELECT lower(name), hidden FROM pragma_table_xinfo(?)", (table,)
-        )
-    }
-    if table == "session_log" and is_check(sql):
-        columns.add(CHECK)
-    return frozenset(columns)
-
-
-def _has_rows(connection: sqlite3.Connection, table: str) -> bool:
-    return bool(connection.execute(_statements()[f"has_{table}"]).fetchone()[0])
-
-
-@cache
-def _statements() -> Queries:
-    return load("recognition.sql")
-
-
 # -- judging ---------------------------------------------------------------------------
 
 
@@ -315,6 +169,8 @@ def judge(catalogue: Catalogue, path: Path) -> State:
     unfinished = _unfinished(catalogue, said)
     if unfinished:
         return State(said, stamped=True, leftovers=(*leftovers, *unfinished), catalogue=catalogue)
+    if said is not None and fits(catalogue.layout, said):
+        return State(said, stamped=True, leftovers=leftovers, catalogue=catalogue)
     if found is not None:
         raise SchemaMismatchError(
             f"{path}: the version row says {said}, but its tables are those of {found}; "
@@ -323,8 +179,9 @@ def judge(catalogue: Catalogue, path: Path) -> State:
         )
     raise SchemaMismatchError(
         f"{path}: its tables are those of no revision this package knows: "
-        f"{'; '.join(differences(catalogue.layout, said))}. Nothing was changed; put the tables "
-        "right, or bring back a backup with `nexuslims-store restore`"
+        f"{'; '.join(differences(catalogue.layout, said))}. Nothing was changed; if there are but "
+        "columns of your own too many, `nexuslims-store migrate stamp REVISION` says so; else put "
+        "the tables right, or bring back a backup with `nexuslims-store restore`"
     )
 
 
@@ -339,7 +196,7 @@ def refuse_foreign(catalogue: Catalogue, path: Path) -> None:
 
 
 def _has_nexuslims_tables(catalogue: Catalogue) -> bool:
-    return any(column in catalogue.columns.get(table, ()) for table, column in _TELLTALES.items())
+    return any(column in catalogue.columns.get(table, ()) for table, column in TELLTALES.items())
 
 
 def _refuse_foreign_code(catalogue: Catalogue, path: Path) -> None:
@@ -360,7 +217,7 @@ def _refuse_foreign_code(catalogue: Catalogue, path: Path) -> None:
 def _leftovers(catalogue: Catalogue, path: Path) -> tuple[str, ...]:
     leftovers = [
         (table, original)
-        for table, original in _REBUILDS.items()
+        for table, original in REBUILDS.items()
         if catalogue.columns.get(table) == SESSION_LOG
     ]
     leftovers += [
@@ -382,7 +239,7 @@ def _unfinished(catalogue: Catalogue, said: str | None) -> tuple[str, ...]:
 
     They must be empty: NexusLIMS did not know them yet.
     """
-    if said is None and _VERSION_TABLE not in catalogue.tables:
+    if said is None and VERSION_TABLE not in catalogue.tables:
         return ()
     known = list(LAYOUTS)
     place = known.index(said or BASE) + 1

@@ -41,7 +41,8 @@ class Store:
         The database file; by default `default_path()`. ":memory:" is a private database that
         is gone when the store is closed.
     read_only
-        Open the file for reading only; nothing is ever written to it or beside it.
+        Open the file for reading only; nothing is ever written to it, nor beside it, but for the
+        `-shm` and `-wal` files that SQLite keeps beside a file in WAL mode.
     migrate
         Create the file, or bring it to the head revision, with a backup before the first
         change (see `nexuslims_store.migrations.upgrade`).

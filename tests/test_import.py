@@ -87,6 +87,7 @@ def test_every_module_of_the_package_that_is_loaded_is_on_the_way_to_a_query(
     own = {name.removeprefix("nexuslims_store.") for name in loaded if "nexuslims_store" in name}
     assert own == {
         "nexuslims_store",
+        "catalogue",
         "config",
         "connection",
         "enums",

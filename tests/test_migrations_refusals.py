@@ -130,8 +130,8 @@ def test_not_sqlite(path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("ALTER TABLE instruments ADD COLUMN colour", "instruments has colour"),
-        ("ALTER TABLE session_log ADD COLUMN g AS (1)", "g (generated)"),
+        ("ALTER TABLE instruments ADD COLUMN colour AS (1)", "instruments has colour"),
+        ("ALTER TABLE session_log ADD COLUMN g AS (1)", "g (computed)"),
         ("ALTER TABLE session_log RENAME COLUMN user TO person", "session_log lacks user"),
         ("DROP TABLE upload_log", "upload_log is missing"),
         (

@@ -220,6 +220,10 @@ def _tell(report: migrations.MigrationReport, output: Output) -> None:
         output.line(
             f"{number(report.harvesters_filled, 'instrument')} without a harvester got 'nemo'"
         )
+    if report.indexes_lost:
+        output.line(
+            "gone, because their columns are: the indexes " + ", ".join(report.indexes_lost)
+        )
     if report.backup is not None:
         output.line(f"the file as it was before: {report.backup}")
 

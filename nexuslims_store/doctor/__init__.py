@@ -16,6 +16,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+from nexuslims_store.catalogue import Catalogue, read
 from nexuslims_store.connection import Database
 from nexuslims_store.doctor import drift, file, rows, sessions
 from nexuslims_store.doctor.finding import Finding, Severity
@@ -29,7 +30,7 @@ from nexuslims_store.errors import (
 )
 from nexuslims_store.layouts import BASE, revision_of
 from nexuslims_store.migrations.plan import marks_wrong
-from nexuslims_store.recognition import Catalogue, State, judge, read
+from nexuslims_store.recognition import State, judge
 from nexuslims_store.revisions import head
 from nexuslims_store.times import utc_now
 

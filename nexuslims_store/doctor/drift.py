@@ -6,7 +6,6 @@ from before 2.2 made, its own downgrades and its demo each look a little differe
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -253,10 +252,6 @@ def _reference(revision: str) -> dict[str, Table]:
 def _read(database: Database, name: str) -> Table | None:
     """Read a table off the catalogue; None where there is none of the name."""
 
-    def pragma(function: str, argument: str) -> list[sqlite3.Row | tuple[object, ...]]:
-        sql = f"SELECT * FROM pragma_{function}(:argument)"  # noqa: S608 -- our own names
-        return list(database.rows(sql, {"argument": argument}))
-
     created = database.rows(
         "SELECT sql FROM sqlite_master WHERE type = 'table' AND lower(name) = :name",
         {"name": name},
@@ -265,8 +260,13 @@ def _read(database: Database, name: str) -> Table | None:
         return None
     sql = str(created[0][0])
     unique, indexes = set(), {}
-    for _, index, is_unique, origin, _ in pragma("index_list", name):
-        columns = tuple(str(row[2]) for row in pragma("index_info", str(index)))
+    for index, is_unique, origin in database.rows(
+        'SELECT name, "unique", origin FROM pragma_index_list(:name)', {"name": name}
+    ):
+        indexed = database.rows(
+            "SELECT name FROM pragma_index_info(:index) ORDER BY seqno", {"index": index}
+        )
+        columns = tuple(str(column) for (column,) in indexed)
         if origin == "c":
             ((text,),) = database.rows(
                 "SELECT sql FROM sqlite_master WHERE type = 'index' AND name = :index",
@@ -277,15 +277,23 @@ def _read(database: Database, name: str) -> Table | None:
             unique.add(columns)
     return Table(
         columns={
-            str(row[1]).lower(): Column(
-                str(row[2]), bool(row[3]), None if row[4] is None else str(row[4]), int(str(row[5]))
+            str(column).lower(): Column(
+                str(declared), bool(required), None if default is None else str(default), key
             )
-            for row in pragma("table_info", name)
+            for column, declared, required, default, key in database.rows(
+                'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info(:name)',
+                {"name": name},
+            )
         },
         unique=frozenset(unique),
         checks=ddl.checks(sql),
         foreign_keys=frozenset(
-            tuple(str(part) for part in row[2:7]) for row in pragma("foreign_key_list", name)
+            tuple(map(str, parts))
+            for parts in database.rows(
+                'SELECT "table", "from", "to", on_update, on_delete '
+                "FROM pragma_foreign_key_list(:name)",
+                {"name": name},
+            )
         ),
         indexes=indexes,
         constraint_names=frozenset(ddl.constraint_names(sql)),

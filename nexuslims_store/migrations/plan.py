@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nexuslims_store.catalogue import Catalogue
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.layouts import BASE
 from nexuslims_store.migrations.script import reference, script
 from nexuslims_store.migrations.targets import between, position, resolve
 from nexuslims_store.queries import load
-from nexuslims_store.recognition import Catalogue, recognise
+from nexuslims_store.recognition import recognise
 from nexuslims_store.revisions import Migration, head, history
 
 __all__ = ["Direction", "Plan", "make_plan", "marks_wrong", "missing_indexes", "plan_for_new_file"]

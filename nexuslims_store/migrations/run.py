@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from nexuslims_store.backup import make_backup_beside
+from nexuslims_store.catalogue import read
 from nexuslims_store.connection import MEMORY, connect
 from nexuslims_store.errors import (
     CorruptDatabaseError,
@@ -22,6 +23,7 @@ from nexuslims_store.errors import (
     StorageFullError,
     StoreError,
 )
+from nexuslims_store.migrations.own_indexes import make_again, own_indexes
 from nexuslims_store.migrations.plan import (
     Direction,
     Plan,
@@ -38,7 +40,6 @@ from nexuslims_store.migrations.verification import (
     verify,
 )
 from nexuslims_store.queries import Queries, load
-from nexuslims_store.recognition import read
 from nexuslims_store.revisions import head
 from nexuslims_store.translation import require_writable, translate, translated
 
@@ -69,6 +70,9 @@ class MigrationReport:
         Tables of an unfinished upgrade by NexusLIMS that were removed. They are in the backup.
     harvesters_filled
         How many instruments of a file from before 2.2 had no harvester and got "nemo".
+    indexes_lost
+        Indexes of the facility's own that are gone, because their columns are. Others of its own
+        are kept.
     changed
         Whether anything in the file was changed.
     seconds
@@ -83,6 +87,7 @@ class MigrationReport:
     adopted: bool = False
     leftovers_removed: tuple[str, ...] = ()
     harvesters_filled: int = 0
+    indexes_lost: tuple[str, ...] = ()
     changed: bool = False
     seconds: float = 0.0
 
@@ -132,7 +137,7 @@ class Run:
                 )
             with self._rolled_back_on_error(connection, backup):
                 harvesters = unfilled_harvesters(connection, plan.moves)
-                self._change(connection, plan)
+                lost = self._change(connection, plan)
                 self._step = "commit"
                 connection.execute("COMMIT")
         return MigrationReport(
@@ -144,6 +149,7 @@ class Run:
             adopted=plan.adopt,
             leftovers_removed=plan.leftovers,
             harvesters_filled=harvesters,
+            indexes_lost=lost,
             changed=True,
             seconds=time.monotonic() - started,
         )
@@ -214,11 +220,15 @@ class Run:
 
     # -- the change --------------------------------------------------------------------
 
-    def _change(self, connection: sqlite3.Connection, plan: Plan) -> None:
-        """Do all that is planned, and check it. The caller commits or rolls back."""
+    def _change(self, connection: sqlite3.Connection, plan: Plan) -> tuple[str, ...]:
+        """Do all that is planned, and check it. The caller commits or rolls back.
+
+        Returns the indexes of the facility's own that could not be kept.
+        """
         from nexuslims_store.migrations.backend import Backend  # noqa: PLC0415 -- imports yoyo
 
         rows = count_rows(connection, plan.before, plan.after)
+        indexes = {} if plan.empty else own_indexes(connection, plan.before, plan.after)
         for table in plan.leftovers:
             self._step = f"removal of {table}"
             self._say(f"removing {table}, left behind by an unfinished upgrade")
@@ -236,9 +246,11 @@ class Run:
         if plan.after == head():
             backend.post_apply()
         _make_missing_indexes(connection, plan.after)
+        lost = make_again(connection, indexes)
         self._step = "verification"
         self._say("verifying")
         verify(connection, self._path, rows, plan.before, plan.after)
+        return lost
 
     @contextmanager
     def _rolled_back_on_error(

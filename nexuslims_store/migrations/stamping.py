@@ -6,18 +6,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from nexuslims_store.catalogue import Catalogue, read
 from nexuslims_store.errors import MigrationError, SchemaMismatchError
 from nexuslims_store.layouts import BASE, revision_of
 from nexuslims_store.migrations.plan import marks_wrong
 from nexuslims_store.migrations.run import MigrationReport, opened, write_version_row
 from nexuslims_store.migrations.targets import between, resolve
-from nexuslims_store.recognition import (
-    Catalogue,
-    judge,
-    read,
-    refuse_foreign,
-    refuse_other_files,
-)
+from nexuslims_store.recognition import judge, refuse_foreign, refuse_other_files
 
 __all__ = ["write_stamp"]
 

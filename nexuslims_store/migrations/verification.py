@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nexuslims_store import queries
+from nexuslims_store.catalogue import read
 from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.errors import MigrationError, StoreError
-from nexuslims_store.layouts import BASE, LAYOUTS
+from nexuslims_store.layouts import BASE, LAYOUTS, own_columns
 from nexuslims_store.recognition import recognise
 
 __all__ = ["Rows", "count_rows", "refuse_unfit_rows", "unfilled_harvesters", "verify"]
@@ -28,6 +29,7 @@ _UNFIT: dict[Move, tuple[str, str]] = {
     ("v2_4_0b", "v2_4_0a"): ("session_log", _SQL["list_events_with_null"]),
     _INSTRUMENTS_MADE_ANEW: ("instruments", _SQL["list_unfit_instruments"]),
 }
+_KEYS = {"session_log": "id_session_log", "instruments": "instrument_pid"}
 _ALLOWED: dict[str, tuple[str, ...]] = {
     "event_type": tuple(member.value for member in EventType),
     "record_status": tuple(member.value for member in RecordStatus),
@@ -38,7 +40,7 @@ _ALLOWED: dict[str, tuple[str, ...]] = {
 
 
 def refuse_unfit_rows(connection: sqlite3.Connection, path: Path, moves: Sequence[Move]) -> None:
-    """Raise if a table that is made anew would refuse rows of the present one.
+    """Raise if a table that is made anew would refuse rows of the present one, or lose columns.
 
     SQLite would refuse them too, but without saying which.
 
@@ -52,9 +54,16 @@ def refuse_unfit_rows(connection: sqlite3.Connection, path: Path, moves: Sequenc
     MigrationError
         Names the rows, their values, and how to mend them.
     """
+    own = own_columns(read(connection).layout)
     for start, end in _on_present_rows(moves):
         if (start, end) in _UNFIT:
             table, statement = _UNFIT[start, end]
+            if table in own:
+                raise MigrationError(
+                    f"{path} cannot go to {end}, which makes {table} anew and would not keep its "
+                    f"columns {', '.join(sorted(own[table]))}, which are your own. Nothing was "
+                    f"changed; move them to a table of your own first, with {_KEYS[table]} as key"
+                )
             cursor = connection.execute(statement)
             columns = [column for column, *_ in cursor.description]
             rows = cursor.fetchall()

@@ -255,23 +255,23 @@ class SessionLogRepository:
     def _corrected(self, event: _Columns, stored: tuple[object, ...]) -> SessionLog | None:
         """Bring a stored event up to date; return the new row, None where nothing changed."""
         _, _, timestamp, _, status, user, row_id = stored
-        if (
-            timestamp == event["timestamp"]
-            and user == event["user"]
-            and (status == event["record_status"] or status != RecordStatus.WAITING_FOR_END)
-        ):
-            return None
         names = (event["event_type"], event["session_identifier"], event["instrument"])
         if status not in _NOT_BUILT_YET:
             _logger.warning(
-                "%s of session %s on %s is %s already (row %s): time %s and user %r, as "
-                "harvested now, are not stored",
+                "%s of session %s on %s is %s already (row %s), and stays as it is stored: time %s "
+                "and user %r, as harvested now, change nothing",
                 *names,
                 status,
                 row_id,
                 event["timestamp"],
                 event["user"],
             )
+            return None
+        if (
+            timestamp == event["timestamp"]
+            and user == event["user"]
+            and (status == event["record_status"] or status != RecordStatus.WAITING_FOR_END)
+        ):
             return None
         time = datetime.fromisoformat(event["timestamp"])
         rows = self._database.rows(_CORRECT, {**event, "instant": instant(time)})
