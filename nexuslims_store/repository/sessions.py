@@ -255,7 +255,7 @@ class SessionRepository(SessionOverviews):
         start, end
             As for `iter_between`.
         statuses
-            The statuses to reset from.
+            The statuses to reset from; a session's is that of its newest START.
 
         Returns
         -------
