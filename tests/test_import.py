@@ -11,7 +11,7 @@ import pytest
 # Modules beyond those that `from pydantic import BaseModel` and models with fields load. Each name
 # stands for its submodules too. A new one here is milliseconds in every script.
 ALLOWED = {"logging", "nexuslims_store", "sqlite3", "_sqlite3", "urllib"}
-LOADED_BY_LOGGING = {"_colorize", "_string", "atexit", "string", "traceback"}
+LOADED_BY_LOGGING = {"_colorize", "_string", "atexit", "string", "threading", "traceback"}
 
 MODEL = """
 from typing import Annotated
