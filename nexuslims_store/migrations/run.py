@@ -31,7 +31,7 @@ from nexuslims_store.migrations.plan import (
     missing_indexes,
     plan_for_new_file,
 )
-from nexuslims_store.migrations.script import reference
+from nexuslims_store.migrations.script import drop_table, reference
 from nexuslims_store.migrations.targets import between
 from nexuslims_store.migrations.verification import (
     count_rows,
@@ -232,7 +232,7 @@ class Run:
         for table in plan.leftovers:
             self._step = f"removal of {table}"
             self._say(f"removing {table}, left behind by an unfinished upgrade")
-            connection.execute(f'DROP TABLE "{table.replace(chr(34), chr(34) * 2)}"')
+            connection.execute(drop_table(table))
         if plan.adopt:
             write_version_row(connection, plan.before)
         self._step = "yoyo's marks"

@@ -15,7 +15,7 @@ from nexuslims_store.migrations.targets import between, position, resolve
 from nexuslims_store.queries import load
 from nexuslims_store.revisions import Migration, head, history
 
-__all__ = ["Reference", "reference", "script", "to_sql"]
+__all__ = ["Reference", "drop_table", "reference", "script", "to_sql"]
 
 _DIRECTIVE = re.compile(r"^-- depends:.*\n\n?", re.MULTILINE)
 
@@ -56,7 +56,7 @@ def script(
     """
     up = position(start) <= position(end)
     parts = [_HEADING.format(start=start or BASE, end=end or BASE)]
-    parts += [f'DROP TABLE "{table.replace(chr(34), chr(34) * 2)}";\n' for table in leftovers]
+    parts += [f"{drop_table(table)};\n" for table in leftovers]
     if adopt:
         parts.append(_adoption(start))
     parts += [_text(step, up=up) for step in between(start, end)]
@@ -64,6 +64,12 @@ def script(
     if up and end == head():
         parts.append(_post_apply())
     return "\n".join([*parts, "COMMIT;\n"])
+
+
+def drop_table(name: str) -> str:
+    """Return the statement that drops a table, whatever characters its name has."""
+    quoted = name.replace('"', '""')
+    return f'DROP TABLE "{quoted}"'
 
 
 def _adoption(revision: str | None) -> str:
