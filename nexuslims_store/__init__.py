@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
     from nexuslims_store.errors import (
         BackupError,
+        ClaimedError,
+        ClaimLostError,
+        ConsentError,
         CorruptDatabaseError,
         DatabaseLockedError,
         DatabaseNotFoundError,
         DuplicateError,
         InstrumentInUseError,
         InvalidRowError,
+        InvalidValueError,
         MigrationError,
         NotANexusLIMSDatabaseError,
         PendingMigrationsError,
@@ -52,6 +56,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BackupError",
+    "ClaimLostError",
+    "ClaimedError",
+    "ConsentError",
     "CorruptDatabaseError",
     "DatabaseLockedError",
     "DatabaseNotFoundError",
@@ -64,6 +71,7 @@ __all__ = [
     "InstrumentActivity",
     "InstrumentInUseError",
     "InvalidRowError",
+    "InvalidValueError",
     "MigrationError",
     "NotANexusLIMSDatabaseError",
     "PendingMigrationsError",

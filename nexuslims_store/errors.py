@@ -16,6 +16,10 @@
     ├── DuplicateError                 a value that must be unique is somebody else's
     ├── InstrumentInUseError           session logs refer to the instrument
     ├── InvalidRowError                a stored row that no model can hold
+    ├── InvalidValueError              an argument that is no member of its enum (a ValueError too)
+    ├── ClaimLostError                 another builder has taken the session over
+    ├── ClaimedError                   a builder works on the session
+    ├── ConsentError                   a reset would override a missing consent
     ├── MigrationError                 an upgrade or downgrade that was rolled back
     └── BackupError                    a backup or restore that was not made
 
@@ -28,12 +32,16 @@ from __future__ import annotations
 
 __all__ = [
     "BackupError",
+    "ClaimLostError",
+    "ClaimedError",
+    "ConsentError",
     "CorruptDatabaseError",
     "DatabaseLockedError",
     "DatabaseNotFoundError",
     "DuplicateError",
     "InstrumentInUseError",
     "InvalidRowError",
+    "InvalidValueError",
     "MigrationError",
     "NotANexusLIMSDatabaseError",
     "PendingMigrationsError",
@@ -120,6 +128,22 @@ class InvalidRowError(StoreError):
 
 def _invalid_row(message: str, table: str, row_id: object, column: str) -> InvalidRowError:
     return InvalidRowError(message, table=table, row_id=row_id, column=column)
+
+
+class InvalidValueError(StoreError, ValueError):
+    """An argument that is none of the values it may have: a status, a system, a strategy."""
+
+
+class ClaimLostError(StoreError):
+    """The claim of the session is not the newest any more, or the session is finished."""
+
+
+class ClaimedError(StoreError):
+    """A builder works on the session, and its claim has not run out."""
+
+
+class ConsentError(StoreError):
+    """A row of the session is in NO_CONSENT or NO_RESERVATION, which the call did not name."""
 
 
 class MigrationError(StoreError):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import ROOT
+from helpers.support import ROOT
 
 import nexuslims_store
 

@@ -16,7 +16,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from database_files import (
+from helpers.database_files import (
     HOLD,
     KILL_AT_EVERY_LINE,
     build,

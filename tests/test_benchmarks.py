@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support import ROOT
+from helpers.support import ROOT
 
 
 def test_every_benchmark_gives_the_right_result(tmp_path: Path) -> None:

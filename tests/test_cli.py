@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import COMMAND, call, filled, on_a_terminal, process, terminal
-from support import new_database, write
+from helpers.command_line import COMMAND, call, filled, on_a_terminal, process, terminal
+from helpers.support import new_database, write
 
 from nexuslims_store import Store, __version__
 from nexuslims_store.cli import main, parser

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import TOKYO, call, filled, process
-from support import PID, contents, instrument, new_database, write
+from helpers.command_line import TOKYO, call, filled, process
+from helpers.support import PID, contents, instrument, new_database, write
 
 from nexuslims_store import Store
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import older_lineage
 import pytest
-from command_line import call, process
-from migration_files import demo, facts
-from support import HEAD, contents, new_database, write
+from helpers import older_lineage
+from helpers.command_line import call, process
+from helpers.migration_files import demo, facts
+from helpers.support import HEAD, contents, new_database, write
 
 from nexuslims_store import Store, config
 
@@ -201,7 +201,7 @@ def test_new_is_told_what_it_must_be(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_a_user_without_a_name_or_a_home_can_migrate(tmp_path: Path) -> None:
-    from command_line import COMMAND
+    from helpers.command_line import COMMAND
 
     done = subprocess.run(
         [*COMMAND, "--db", str(tmp_path / "n.db"), "migrate"],

@@ -7,8 +7,8 @@ import io
 from pathlib import Path
 
 import pytest
-from command_line import TOKYO, call, filled, on_a_terminal, process, terminal
-from support import PID, contents, write, write_log
+from helpers.command_line import TOKYO, call, filled, on_a_terminal, process, terminal
+from helpers.support import PID, contents, write, write_log
 
 from nexuslims_store import RecordStatus, Store
 

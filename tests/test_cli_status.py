@@ -6,10 +6,10 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import older_lineage
 import pytest
-from command_line import TOKYO, call, filled
-from support import HEAD, PID, instrument, new_database, write, write_log
+from helpers import older_lineage
+from helpers.command_line import TOKYO, call, filled
+from helpers.support import HEAD, PID, instrument, new_database, write, write_log
 
 from nexuslims_store import RecordStatus, Store
 

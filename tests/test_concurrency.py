@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import PID, SESSION, add_pair, contents, log, new_store, upload
+from helpers.support import PID, SESSION, add_pair, contents, log, new_store, upload
 
 from nexuslims_store import DuplicateError, EventType, RecordStatus, Store
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from migration_files import query
+from helpers.migration_files import query
 
 from nexuslims_store import (
     EventType,

@@ -15,9 +15,8 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import migration_files
-import older_lineage
 import pytest
+from helpers import migration_files, older_lineage
 
 from nexuslims_store import (
     DatabaseLockedError,

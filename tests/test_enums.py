@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 import pytest
-from support import add_pair, memory_store
+from helpers.support import add_pair, memory_store
 
 from nexuslims_store import EventType, ExternalSystem, RecordStatus, Store
 

@@ -6,8 +6,8 @@ import itertools
 from pathlib import Path
 
 import pytest
+from helpers.support import NOW, Clock, contents, memory_store, new_store
 from pydantic import ValidationError
-from support import NOW, Clock, contents, memory_store, new_store
 
 from nexuslims_store import DuplicateError, ExternalSystem, ExternalUserIdentifier, StoreError
 

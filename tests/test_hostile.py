@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
-from support import (
+from helpers.support import (
     PID,
     SESSION,
     Clock,
@@ -31,6 +30,7 @@ from support import (
     write,
     write_log,
 )
+from pydantic import BaseModel, ValidationError
 
 from nexuslims_store import (
     EventType,

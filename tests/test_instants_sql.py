@@ -6,9 +6,9 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from helpers.support import PID, memory_store
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support import PID, memory_store
 
 from nexuslims_store import queries
 from nexuslims_store.times import stored_instant

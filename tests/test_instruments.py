@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from support import PID, add_pair, contents, instrument, log, memory_store, new_store, write
+from helpers.support import PID, add_pair, contents, instrument, log, memory_store, new_store, write
 
 from nexuslims_store import (
     DuplicateError,

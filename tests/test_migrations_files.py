@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import older_lineage
 import pytest
-from migration_checks import at, refused, store_says
-from migration_files import (
+from helpers import older_lineage
+from helpers.migration_checks import at, refused, store_says
+from helpers.migration_files import (
     HEAD,
     REVISIONS,
     backups,

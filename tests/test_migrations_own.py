@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from migration_checks import at, refused
-from migration_files import HEAD, backups, execute, query
+from helpers.migration_checks import at, refused
+from helpers.migration_files import HEAD, backups, execute, query
 
 from nexuslims_store import MigrationError, SchemaMismatchError, Store, migrations
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-import older_lineage
 import pytest
-from migration_checks import at, refused
-from migration_files import (
+from helpers import older_lineage
+from helpers.migration_checks import at, refused
+from helpers.migration_files import (
     HEAD,
     backups,
     base,

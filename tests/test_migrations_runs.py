@@ -14,9 +14,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import older_lineage
 import pytest
-from migration_files import HEAD, backups, contents, execute, expected, facts, query
+from helpers import older_lineage
+from helpers.migration_files import HEAD, backups, contents, execute, expected, facts, query
 
 import nexuslims_store
 from nexuslims_store import connection as connection_module

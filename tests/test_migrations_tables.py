@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from migration_files import HEAD, REVISIONS, contents, execute, expected, facts, query
+from helpers.migration_files import HEAD, REVISIONS, contents, execute, expected, facts, query
 
 from nexuslims_store import migrations
 from nexuslims_store.config import sql_folder

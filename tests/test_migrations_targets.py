@@ -8,9 +8,18 @@ from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
-import older_lineage
 import pytest
-from migration_files import HEAD, REVISIONS, backups, contents, execute, expected, facts, query
+from helpers import older_lineage
+from helpers.migration_files import (
+    HEAD,
+    REVISIONS,
+    backups,
+    contents,
+    execute,
+    expected,
+    facts,
+    query,
+)
 
 from nexuslims_store import migrations
 from nexuslims_store.errors import (

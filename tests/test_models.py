@@ -11,11 +11,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import strategies
+from helpers import strategies
+from helpers.support import NOW, PID, SESSION, Clock, instrument, log, memory_store, upload
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
-from support import NOW, PID, SESSION, Clock, instrument, log, memory_store, upload
 
 from nexuslims_store import (
     EventType,

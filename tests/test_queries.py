@@ -13,8 +13,8 @@ from typing import Any
 
 import aiosql
 import pytest
+from helpers.support import PID, ROOT, SESSION, SQL, add_pair, instrument, upload
 from pydantic import BaseModel
-from support import PID, ROOT, SESSION, SQL, add_pair, instrument, upload
 
 from nexuslims_store import (
     ExternalUserIdentifier,

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import migration_files
-import older_lineage
 import pytest
+from helpers import migration_files, older_lineage
 
 from nexuslims_store import Store, migrations, schema
 from nexuslims_store.enums import ExternalSystem, RecordStatus

@@ -11,7 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from support import (
+from helpers.support import (
     PID,
     SESSION,
     contents,

@@ -9,8 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import ValidationError
-from support import (
+from helpers.support import (
     NOW,
     PID,
     SESSION,
@@ -25,6 +24,7 @@ from support import (
     write,
     write_log,
 )
+from pydantic import ValidationError
 
 from nexuslims_store import (
     EventType,

@@ -20,7 +20,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from support import (
+from helpers.support import (
     HEAD,
     PID,
     SESSION,

@@ -7,10 +7,10 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from helpers.strategies import ZONES, aware_times
+from helpers.support import PID, SESSION, add_pair, instrument, log, memory_store, upload
 from hypothesis import example, given
 from hypothesis import strategies as st
-from strategies import ZONES, aware_times
-from support import PID, SESSION, add_pair, instrument, log, memory_store, upload
 
 from nexuslims_store import RecordStatus, Session, Store
 

@@ -14,7 +14,17 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from support import PID, SESSION, Clock, add_pair, contents, instrument, log, new_store, upload
+from helpers.support import (
+    PID,
+    SESSION,
+    Clock,
+    add_pair,
+    contents,
+    instrument,
+    log,
+    new_store,
+    upload,
+)
 
 from nexuslims_store import EventType, ReadOnlyError, Store
 from nexuslims_store.repository import (

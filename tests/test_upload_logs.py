@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support import SESSION, contents, new_store, upload, write
+from helpers.support import SESSION, contents, new_store, upload, write
 
 from nexuslims_store import InvalidRowError, Store, UploadLog
 

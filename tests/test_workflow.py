@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from helpers.support import NOW, Clock, instrument, memory_store, upload
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -16,7 +17,6 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from support import NOW, Clock, instrument, memory_store, upload
 
 from nexuslims_store import EventType, RecordStatus, Session, SessionLog
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from .killing import Forks
+from helpers.faults.killing import Forks
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from helpers.faults.files import make, overwrite
+from helpers.faults.operations import NOW
 
 from nexuslims_store import (
     CorruptDatabaseError,
@@ -27,9 +29,6 @@ from nexuslims_store import (
     migrations,
 )
 from nexuslims_store.backup import make_backup
-
-from .files import make, overwrite
-from .operations import NOW
 
 PAGE = 4096
 

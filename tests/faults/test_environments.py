@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.faults import workout
+from helpers.faults.files import State, make, state
+from helpers.faults.killing import Forks
+from helpers.faults.operations import OPERATIONS
 
 from nexuslims_store import ReadOnlyError, Store, migrations
 from nexuslims_store.config import sql_folder
-
-from . import workout
-from .files import State, make, state
-from .killing import Forks
-from .operations import OPERATIONS
 
 PACKAGE = Path(migrations.__file__).parent.parent
 NOBODY = 54321  # has no entry in passwd

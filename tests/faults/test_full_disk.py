@@ -6,11 +6,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-
-from .files import make
-from .killing import Forks
-from .operations import OPERATIONS
-from .victim import Victim
+from helpers.faults.files import make
+from helpers.faults.killing import Forks
+from helpers.faults.operations import OPERATIONS
+from helpers.faults.victim import Victim
 
 both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
 

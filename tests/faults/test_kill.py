@@ -10,11 +10,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-
-from .files import Lineage
-from .killing import Forks
-from .operations import OPERATIONS
-from .victim import Victim
+from helpers.faults.files import Lineage
+from helpers.faults.killing import Forks
+from helpers.faults.operations import OPERATIONS
+from helpers.faults.victim import Victim
 
 LINEAGES: list[Lineage] = ["fresh", "older"]
 MIGRATIONS = ["upgrade", "downgrade", "stamp"]

@@ -13,15 +13,14 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from helpers.faults import tasks
+from helpers.faults.files import INSTRUMENT, make, state
+from helpers.faults.killing import Call, Forks
+from helpers.faults.operations import NOW, SESSION
 
 from nexuslims_store import DatabaseLockedError, RecordStatus, Store, migrations
 from nexuslims_store.backup import make_backup
 from nexuslims_store.restore import restore
-
-from . import tasks
-from .files import INSTRUMENT, make, state
-from .killing import Call, Forks
-from .operations import NOW, SESSION
 
 both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
 

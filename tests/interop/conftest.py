@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-
-from .nexuslims import NexusLIMS
+from helpers.interop.nexuslims import NexusLIMS
 
 
 @pytest.fixture(scope="session", params=["2.8.0", "2.5.1"])

@@ -8,11 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from helpers.interop.facts import rows
+from helpers.interop.nexuslims import NexusLIMS, Result
 
 from nexuslims_store import migrations
-
-from .facts import rows
-from .nexuslims import NexusLIMS, Result
 
 pytestmark = pytest.mark.interop
 

@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from helpers.interop.facts import REVISIONS, Expected, describe, rows, version_rows
+from helpers.interop.files import fill, make_before_2_2
+from helpers.interop.nexuslims import NexusLIMS
 
 from nexuslims_store import migrations
-
-from .facts import REVISIONS, Expected, describe, rows, version_rows
-from .files import fill, make_before_2_2
-from .nexuslims import NexusLIMS
 
 pytestmark = pytest.mark.interop
 

@@ -9,6 +9,18 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from helpers.interop.facts import (
+    HEAD,
+    REVISIONS,
+    Expected,
+    describe,
+    reading,
+    rows,
+    table_names,
+    version_rows,
+)
+from helpers.interop.files import fill, make_before_2_2
+from helpers.interop.nexuslims import NexusLIMS
 
 from nexuslims_store import (
     ExternalSystem,
@@ -20,10 +32,6 @@ from nexuslims_store import (
     UnknownRevisionError,
     migrations,
 )
-
-from .facts import HEAD, REVISIONS, Expected, describe, reading, rows, table_names, version_rows
-from .files import fill, make_before_2_2
-from .nexuslims import NexusLIMS
 
 pytestmark = pytest.mark.interop
 

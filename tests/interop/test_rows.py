@@ -10,6 +10,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from helpers.interop.files import LONG_IDENTIFIER
+from helpers.interop.nexuslims import NexusLIMS
+from helpers.interop.reading import by_nexuslims, by_us
 
 from nexuslims_store import (
     EventType,
@@ -20,10 +23,6 @@ from nexuslims_store import (
     Store,
     UploadLog,
 )
-
-from .files import LONG_IDENTIFIER
-from .nexuslims import NexusLIMS
-from .reading import by_nexuslims, by_us
 
 pytestmark = pytest.mark.interop
 

@@ -11,11 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from helpers.interop.files import ROWS
+from helpers.interop.nexuslims import NexusLIMS
 
 from nexuslims_store import RecordStatus, Store
-
-from .files import ROWS
-from .nexuslims import NexusLIMS
 
 pytestmark = pytest.mark.interop
 

@@ -7,12 +7,11 @@ import os
 import subprocess
 
 import pytest
+from helpers.interop.facts import HEAD, REVISIONS, Expected, describe, rows
+from helpers.interop.files import ROWS
+from helpers.interop.nexuslims import NexusLIMS
 
 from nexuslims_store import Store, migrations
-
-from .facts import HEAD, REVISIONS, Expected, describe, rows
-from .files import ROWS
-from .nexuslims import NexusLIMS
 
 pytestmark = pytest.mark.interop
 

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from helpers.interop.facts import rows
+from helpers.interop.nexuslims import NexusLIMS
 from pydantic import ValidationError
 
 from nexuslims_store import (
@@ -26,9 +28,6 @@ from nexuslims_store import (
     UnknownInstrumentError,
     UploadLog,
 )
-
-from .facts import rows
-from .nexuslims import NexusLIMS
 
 pytestmark = pytest.mark.interop
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import PID, instrument, new_database, upload
 
+from helpers.support import PID, instrument, new_database, upload
 from nexuslims_store import EventType, RecordStatus, SessionLog, Store
 from nexuslims_store.cli import main
 

@@ -85,8 +85,8 @@ def script(code: str, *arguments: object) -> list[str]:
     start = (
         "import os, resource, signal, sqlite3, sys\n"
         "from pathlib import Path\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from database_files import *\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from helpers.database_files import *\n"
     )
     return [sys.executable, "-W", "error", "-c", start + code, *map(str, arguments)]
 

@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from migration_files import HEAD, backups, execute
 
+from helpers.migration_files import HEAD, backups, execute
 from nexuslims_store import migrations
 from nexuslims_store.errors import StoreError
 from nexuslims_store.recognition import check_head

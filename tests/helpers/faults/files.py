@@ -7,8 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
-import older_lineage
-
+from helpers import older_lineage
 from nexuslims_store import migrations
 from nexuslims_store.config import sql_folder
 

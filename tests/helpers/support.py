@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from nexuslims_store import EventType, Instrument, RecordStatus, SessionLog, Store, UploadLog
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SQL = ROOT / "sql"
 HEAD = "v2_5_0b"
 TABLES = ("instruments", "session_log", "upload_log", "external_user_identifiers")

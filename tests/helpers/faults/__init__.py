@@ -1,0 +1,1 @@
+"""Operations and the processes they are killed in."""

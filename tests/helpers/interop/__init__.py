@@ -1,0 +1,1 @@
+"""The real NexusLIMS as a process, and what its databases must look like."""
