@@ -1,10 +1,11 @@
-"""What importing loads: nothing that the path to a first query does not use."""
+"""What importing loads: nothing that a first query does not use. What it does: nothing."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,17 +26,22 @@ class Model(BaseModel):
 NEVER = (
     "argparse",
     "asyncio",
+    "ctypes",
     "email",
     "importlib.metadata",
     "platformdirs",
+    "psycopg",
     "shutil",
+    "subprocess",
     "tempfile",
     "yoyo",
-    "nexuslims_store.backup",
-    "nexuslims_store.cli",
-    "nexuslims_store.compat",
-    "nexuslims_store.doctor",
-    "nexuslims_store.migrations",
+    *(
+        f"nexuslims_store.{part}"
+        for part in (
+            *("backup", "cli", "compat", "copying", "ddl", "demo", "doctor", "migrations", "move"),
+            *("overview", "postgresql", "report", "restore", "schema", "testing"),
+        )
+    ),
 )
 
 
@@ -81,37 +87,6 @@ def test_what_importing_the_store_never_loads(name: str, loaded: set[str]) -> No
     assert not {one for one in loaded if one == name or one.startswith(f"{name}.")}
 
 
-def test_every_module_of_the_package_that_is_loaded_is_on_the_way_to_a_query(
-    loaded: set[str],
-) -> None:
-    own = {name.removeprefix("nexuslims_store.") for name in loaded if "nexuslims_store" in name}
-    assert own == {
-        "nexuslims_store",
-        "catalogue",
-        "config",
-        "connection",
-        "enums",
-        "errors",
-        "layouts",
-        "models",
-        "queries",
-        "recognition",
-        "repository",
-        "repository.external_ids",
-        "repository.instruments",
-        "repository.overviews",
-        "repository.pairing",
-        "repository.rows",
-        "repository.session_logs",
-        "repository.sessions",
-        "repository.upload_logs",
-        "revisions",
-        "store",
-        "times",
-        "translation",
-    }
-
-
 def test_models_are_built_with_their_first_use() -> None:
     code = (
         "import nexuslims_store as n\n"
@@ -119,3 +94,73 @@ def test_models_are_built_with_their_first_use() -> None:
         "assert not any(model.__pydantic_complete__ for model in models)"
     )
     modules(code)
+
+
+# -- and does: nothing ---------------------------------------------------------------
+
+IMPORT = """
+import json, logging, sys, warnings
+
+seen = {"connections": [], "written": []}
+filters = list(warnings.filters)
+
+def listen(event, arguments):
+    if event.startswith("sqlite3.connect"):
+        seen["connections"].append(str(arguments))
+    elif event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        seen["written"].append(str(arguments))
+    elif event in {"os.mkdir", "os.remove", "os.rename", "subprocess.Popen", "socket.connect"}:
+        seen["written"].append(event)
+
+sys.addaudithook(listen)
+from nexuslims_store import Store
+
+root, own = logging.getLogger(), logging.getLogger("nexuslims_store")
+print(json.dumps(seen | {
+    "root": [root.level, len(root.handlers)],
+    "own": [own.level, own.propagate, [type(handler).__name__ for handler in own.handlers]],
+    "filters": warnings.filters == filters,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
+    """What a program sees that has done nothing but import the package."""
+    result = subprocess.run(
+        [sys.executable, "-B", "-W", "error", "-c", IMPORT],
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stderr == ""
+    found: dict[str, list[object]] = json.loads(result.stdout)
+    return found
+
+
+def test_importing_opens_no_database_and_writes_nothing(
+    imported: dict[str, list[object]],
+) -> None:
+    assert imported["connections"] == []
+    assert imported["written"] == []
+
+
+def test_importing_leaves_logging_and_warnings_alone(imported: dict[str, list[object]]) -> None:
+    assert imported["root"] == [30, 0]
+    assert imported["own"] == [0, True, ["NullHandler"]]
+    assert imported["filters"] is True
+
+
+def test_the_audit_of_the_import_hears_something(tmp_path: Path) -> None:
+    code = IMPORT.replace(
+        "from nexuslims_store import Store\n",
+        "from nexuslims_store import Store\n"
+        "Store(':memory:').close(); open('written', 'w').close()\n",
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    heard = json.loads(result.stdout)
+    assert len(heard["connections"]) >= 1
+    assert len(heard["written"]) == 1
