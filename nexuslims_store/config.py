@@ -18,18 +18,19 @@ def default_path() -> Path:
     -------
     pathlib.Path
         The environment variable `NX_DB_PATH` (the name NexusLIMS uses) if it is set and not
-        empty, with `~` expanded; else `nexuslims.db` in the user's data folder, as
+        empty; else `NX_DB_PATH` in the file `.env` of the working directory, where NexusLIMS
+        reads it too; both with `~` expanded; else `nexuslims.db` in the user's data folder, as
         platformdirs finds it on this system.
 
     Raises
     ------
     StoreError
-        `NX_DB_PATH` begins with the home folder of a user who has none, or it is not set, and
-        the present user has none.
+        The path begins with the home folder of a user who has none, or it is not set, and the
+        present user has none; or `.env` cannot be read, or has a `$` in the path.
     """
-    from_environment = os.environ.get("NX_DB_PATH")
-    if from_environment:
-        return _expanded(from_environment, "NX_DB_PATH")
+    path = _setting("NX_DB_PATH")
+    if path is not None:
+        return path
     import platformdirs  # noqa: PLC0415 -- only this line needs it, and it takes milliseconds
 
     try:
@@ -47,29 +48,41 @@ def data_root() -> Path:
     Returns
     -------
     pathlib.Path
-        The environment variable `NX_INSTRUMENT_DATA_PATH` (the name NexusLIMS uses).
+        `NX_INSTRUMENT_DATA_PATH` (the name NexusLIMS uses), found as `default_path` finds
+        `NX_DB_PATH`.
 
     Raises
     ------
     StoreError
-        The variable is not set.
+        It is not set; or as for `default_path`.
     """
-    from_environment = os.environ.get("NX_INSTRUMENT_DATA_PATH")
-    if not from_environment:
+    path = _setting("NX_INSTRUMENT_DATA_PATH")
+    if path is None:
         raise StoreError(
             "the folder of the instruments' data is not known: set the environment variable "
             "NX_INSTRUMENT_DATA_PATH, or give find_by_path() its root"
         )
-    return _expanded(from_environment, "NX_INSTRUMENT_DATA_PATH")
+    return path
 
 
-def _expanded(path: str, variable: str) -> Path:
+def _setting(variable: str) -> Path | None:
+    """Return the path that the environment or `.env` says, None where neither does."""
+    value, place = os.environ.get(variable), "the environment"
+    if not value:
+        if not os.path.isfile(".env"):  # nor opened: a pipe would be waited for
+            return None
+        from nexuslims_store.dotenv import value_of  # noqa: PLC0415 -- for those who have one
+
+        found = value_of(variable)
+        if found is None:
+            return None
+        value, place = found[0], str(found[1])
     try:
-        return Path(path).expanduser()
+        return Path(value).expanduser()
     except RuntimeError as error:
         raise StoreError(
-            f"{variable} is {path!r}, and there is no such home folder ({error}); write the path "
-            "out"
+            f"{variable} is {value!r} in {place}, and there is no such home folder ({error}); "
+            "write the path out"
         ) from error
 
 

@@ -20,6 +20,7 @@ MODULES = {
 # part. "__init__" is the package itself, as others import it.
 LAYERS = (
     {"enums", "errors"},
+    {"dotenv"},
     {"times", "config"},
     {"ddl", "layouts", "models", "queries", "revisions", "translation"},
     {"connection"},
