@@ -44,10 +44,10 @@ class Query:
 
 
 class Queries:
-    """The statements of one file, by name: `queries["get_instrument"]` is the SQL text.
+    """The statements of one file, by name: `queries.get_instrument` is the SQL text.
 
-    The text is the same object each time, which lets sqlite3 find it in its cache of prepared
-    statements.
+    `queries[name]` is the same, for a name put together. The text is the same object each time,
+    which lets sqlite3 find it in its cache of prepared statements.
     """
 
     def __init__(self, path: Path, text: str) -> None:
@@ -60,6 +60,12 @@ class Queries:
                     f"{path}:{query.line}: the name {query.name} is taken already, by line {first}"
                 )
             self._queries[query.name] = query
+            setattr(self, query.name, query.sql)
+
+    def __getattr__(self, name: str) -> str:
+        if name.startswith("_"):  # asked for by copy and the like
+            raise AttributeError(name)
+        return self[name]
 
     def __getitem__(self, name: str) -> str:
         if name not in self._queries:

@@ -59,7 +59,8 @@ def test_a_colon_in_a_text_or_comment_is_no_parameter() -> None:
 
 def test_a_statement_is_the_same_text_each_time() -> None:
     queries = Queries(Path("some.sql"), GOOD)
-    assert queries["get_it"] is queries["get_it"]
+    assert queries.get_it is queries.get_it
+    assert queries["get_it"] is queries.get_it
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_a_mistake_is_reported_with_file_and_line(text: str, line: int, says: st
 
 def test_an_unknown_name_is_reported_with_those_there_are() -> None:
     with pytest.raises(StoreError, match=r"some\.sql: .*get_them.*get_it"):
-        _ = Queries(Path("some.sql"), GOOD)["get_them"]
+        _ = Queries(Path("some.sql"), GOOD).get_them
 
 
 def test_a_missing_file_is_reported() -> None:
@@ -226,10 +227,12 @@ def test_the_statements_that_feed_a_model_are_all_there() -> None:
 
 
 def used_names() -> list[re.Pattern[str]]:
-    """What stands in square brackets in the package, as patterns: f-strings have gaps."""
+    """The attributes, and what stands in square brackets, in the package: f-strings have gaps."""
     patterns = []
     for path in (ROOT / "nexuslims_store").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                patterns.append(re.compile(node.attr))
             if not isinstance(node, ast.Subscript):
                 continue
             parts: list[Any] = getattr(node.slice, "values", [node.slice])

@@ -17,12 +17,6 @@ from nexuslims_store.translation import ConstraintError
 __all__ = ["ExternalIdRepository"]
 
 _SQL = queries.load("external_user_identifiers.sql")
-_GET = _SQL["get_external_id"]
-_FIND_USERNAME = _SQL["find_username"]
-_STORE = _SQL["store_external_id"]
-_LIST_OF_USER = _SQL["list_external_ids_of_user"]
-_LIST = _SQL["list_external_ids"]
-_REMOVE = _SQL["remove_external_id"]
 
 # Stands for a byte of a stored text that is not UTF-8.
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -43,13 +37,15 @@ class ExternalIdRepository:
 
     def get(self, username: str, system: ExternalSystem | str) -> str | None:
         """Return a user's identifier in a system, or None."""
-        return self._text(self._database.rows(_GET, _user_and_system(username, system)))
+        return self._text(
+            self._database.rows(_SQL.get_external_id, _user_and_system(username, system))
+        )
 
     def find_username(self, external_id: str, system: ExternalSystem | str) -> str | None:
         """Return the user behind a system's identifier, or None."""
         return self._text(
             self._database.rows(
-                _FIND_USERNAME,
+                _SQL.find_username,
                 {"external_id": external_id, "external_system": ExternalSystem(system).value},
             )
         )
@@ -90,7 +86,7 @@ class ExternalIdRepository:
             "now": now.isoformat(),
         }
         try:
-            rows = self._database.rows(_STORE, values)
+            rows = self._database.rows(_SQL.store_external_id, values)
         except ConstraintError as error:
             owner = self.find_username(external_id, system)
             if owner is None:  # taken and given back meanwhile, or another constraint
@@ -104,16 +100,18 @@ class ExternalIdRepository:
 
     def all_for(self, username: str) -> dict[ExternalSystem, str]:
         """Return a user's identifiers by system."""
-        rows = self._database.rows(_LIST_OF_USER, {"nexuslims_username": username})
+        rows = self._database.rows(_SQL.list_external_ids_of_user, {"nexuslims_username": username})
         return {row.external_system: row.external_id for row in _MAPPER.models(rows)}
 
     def list(self) -> list[ExternalUserIdentifier]:
         """Return all identifiers by user and system."""
-        return _MAPPER.models(self._database.rows(_LIST))
+        return _MAPPER.models(self._database.rows(_SQL.list_external_ids))
 
     def remove(self, username: str, system: ExternalSystem | str) -> bool:
         """Delete a user's identifier in a system; return whether there was one."""
-        return self._database.change(_REMOVE, _user_and_system(username, system)) > 0
+        return (
+            self._database.change(_SQL.remove_external_id, _user_and_system(username, system)) > 0
+        )
 
     def _text(self, rows: Sequence[tuple[object, ...]]) -> str | None:
         """Return the one value of the first row, None where there is no row."""

@@ -24,14 +24,6 @@ from nexuslims_store.translation import ConstraintError
 __all__ = ["InstrumentRepository", "unknown_instrument"]
 
 _SQL = queries.load("instruments.sql")
-_GET = _SQL["get_instrument"]
-_GET_BY_API_URL = _SQL["get_instrument_by_api_url"]
-_LIST = _SQL["list_instruments"]
-_ADD = _SQL["add_instrument"]
-_UPDATE = _SQL["update_instrument"]
-_REMOVE = _SQL["remove_instrument"]
-_COUNT_LOGS = _SQL["count_logs_of_instrument"]
-_ACTIVITY = _SQL["list_activity"]
 
 _COLUMNS = tuple(
     "timezone" if field == "timezone_str" else field for field in Instrument.model_fields
@@ -62,11 +54,11 @@ class InstrumentRepository:
         InvalidRowError
             The stored row is not a valid instrument (as with every method that returns rows).
         """
-        return _MAPPER.first(self._database.rows(_GET, {"instrument_pid": pid}))
+        return _MAPPER.first(self._database.rows(_SQL.get_instrument, {"instrument_pid": pid}))
 
     def get_by_api_url(self, url: str) -> Instrument | None:
         """Return the instrument whose `api_url` is exactly this one, or None."""
-        return _MAPPER.first(self._database.rows(_GET_BY_API_URL, {"api_url": url}))
+        return _MAPPER.first(self._database.rows(_SQL.get_instrument_by_api_url, {"api_url": url}))
 
     def find_by_path(
         self, file: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
@@ -113,7 +105,7 @@ class InstrumentRepository:
         """Return how much each instrument was used, in the order of their PIDs."""
         return [
             InstrumentActivity(pid, sessions, _local_time(last_instant, timezone))
-            for pid, sessions, last_instant, timezone in self._database.rows(_ACTIVITY)
+            for pid, sessions, last_instant, timezone in self._database.rows(_SQL.list_activity)
         ]
 
     def stored(self) -> list[dict[str, object]]:
@@ -121,11 +113,14 @@ class InstrumentRepository:
 
         For looking at, and mending, rows that are no valid `Instrument`.
         """
-        return [dict(zip(_COLUMNS, row, strict=True)) for row in self._database.rows(_LIST)]
+        return [
+            dict(zip(_COLUMNS, row, strict=True))
+            for row in self._database.rows(_SQL.list_instruments)
+        ]
 
     def list(self) -> list[Instrument]:
         """Return all instruments in the order of their PIDs."""
-        return _MAPPER.models(self._database.rows(_LIST))
+        return _MAPPER.models(self._database.rows(_SQL.list_instruments))
 
     def as_dict(self) -> dict[str, Instrument]:
         """Return all instruments by PID, read anew with each call."""
@@ -140,7 +135,7 @@ class InstrumentRepository:
             The PID or the `api_url` is another instrument's.
         """
         try:
-            self._database.change(_ADD, instrument.model_dump())
+            self._database.change(_SQL.add_instrument, instrument.model_dump())
         except ConstraintError as error:
             if self.get(instrument.instrument_pid) is not None:
                 raise DuplicateError(
@@ -161,7 +156,7 @@ class InstrumentRepository:
             The `api_url` is another instrument's.
         """
         try:
-            changed = self._database.change(_UPDATE, instrument.model_dump())
+            changed = self._database.change(_SQL.update_instrument, instrument.model_dump())
         except ConstraintError as error:
             self._raise_api_url_taken(instrument, error)
         if not changed:
@@ -179,9 +174,11 @@ class InstrumentRepository:
             Session logs refer to it; the message says how many.
         """
         try:
-            removed = self._database.change(_REMOVE, {"instrument_pid": pid})
+            removed = self._database.change(_SQL.remove_instrument, {"instrument_pid": pid})
         except ConstraintError as error:
-            ((count,),) = self._database.rows(_COUNT_LOGS, {"instrument_pid": pid})
+            ((count,),) = self._database.rows(
+                _SQL.count_logs_of_instrument, {"instrument_pid": pid}
+            )
             raise InstrumentInUseError(
                 f"{count} session logs refer to the instrument {pid!r}, so it cannot be removed; "
                 "delete those sessions first (`nexuslims-store sessions delete`)"

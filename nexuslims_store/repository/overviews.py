@@ -20,10 +20,6 @@ from nexuslims_store.times import aware, stored_instant, zone
 __all__ = ["Claim", "SessionOverview", "SessionOverviews"]
 
 _SQL = queries.load("session_log.sql")
-_LIST = _SQL["list_overviews"]
-_OF_SESSION = _SQL["list_overviews_of_session"]
-_OLDEST_TO_BUILD = _SQL["get_oldest_to_build"]
-_CLAIMS = _SQL["list_claims"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +113,7 @@ class SessionOverviews:
         span = _Span(start, end)
         chosen = (
             row
-            for rows in self._database.stream(_LIST)
+            for rows in self._database.stream(_SQL.list_overviews)
             for row in rows
             if (on is None or row[1] in on)
             and (user is None or row[4] == user)
@@ -129,12 +125,14 @@ class SessionOverviews:
 
     def overview(self, session_identifier: str) -> list[SessionOverview]:
         """Return what there is of a session: one for each instrument that has rows of it."""
-        rows = self._database.rows(_OF_SESSION, {"session_identifier": session_identifier})
+        rows = self._database.rows(
+            _SQL.list_overviews_of_session, {"session_identifier": session_identifier}
+        )
         return [_overview(row) for row in rows]
 
     def oldest_to_build(self) -> SessionOverview | None:
         """Return the session that waits for a builder and started first."""
-        ((identifier, instrument, _),) = self._database.rows(_OLDEST_TO_BUILD)
+        ((identifier, instrument, _),) = self._database.rows(_SQL.get_oldest_to_build)
         if identifier is None:
             return None
         found = self.overview(identifier)
@@ -144,7 +142,9 @@ class SessionOverviews:
         """Return the newest claim of each session that waits to be built, stale or not."""
         return [
             Claim(identifier, instrument, row_id, _local_time(timestamp, timezone))
-            for identifier, instrument, row_id, timestamp, timezone in self._database.rows(_CLAIMS)
+            for identifier, instrument, row_id, timestamp, timezone in self._database.rows(
+                _SQL.list_claims
+            )
         ]
 
 

@@ -21,18 +21,7 @@ from nexuslims_store.translation import ConstraintError
 __all__ = ["SessionLogRepository"]
 
 _SQL = queries.load("session_log.sql")
-_INSERT_EVENT = _SQL["insert_event"]
-_INSERT_EVENTS = _SQL["insert_events"]
-_CORRECT = _SQL["correct_event"]
-_GET_EVENT = _SQL["get_event"]
-_GET = _SQL["get_session_log"]
-_LIST_OF_SESSION = _SQL["list_logs_of_session"]
-_LIST_TO_BE_BUILT = _SQL["list_logs_to_be_built"]
-_LIST_BY_STATUS = _SQL["list_logs_by_status"]
-_LIST_ALL = _SQL["list_all_logs"]
-_COUNT = _SQL["count_session_logs"]
-_REMOVE = _SQL["remove_session_log"]
-_GET_TIMEZONE = queries.load("instruments.sql")["get_timezone"]
+_INSTRUMENTS_SQL = queries.load("instruments.sql")
 
 
 def _as_dicts(rows: list[Row]) -> Dicts:
@@ -147,20 +136,26 @@ class SessionLogRepository:
         InvalidRowError
             The stored row is not a valid event (as with every method that returns rows).
         """
-        return _MAPPER.first(self._database.rows(_GET, {"id_session_log": id_session_log}))
+        return _MAPPER.first(
+            self._database.rows(_SQL.get_session_log, {"id_session_log": id_session_log})
+        )
 
     def list_for_session(self, session_identifier: str) -> list[SessionLog]:
         """Return all events of a session, in the order of time."""
         return _MAPPER.models(
-            self._database.rows(_LIST_OF_SESSION, {"session_identifier": session_identifier})
+            self._database.rows(
+                _SQL.list_logs_of_session, {"session_identifier": session_identifier}
+            )
         )
 
     def list_by_status(self, status: RecordStatus | str) -> list[SessionLog]:
         """Return all events of a status, in the order of time."""
         status = RecordStatus(status)
         if status is RecordStatus.TO_BE_BUILT:
-            return _MAPPER.models(self._database.rows(_LIST_TO_BE_BUILT))
-        return _MAPPER.models(self._database.rows(_LIST_BY_STATUS, {"record_status": status.value}))
+            return _MAPPER.models(self._database.rows(_SQL.list_logs_to_be_built))
+        return _MAPPER.models(
+            self._database.rows(_SQL.list_logs_by_status, {"record_status": status.value})
+        )
 
     def iter_all(self) -> Iterator[SessionLog]:
         """Yield all events in the order of time, in constant memory.
@@ -168,16 +163,18 @@ class SessionLogRepository:
         Other programs cannot write to a database in rollback-journal mode (the default) before
         the iterator is used up or closed.
         """
-        return _MAPPER.stream(self._database.stream(_LIST_ALL))
+        return _MAPPER.stream(self._database.stream(_SQL.list_all_logs))
 
     def count(self) -> int:
         """Return how many events are stored."""
-        ((count,),) = self._database.rows(_COUNT)
+        ((count,),) = self._database.rows(_SQL.count_session_logs)
         return int(count)
 
     def remove(self, id_session_log: int) -> bool:
         """Delete the row of an id; return whether there was one."""
-        return self._database.change(_REMOVE, {"id_session_log": id_session_log}) > 0
+        return (
+            self._database.change(_SQL.remove_session_log, {"id_session_log": id_session_log}) > 0
+        )
 
     def _columns(self, log: SessionLog, zones: dict[str, tzinfo] | None = None) -> _Columns:
         """Return what is stored of an event, its time with an offset.
@@ -200,7 +197,7 @@ class SessionLogRepository:
         }
 
     def _zone_of(self, pid: str) -> tzinfo:
-        rows = self._database.rows(_GET_TIMEZONE, {"instrument_pid": pid})
+        rows = self._database.rows(_INSTRUMENTS_SQL.get_timezone, {"instrument_pid": pid})
         if not rows:
             raise unknown_instrument(pid)
         name = rows[0][0]
@@ -219,7 +216,7 @@ class SessionLogRepository:
     def _inserted(self, event: _Columns) -> int | None:
         """Insert an event and return its id, None where it is there already."""
         try:
-            rows = self._database.rows(_INSERT_EVENT, event)
+            rows = self._database.rows(_SQL.insert_event, event)
         except ConstraintError as error:
             if error.foreign_key:
                 raise unknown_instrument(event["instrument"]) from error
@@ -229,10 +226,10 @@ class SessionLogRepository:
     def _insert_all(self, events: Sequence[_Columns]) -> int:
         """Insert the events that are not there yet and return how many that were."""
         try:
-            return self._database.change_many(_INSERT_EVENTS, events)
+            return self._database.change_many(_SQL.insert_events, events)
         except ConstraintError as error:
             for pid in dict.fromkeys(event["instrument"] for event in events):
-                if not self._database.rows(_GET_TIMEZONE, {"instrument_pid": pid}):
+                if not self._database.rows(_INSTRUMENTS_SQL.get_timezone, {"instrument_pid": pid}):
                     raise unknown_instrument(pid) from error
             raise
 
@@ -249,7 +246,7 @@ class SessionLogRepository:
         """Return the newest row of the same event; a RECORD_GENERATION is the same as no other."""
         if event["event_type"] == EventType.RECORD_GENERATION.value:
             return None
-        rows = self._database.rows(_GET_EVENT, event)
+        rows = self._database.rows(_SQL.get_event, event)
         return rows[0] if rows else None
 
     def _corrected(self, event: _Columns, stored: tuple[object, ...]) -> SessionLog | None:
@@ -274,7 +271,7 @@ class SessionLogRepository:
         ):
             return None
         time = datetime.fromisoformat(event["timestamp"])
-        rows = self._database.rows(_CORRECT, {**event, "instant": instant(time)})
+        rows = self._database.rows(_SQL.correct_event, {**event, "instant": instant(time)})
         if rows:
             _logger.info(
                 "%s of session %s on %s was corrected: %s by %r (row %s)",

@@ -20,19 +20,7 @@ from nexuslims_store.times import instant
 __all__ = ["SessionRepository"]
 
 _SQL = queries.load("session_log.sql")
-_PAIRS_TO_BUILD = _SQL["list_pairs_to_build"]
-_CLAIMABLE_PAIRS = _SQL["list_claimable_pairs"]
-_PAIRS_OF_SESSION = _SQL["list_pairs_of_session"]
-_PAIRS_BETWEEN = _SQL["list_pairs_between"]
-_RESET_BETWEEN = _SQL["reset_sessions_between"]
-_SET_STATUS = _SQL["set_status"]
-_SET_STATUS_FROM = _SQL["set_status_from"]
-_FINISH = _SQL["finish_session"]
-_COUNTS = _SQL["count_sessions_by_status"]
-_DELETE = _SQL["delete_session"]
-_RELEASE = _SQL["release_claim"]
-_RELEASE_NEWEST = _SQL["release_newest_claim"]
-_DELETE_UPLOADS = queries.load("upload_log.sql")["delete_uploads_of_session"]
+_UPLOADS_SQL = queries.load("upload_log.sql")
 
 _RETRIED = (RecordStatus.ERROR, RecordStatus.NO_FILES_FOUND, RecordStatus.BUILT_NOT_EXPORTED)
 _BUILDER = "nexuslims"
@@ -72,7 +60,9 @@ class SessionRepository(SessionOverviews):
         InvalidRowError
             A time cannot be read, or the instrument's row is not there or not valid.
         """
-        rows = self._database.rows(_PAIRS_OF_SESSION, {"session_identifier": session_identifier})
+        rows = self._database.rows(
+            _SQL.list_pairs_of_session, {"session_identifier": session_identifier}
+        )
         pairing = Pairing(self._instruments)
         for row in rows:
             found = pairing.pair(row)
@@ -90,7 +80,7 @@ class SessionRepository(SessionOverviews):
         one odd event, and wants START and END to have the same user.
         """
         sessions: list[tuple[int, int, Session]] = []
-        rows = self._database.rows(_PAIRS_TO_BUILD)
+        rows = self._database.rows(_SQL.list_pairs_to_build)
         for row, found in zip(rows, Pairing(self._instruments).pairs(rows), strict=True):
             if isinstance(found, Session):
                 sessions.append((instant(found.dt_from), row[2], found))
@@ -101,7 +91,7 @@ class SessionRepository(SessionOverviews):
 
     def list_unpaired(self) -> list[UnpairedSession]:
         """Return the events TO_BE_BUILT that make no session, each with the reason."""
-        found = Pairing(self._instruments).pairs(self._database.rows(_PAIRS_TO_BUILD))
+        found = Pairing(self._instruments).pairs(self._database.rows(_SQL.list_pairs_to_build))
         return [odd for odd in found if isinstance(odd, UnpairedSession)]
 
     def iter_between(self, start: datetime, end: datetime) -> Iterator[Session]:
@@ -114,7 +104,7 @@ class SessionRepository(SessionOverviews):
             even if it ends later. A naive time is taken in each instrument's own zone.
         """
         pairing = Pairing(self._instruments)
-        for rows in self._database.stream(_PAIRS_BETWEEN, _range(start, end)):
+        for rows in self._database.stream(_SQL.list_pairs_between, _range(start, end)):
             for found in pairing.pairs(rows):
                 if isinstance(found, Session):
                     yield found
@@ -128,7 +118,7 @@ class SessionRepository(SessionOverviews):
         session has is not in the dict, and 0 when asked for.
         """
         counts = _Counts()
-        for status, sessions in self._database.rows(_COUNTS):
+        for status, sessions in self._database.rows(_SQL.count_sessions_by_status):
             try:
                 counts[RecordStatus(status)] = sessions
             except ValueError:
@@ -205,8 +195,8 @@ class SessionRepository(SessionOverviews):
         """Delete all events of a session and its upload logs; return the number of events."""
         identifier = {"session_identifier": session_identifier}
         with self._database.transaction():
-            self._database.change(_DELETE_UPLOADS, identifier)
-            return self._database.change(_DELETE, identifier)
+            self._database.change(_UPLOADS_SQL.delete_uploads_of_session, identifier)
+            return self._database.change(_SQL.delete_session, identifier)
 
     # -- status ------------------------------------------------------------------------
 
@@ -229,9 +219,9 @@ class SessionRepository(SessionOverviews):
             "record_status": RecordStatus(status).value,
         }
         if expected is None:
-            return self._database.change(_SET_STATUS, values)
+            return self._database.change(_SQL.set_status, values)
         return self._database.change(
-            _SET_STATUS_FROM, {**values, "expected": RecordStatus(expected).value}
+            _SQL.set_status_from, {**values, "expected": RecordStatus(expected).value}
         )
 
     def reset(self, session_identifier: str) -> int:
@@ -263,7 +253,9 @@ class SessionRepository(SessionOverviews):
             The number of sessions.
         """
         names = json.dumps([RecordStatus(status).value for status in statuses])
-        rows = self._database.rows(_RESET_BETWEEN, {**_range(start, end), "statuses": names})
+        rows = self._database.rows(
+            _SQL.reset_sessions_between, {**_range(start, end), "statuses": names}
+        )
         return len(set(rows))
 
     # -- builders ----------------------------------------------------------------------
@@ -304,7 +296,7 @@ class SessionRepository(SessionOverviews):
             # A lease that never ends begins with the earliest of all instants.
             lease_start = max(instant(self._clock()) - lease // _MICROSECOND, -(2**63))
             pairing = Pairing(self._instruments)
-            for row in self._database.rows(_CLAIMABLE_PAIRS, {"lease_start": lease_start}):
+            for row in self._database.rows(_SQL.list_claimable_pairs, {"lease_start": lease_start}):
                 session = pairing.pair(row)
                 if isinstance(session, Session):
                     session._claim_id = self.record_generation(session).id_session_log
@@ -326,8 +318,13 @@ class SessionRepository(SessionOverviews):
             "instrument": session.instrument.instrument_pid,
         }
         if session._claim_id is None:
-            return self._database.change(_RELEASE_NEWEST, values) > 0
-        return self._database.change(_RELEASE, {**values, "id_session_log": session._claim_id}) > 0
+            return self._database.change(_SQL.release_newest_claim, values) > 0
+        return (
+            self._database.change(
+                _SQL.release_claim, {**values, "id_session_log": session._claim_id}
+            )
+            > 0
+        )
 
     def finish(self, session: Session, status: RecordStatus | str) -> int:
         """Set the outcome of a build: the status of all the session's rows, claims included.
@@ -338,7 +335,7 @@ class SessionRepository(SessionOverviews):
             How many rows were changed.
         """
         return self._database.change(
-            _FINISH,
+            _SQL.finish_session,
             {
                 "session_identifier": session.session_identifier,
                 "instrument": session.instrument.instrument_pid,

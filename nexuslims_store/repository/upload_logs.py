@@ -16,12 +16,6 @@ from nexuslims_store.times import aware, instant
 __all__ = ["UploadLogRepository"]
 
 _SQL = queries.load("upload_log.sql")
-_INSERT = _SQL["insert_upload_log"]
-_LIST_OF_SESSION = _SQL["list_uploads_of_session"]
-_LIST_ALL = _SQL["list_all_uploads"]
-_LATEST = _SQL["list_latest_uploads"]
-_FAILED = _SQL["list_failed_uploads"]
-_COUNT_FAILED = _SQL["count_failed_uploads"]
 
 _MAPPER = RowMapper(UploadLog, table="upload_log", key="id")
 
@@ -41,7 +35,7 @@ class UploadLogRepository:
         """
         timestamp = aware(log.timestamp, UTC).isoformat()
         values = {**log.model_dump(exclude={"id"}), "timestamp": timestamp}
-        ((row_id,),) = self._database.rows(_INSERT, values)
+        ((row_id,),) = self._database.rows(_SQL.insert_upload_log, values)
         # As it will be read back: with an offset and no zone's name.
         return log.model_copy(update={"timestamp": datetime.fromisoformat(timestamp), "id": row_id})
 
@@ -53,7 +47,9 @@ class UploadLogRepository:
     def list_for_session(self, session_identifier: str) -> list[UploadLog]:
         """Return all attempts for a session, in the order of time."""
         return _MAPPER.models(
-            self._database.rows(_LIST_OF_SESSION, {"session_identifier": session_identifier})
+            self._database.rows(
+                _SQL.list_uploads_of_session, {"session_identifier": session_identifier}
+            )
         )
 
     def iter_between(
@@ -78,7 +74,7 @@ class UploadLogRepository:
             Only that many, the latest.
         """
         logs: Iterable[UploadLog] = (
-            _MAPPER.stream(self._database.stream(_LIST_ALL))
+            _MAPPER.stream(self._database.stream(_SQL.list_all_uploads))
             if session_identifiers is None
             else self._list_for_sessions(session_identifiers)
         )
@@ -104,16 +100,18 @@ class UploadLogRepository:
 
     def latest(self, session_identifier: str) -> dict[str, UploadLog]:
         """Return the latest attempt for a session at each destination."""
-        rows = self._database.rows(_LATEST, {"session_identifier": session_identifier})
+        rows = self._database.rows(
+            _SQL.list_latest_uploads, {"session_identifier": session_identifier}
+        )
         return {log.destination_name: log for log in _MAPPER.models(rows)}
 
     def list_failed(self) -> list[UploadLog]:
         """Return the latest attempt of each session and destination where that one failed."""
-        return _MAPPER.models(self._database.rows(_FAILED))
+        return _MAPPER.models(self._database.rows(_SQL.list_failed_uploads))
 
     def count_failed(self) -> dict[str, int]:
         """Return, for each destination, how many sessions `list_failed` has there."""
-        return dict(self._database.rows(_COUNT_FAILED))
+        return dict(self._database.rows(_SQL.count_failed_uploads))
 
     def was_exported(self, session_identifier: str, strategy: Strategy = "all") -> bool:
         """Return whether a session's record is where it should be.
