@@ -124,12 +124,12 @@ SQL_IN_CODE = {
 
 def strings(module: str) -> Iterator[tuple[int, str]]:
     """The texts of a file with their lines; the gaps of f-strings are `{}`. No docstrings."""
-    inside = set()
+    inside: set[ast.expr] = set()
     for node in ast.walk(MODULES[module]):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             inside.add(node.value)
         elif isinstance(node, ast.JoinedStr):
-            inside.update(node.values)
+            inside.update(set(node.values))
             yield (
                 node.lineno,
                 "".join(

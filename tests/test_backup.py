@@ -234,7 +234,7 @@ def test_a_copy_has_the_mode_of_its_source_and_nobody_reads_it_before(
 ) -> None:
     path = build(tmp_path / "a.db")
     path.chmod(mode)
-    seen = set()
+    seen: set[int] = set()
 
     def look(done: int, total: int) -> None:
         seen.update(stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob(PARTIAL_FILES))

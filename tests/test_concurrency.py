@@ -70,7 +70,7 @@ def insert_same_events(path: Path, number: int) -> None:
                 store.session_logs.insert(log(event_type, session_identifier=identifier))
 
 
-def insert_same_events_in_bulk(path: Path, number: int) -> tuple[int, int, int]:
+def insert_same_events_in_bulk(path: Path, number: int) -> tuple[int, ...]:
     """Harvest the same sessions in one transaction."""
     with Store(path, timeout=60) as store:
         return tuple(

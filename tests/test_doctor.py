@@ -23,6 +23,7 @@ from nexuslims_store import (
     DatabaseNotFoundError,
     Instrument,
     NotANexusLIMSDatabaseError,
+    RecordStatus,
     Store,
     StoreError,
     UploadLog,
@@ -58,7 +59,7 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "a facility's.db"
     with Store(path, migrate=True, clock=lambda: NOW) as store:
         store.instruments.add(TITAN)
-        store.sessions.add("built", "Titan", START, END, "ada", "COMPLETED")
+        store.sessions.add("built", "Titan", START, END, "ada", RecordStatus.COMPLETED)
         store.sessions.add("waiting", "Titan", START, END, "ada")
         store.upload_logs.insert(
             UploadLog(

@@ -12,7 +12,7 @@ from helpers.support import add_pair, memory_store
 
 from nexuslims_store import EventType, ExternalSystem, RecordStatus, Store
 
-INSERTS = {
+INSERTS: dict[type[Enum], str] = {
     EventType: "INSERT INTO session_log VALUES (99, 's', 'i', '2025-01-01', ?, 'ERROR', NULL)",
     RecordStatus: "INSERT INTO session_log VALUES (99, 's', 'i', '2025-01-01', 'START', ?, NULL)",
     ExternalSystem: (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.support import NOW, Clock, contents, memory_store, new_store
@@ -94,7 +95,7 @@ def test_the_id_of_another_user_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_value_is_refused_by_name(
-    tmp_path: Path, arguments: tuple[object, ...], field: str
+    tmp_path: Path, arguments: tuple[Any, ...], field: str
 ) -> None:
     with new_store(tmp_path) as store:
         with pytest.raises(ValidationError) as caught:

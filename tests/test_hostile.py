@@ -26,6 +26,7 @@ from helpers.support import (
     log,
     memory_store,
     new_store,
+    session_of,
     upload,
     write,
     write_log,
@@ -99,7 +100,9 @@ def test_a_text_in_every_field_comes_back(text: str) -> None:
     with memory_store(there, clock=Clock()) as store:
         assert store.instruments.get(text) == there
         assert store.instruments.get_by_api_url(there.api_url) == there
-        start = store.session_logs.insert(log(**dict.fromkeys(text_fields(SessionLog), text)))
+        start = store.session_logs.insert(
+            log(EventType.START, **dict.fromkeys(text_fields(SessionLog), text))
+        )
         store.session_logs.insert(
             log(EventType.END, **dict.fromkeys(text_fields(SessionLog), text))
         )
@@ -110,7 +113,8 @@ def test_a_text_in_every_field_comes_back(text: str) -> None:
         assert store.sessions.release(session) is True
         stored = store.upload_logs.insert(
             upload(
-                **dict.fromkeys(text_fields(UploadLog), text),
+                success=True,
+                **dict[str, Any].fromkeys(text_fields(UploadLog), text),
                 metadata_json=json.dumps({text[:100]: text[:100]}),
             )
         )
@@ -127,6 +131,9 @@ def test_a_text_in_every_field_comes_back(text: str) -> None:
 
 
 # -- arguments -------------------------------------------------------------------------
+
+
+NOON = log(EventType.RECORD_GENERATION).timestamp
 
 # Every method that takes a text, with a hole for it.
 CALLS: dict[str, Callable[[Store, Any], object]] = {
@@ -147,7 +154,7 @@ CALLS: dict[str, Callable[[Store, Any], object]] = {
     "sessions.reset": lambda s, x: s.sessions.reset(x),
     "sessions.reset_between": lambda s, x: s.sessions.reset_between(NOON, NOON, [x]),
     "sessions.delete": lambda s, x: s.sessions.delete(x),
-    "sessions.finish": lambda s, x: s.sessions.finish(s.sessions.get(SESSION), x),
+    "sessions.finish": lambda s, x: s.sessions.finish(session_of(s), x),
     "upload_logs.list_for_session": lambda s, x: s.upload_logs.list_for_session(x),
     "upload_logs.latest": lambda s, x: s.upload_logs.latest(x),
     "upload_logs.was_exported": lambda s, x: s.upload_logs.was_exported(x),
@@ -165,7 +172,6 @@ CALLS: dict[str, Callable[[Store, Any], object]] = {
     "external_ids.remove": lambda s, x: s.external_ids.remove(x, "nemo"),
     "external_ids.remove, system": lambda s, x: s.external_ids.remove("ned", x),
 }
-NOON = log(EventType.RECORD_GENERATION).timestamp
 
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
 

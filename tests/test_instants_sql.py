@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -24,7 +25,7 @@ assert "nxs_instant" not in WITHOUT_FUNCTION
 HOUR = timedelta(hours=1)
 
 
-def keys(key: str, stored: list[object]) -> list[object]:
+def keys(key: str, stored: Sequence[object]) -> list[object]:
     """The sort keys that SQL finds for stored time stamps, whatever their type."""
     with memory_store() as store:
         store.connection.executemany(

@@ -40,7 +40,7 @@ def older(path: Path) -> Path:
     return older_lineage.create(path)
 
 
-def python(code: str, *arguments: object, options: tuple[str, ...] = (), **kwargs: object) -> str:
+def python(code: str, *arguments: object, options: tuple[str, ...] = (), **kwargs: Any) -> str:
     """Run code in another Python, warnings being errors, and return what it prints."""
     result = subprocess.run(
         [sys.executable, "-W", "error", *options, "-c", code, *map(str, arguments)],
@@ -48,7 +48,7 @@ def python(code: str, *arguments: object, options: tuple[str, ...] = (), **kwarg
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert not result.stderr
-    return result.stdout
+    return str(result.stdout)
 
 
 # -- all or nothing --------------------------------------------------------------------

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from nexuslims_store import Instrument, Store, UploadLog, demo, report
+from nexuslims_store import Instrument, RecordStatus, Store, UploadLog, demo, report
 
 NOW = datetime(2025, 6, 3, 12, 0, tzinfo=UTC)  # a Tuesday
 HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='parent.hacked = 1'>\"'&"
@@ -115,7 +115,7 @@ def test_sessions_count_in_the_week_they_began_in(store: Store) -> None:
         ("old", datetime(2024, 6, 3, tzinfo=UTC), "COMPLETED"),
         ("future", datetime(2025, 6, 3, 12, 1, tzinfo=UTC), "COMPLETED"),
     ):
-        store.sessions.add(name, "A", start, start + timedelta(hours=1), "u", status)
+        store.sessions.add(name, "A", start, start + timedelta(hours=1), "u", RecordStatus(status))
     page = report.render(store, NOW)
     head, *rows = tables(page)["Sessions that began in each week"]
     assert head == ["week of", "COMPLETED", "ERROR", "all"]
@@ -162,7 +162,9 @@ def test_work_that_failed_is_named_the_latest_first_and_the_rest_counted(store: 
     store.instruments.add(instrument("A"))
     for number in range(25):
         start = NOW - timedelta(days=30 - number)
-        store.sessions.add(f"s{number}", "A", start, start + timedelta(hours=1), None, "ERROR")
+        store.sessions.add(
+            f"s{number}", "A", start, start + timedelta(hours=1), None, RecordStatus.ERROR
+        )
         store.upload_logs.insert(
             UploadLog(
                 session_identifier=f"s{number}",
@@ -235,9 +237,7 @@ def fill_with_hostile(store: Store) -> None:
         pid = f"{HOSTILE} {number} {'x' * 400}"
         store.instruments.add(instrument(pid))
         start = NOW - timedelta(hours=20 * number + 5)
-        store.sessions.add(
-            f"{HOSTILE}{number}", pid, start, start + timedelta(hours=3), HOSTILE, "TO_BE_BUILT"
-        )
+        store.sessions.add(f"{HOSTILE}{number}", pid, start, start + timedelta(hours=3), HOSTILE)
         store.upload_logs.insert(
             UploadLog(
                 session_identifier=f"{HOSTILE}{number}",

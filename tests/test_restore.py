@@ -31,6 +31,7 @@ from helpers.database_files import (
     start,
 )
 
+from nexuslims_store import copying
 from nexuslims_store import restore as module
 from nexuslims_store.errors import (
     BackupError,
@@ -398,7 +399,7 @@ def test_no_row_is_lost_between_keeping_and_replacing(
     home: Path, backup: Path, monkeypatch: pytest.MonkeyPatch, wal: bool
 ) -> None:
     live = build(home / "live.db", wal=wal)
-    copy_pages = module.copy_pages
+    copy_pages = copying.copy_pages
     refused = []
 
     def write_first(*arguments: object, **options: object) -> None:
@@ -429,7 +430,7 @@ def test_a_lock_between_keeping_and_replacing_is_waited_for_no_longer_than_the_t
 ) -> None:
     live = build(home / "live.db", wal=True)
     before = content(live)
-    copy_pages = module.copy_pages
+    copy_pages = copying.copy_pages
     with closing(sqlite3.connect(live, isolation_level=None)) as writer:
 
         def lock_first(*arguments: object, **options: object) -> None:

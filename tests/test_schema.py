@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 from helpers import migration_files, older_lineage
+from pydantic import BaseModel
 
 from nexuslims_store import Store, migrations, schema
 from nexuslims_store.enums import ExternalSystem, RecordStatus
 from nexuslims_store.models import ExternalUserIdentifier, Instrument, SessionLog, UploadLog
 
-MODELS = {
+MODELS: dict[str, type[BaseModel]] = {
     "instruments": Instrument,
     "session_log": SessionLog,
     "upload_log": UploadLog,

@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -69,7 +70,7 @@ def test_the_same_event_is_stored_once(event_type: EventType, times: int) -> Non
     ],
     ids=lambda other: next(iter(other)),
 )
-def test_another_session_instrument_or_type_is_another_event(other: dict[str, object]) -> None:
+def test_another_session_instrument_or_type_is_another_event(other: dict[str, Any]) -> None:
     with memory_store(instrument(), instrument("Another instrument")) as store:
         store.session_logs.insert(log())
         store.session_logs.insert(log(**other))
@@ -99,12 +100,14 @@ def test_every_attempt_to_build_is_an_event_of_its_own() -> None:
     ids=["time", "user", "no user", "both", "naive time"],
 )
 def test_a_scheduler_may_correct_what_was_not_built(
-    event_type: EventType, status: RecordStatus, correction: dict[str, object]
+    event_type: EventType, status: RecordStatus, correction: dict[str, Any]
 ) -> None:
     with memory_store() as store:
         old = store.session_logs.insert(log(event_type, record_status=status))
         new = store.session_logs.insert(log(event_type, record_status=status, **correction))
-        expected = {"timestamp": datetime.fromisoformat(LATER)} if "timestamp" in correction else {}
+        expected: dict[str, Any] = (
+            {"timestamp": datetime.fromisoformat(LATER)} if "timestamp" in correction else {}
+        )
         if "user" in correction:
             expected["user"] = correction["user"]
         assert new == old.model_copy(update=expected)
@@ -392,6 +395,6 @@ def test_an_iterator_that_is_left_does_not_lock_the_file(tmp_path: Path) -> None
         store.session_logs.insert_many(log(session_identifier=str(n)) for n in range(600))
         events = store.session_logs.iter_all()
         next(events)
-        events.close()
+        events.close()  # type: ignore[attr-defined]
         write_log(store.path, session_identifier="another program's")
         assert store.session_logs.count() == 601

@@ -6,6 +6,7 @@ import itertools
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -28,6 +29,7 @@ from pydantic import ValidationError
 
 from nexuslims_store import (
     EventType,
+    Instrument,
     InvalidRowError,
     RecordStatus,
     Session,
@@ -57,7 +59,7 @@ def statuses(store: Store, session_identifier: str = SESSION) -> list[RecordStat
 
 
 @pytest.mark.parametrize("given", [PID, instrument()], ids=["pid", "instrument"])
-def test_a_session_is_added_as_two_events(given: object) -> None:
+def test_a_session_is_added_as_two_events(given: str | Instrument) -> None:
     with memory_store() as store:
         added = store.sessions.add(SESSION, given, START, END, "ned")
         assert added == Session(
@@ -112,9 +114,9 @@ def test_naive_times_of_a_session_are_local() -> None:
     ],
 )
 def test_a_session_is_added_whole_or_not_at_all(
-    tmp_path: Path, wrong: dict[str, object], error: type[Exception]
+    tmp_path: Path, wrong: dict[str, Any], error: type[Exception]
 ) -> None:
-    arguments = {
+    arguments: dict[str, Any] = {
         "session_identifier": SESSION,
         "instrument": PID,
         "start": START,
@@ -390,7 +392,7 @@ def test_a_row_in_another_status_than_expected_stays() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("DONE",), ("ERROR", "DONE"), (None,), (5,)])
-def test_a_status_that_is_none_is_refused(arguments: tuple[object, ...]) -> None:
+def test_a_status_that_is_none_is_refused(arguments: tuple[Any, ...]) -> None:
     with memory_store() as store:
         add_pair(store)
         with pytest.raises(ValueError, match="RecordStatus"):
@@ -436,7 +438,7 @@ def test_a_session_is_reset(status: RecordStatus) -> None:
 def test_sessions_of_a_bad_week_are_reset_by_status(
     named: tuple[str, ...] | None, expected: tuple[RecordStatus, ...]
 ) -> None:
-    arguments = {} if named is None else {"statuses": named}
+    arguments: dict[str, Any] = {} if named is None else {"statuses": named}
     with memory_store() as store:
         for status in RecordStatus:
             add_pair(store, status.value, record_status=status)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.support import (
@@ -349,7 +350,7 @@ def test_a_name_need_not_be_unicode(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("options", [{}, {"read_only": True}, {"migrate": True}], ids=str)
 def test_a_name_that_no_file_can_have_is_refused(
-    tmp_path: Path, name: str, options: dict[str, bool]
+    tmp_path: Path, name: str, options: dict[str, Any]
 ) -> None:
     new_database(tmp_path)
     before = snapshot(tmp_path)
@@ -361,7 +362,7 @@ def test_a_name_that_no_file_can_have_is_refused(
 
 
 @pytest.mark.parametrize("options", [{}, {"migrate": True}], ids=str)
-def test_a_single_byte_is_no_empty_database(tmp_path: Path, options: dict[str, bool]) -> None:
+def test_a_single_byte_is_no_empty_database(tmp_path: Path, options: dict[str, Any]) -> None:
     path = tmp_path / "one.db"
     path.write_bytes(b"x")
     with pytest.raises(NotANexusLIMSDatabaseError):
@@ -376,9 +377,9 @@ def test_a_database_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
         for statement in iterdump_of_a_new_database():
             connection.execute(statement)
     before = path.read_bytes()
-    for options in ({}, {"migrate": True}):
+    for migrate in (False, True):
         with pytest.raises(SchemaMismatchError, match="UTF-16"):
-            Store(path, **options)
+            Store(path, migrate=migrate)
     assert path.read_bytes() == before
 
 

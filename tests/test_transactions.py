@@ -23,6 +23,7 @@ from helpers.support import (
     instrument,
     log,
     new_store,
+    session_of,
     upload,
 )
 
@@ -58,10 +59,10 @@ MUTATORS: dict[str, Callable[[Store], object]] = {
     "sessions.reset_between": lambda s: s.sessions.reset_between(
         datetime(2025, 1, 1), datetime(2026, 1, 1)
     ),
-    "sessions.record_generation": lambda s: s.sessions.record_generation(s.sessions.get(SESSION)),
+    "sessions.record_generation": lambda s: s.sessions.record_generation(session_of(s)),
     "sessions.claim": lambda s: s.sessions.claim(),
-    "sessions.release": lambda s: s.sessions.release(s.sessions.get("claimed")),
-    "sessions.finish": lambda s: s.sessions.finish(s.sessions.get("claimed"), "ERROR"),
+    "sessions.release": lambda s: s.sessions.release(session_of(s, "claimed")),
+    "sessions.finish": lambda s: s.sessions.finish(session_of(s, "claimed"), "ERROR"),
     "upload_logs.insert": lambda s: s.upload_logs.insert(upload()),
     "upload_logs.insert_many": lambda s: s.upload_logs.insert_many([upload(), upload("eln")]),
     "external_ids.store": lambda s: s.external_ids.store("new", "nemo", "43"),

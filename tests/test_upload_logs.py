@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.support import SESSION, contents, new_store, upload, write
@@ -168,7 +169,7 @@ def test_a_record_was_exported(
 
 
 @pytest.mark.parametrize("strategy", ["any", "", "ALL", None])
-def test_a_strategy_that_is_none_is_refused(store: Store, strategy: object) -> None:
+def test_a_strategy_that_is_none_is_refused(store: Store, strategy: Any) -> None:
     with pytest.raises(ValueError, match="best_effort"):
         store.upload_logs.was_exported(SESSION, strategy)
 

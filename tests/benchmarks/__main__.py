@@ -6,9 +6,8 @@ import argparse
 import json
 import platform
 import sqlite3
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -48,14 +47,14 @@ def rows(options: argparse.Namespace, folder: Path, memory: Path | None) -> Iter
     rounds, size = options.rounds, options.rows
     sizes = [300, 900] if options.smoke else [10_000, 100_000, options.largest]
     repeat = 1 if options.smoke else 2_000
-    groups = {
+    groups: dict[str, Callable[[], Iterator[Row]]] = {
         "startup": lambda: startup.measure(folder, rounds),
         "lookups": lambda: reads.lookups(folder, size, rounds, repeat),
         "logs": lambda: reads.all_logs(folder, size, rounds),
         "build": lambda: reads.to_build(folder, size, rounds, sizes),
         "disk": lambda: writes.one_by_one(folder, "on disk", size, rounds, [1.1, 1.1]),
         "memory": lambda: (
-            writes.one_by_one(memory, "on tmpfs", size, rounds, [1.4, 1.5]) if memory else ()
+            writes.one_by_one(memory, "on tmpfs", size, rounds, [1.4, 1.5]) if memory else iter(())
         ),
         "many": lambda: writes.many(folder, size, size // 3, min(rounds, 3)),
         "index": lambda: writes.index_cost(folder, size, rounds),
@@ -118,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

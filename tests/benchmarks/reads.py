@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def to_build(folder: Path, rows: int, rounds: int, sizes: list[int]) -> Iterator
         with Store(path, read_only=True) as store:
             yield compare(
                 f"sessions to build, {pending} pending",
-                lambda connection=store.connection: to_build_by_hand(connection),
+                partial(to_build_by_hand, store.connection),
                 store.sessions.list_to_build,
                 same=same_sessions,
                 rounds=rounds,

@@ -44,7 +44,8 @@ def root_page(path: Path, table: str) -> int:
     """Return where in the file the first page of a table begins."""
     with closing(sqlite3.connect(path)) as connection:
         sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
-        return (connection.execute(sql, (table,)).fetchone()[0] - 1) * PAGE
+        (number,) = connection.execute(sql, (table,)).fetchone()
+        return int(number - 1) * PAGE
 
 
 def cut(path: Path, length: int) -> None:
@@ -52,8 +53,13 @@ def cut(path: Path, length: int) -> None:
         file.truncate(length if length > 0 else path.stat().st_size + length)
 
 
+def become_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], type[StoreError]]] = {
-    "folder": (lambda path: (path.unlink(), path.mkdir()), NotANexusLIMSDatabaseError),
+    "folder": (become_a_folder, NotANexusLIMSDatabaseError),
     "text": (lambda path: path.write_text("text\n" * 2000), NotANexusLIMSDatabaseError),
     "short text": (lambda path: path.write_text("text"), NotANexusLIMSDatabaseError),
     "flipped byte of the header": (

@@ -36,7 +36,7 @@ class TestOnASmallDisk:
         self, forks: Forks, path: Path, name: str, *, step: int
     ) -> list[tuple[int, str, set[str]]]:
         """Give more and more room until it suffices; return room, error and files of each."""
-        found = []
+        found: list[tuple[int, str, set[str]]] = []
         for room in count(0, step * PAGE):
             outcome = forks.one("on_a_small_disk", path, arguments=(name, room))
             assert not outcome.error, outcome.trace

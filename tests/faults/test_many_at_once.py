@@ -37,7 +37,7 @@ def crowd(request: pytest.FixtureRequest) -> Crowd:
 
         def in_processes(*calls: tuple[Any, ...]) -> list[Any]:
             outcomes = forks.run(
-                *(Call(name, str(path), arguments) for name, path, *arguments in calls)
+                *(Call(name, str(path), tuple(arguments)) for name, path, *arguments in calls)
             )
             assert not [outcome.trace for outcome in outcomes if outcome.error]
             return [outcome.result for outcome in outcomes]

@@ -10,7 +10,15 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
-from nexuslims_store import EventType, Instrument, RecordStatus, SessionLog, Store, UploadLog
+from nexuslims_store import (
+    EventType,
+    Instrument,
+    RecordStatus,
+    Session,
+    SessionLog,
+    Store,
+    UploadLog,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SQL = ROOT / "sql"
@@ -125,6 +133,13 @@ def add_pair(
         store.session_logs.insert(
             log(event_type, session_identifier=session_identifier, timestamp=time, **values)
         )
+
+
+def session_of(store: Store, session_identifier: str = SESSION) -> Session:
+    """A session that is there, as `sessions.get` has it."""
+    session = store.sessions.get(session_identifier)
+    assert session is not None
+    return session
 
 
 class Clock:

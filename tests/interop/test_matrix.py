@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from nexuslims_store import migrations
 pytestmark = pytest.mark.interop
 
 FORMER_COLUMNS = ("calendar_name", "computer_name", "computer_ip", "computer_mount")
+
+
+Origin = Callable[[NexusLIMS, Path, str], Expected]
 
 
 def made_by_nexuslims(nexuslims: NexusLIMS, path: Path, revision: str) -> Expected:
@@ -72,7 +76,9 @@ def rows_after(
 @pytest.mark.parametrize("first", ["NexusLIMS", "here"])
 @pytest.mark.parametrize("origin", [made_by_nexuslims, from_before_2_2, made_here])
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_up_and_down_in_turns(nexuslims, tmp_path, revision, origin, first) -> None:
+def test_up_and_down_in_turns(
+    nexuslims: NexusLIMS, tmp_path: Path, revision: str, origin: Origin, first: str
+) -> None:
     path = tmp_path / "nexuslims.db"
     state = origin(nexuslims, path, revision)
     assert describe(path) == state.tables()
@@ -88,11 +94,15 @@ def test_up_and_down_in_turns(nexuslims, tmp_path, revision, origin, first) -> N
         if by_nexuslims:
             nexuslims.db(path, "upgrade" if up else "downgrade", target or "base")
         elif up:
+            assert target is not None
             migrations.upgrade(path, target=target)
         else:
             migrations.downgrade(path, target=target or "base")
         down = {"by_nexuslims": by_nexuslims}
-        state = old.after_upgrade(target) if up else old.after_downgrade(**down)
+        if up and target is not None:
+            state = old.after_upgrade(target)
+        else:
+            state = old.after_downgrade(**down)
 
         step = f"{old.revision} -> {target} by {'NexusLIMS' if by_nexuslims else 'us'}"
         assert describe(path) == state.tables(), step

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def assert_at_head(nexuslims: NexusLIMS, path: Path) -> None:
 # -- adopted ------------------------------------------------------------------------------
 
 
-def test_the_demo_database_is_adopted(nexuslims, tmp_path) -> None:
+def test_the_demo_database_is_adopted(nexuslims: NexusLIMS, tmp_path: Path) -> None:
     path = tmp_path / "demo.db"
     nexuslims.run(CREATE_DEMO, None, path)
     before = rows(path)
@@ -138,7 +139,9 @@ store_external_id("ada", ExternalSystem.NEMO, "1")
 """
 
 
-def test_a_file_that_nexuslims_took_down_to_base_is_upgraded(nexuslims, tmp_path) -> None:
+def test_a_file_that_nexuslims_took_down_to_base_is_upgraded(
+    nexuslims: NexusLIMS, tmp_path: Path
+) -> None:
     path = tmp_path / "base.db"
     made_by_nexuslims(nexuslims, path)
     nexuslims.db(path, "downgrade", "base")
@@ -153,7 +156,7 @@ def test_a_file_that_nexuslims_took_down_to_base_is_upgraded(nexuslims, tmp_path
 
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_a_file_that_lost_its_version_row_is_known_by_its_tables(
-    nexuslims, tmp_path, revision
+    nexuslims: NexusLIMS, tmp_path: Path, revision: str
 ) -> None:
     path = tmp_path / "unstamped.db"
     made_by_nexuslims(nexuslims, path, revision)
@@ -168,7 +171,9 @@ def test_a_file_that_lost_its_version_row_is_known_by_its_tables(
 
 
 @pytest.mark.parametrize("stamped", [True, False])
-def test_null_harvesters_from_before_2_2_become_nemo(nexuslims, tmp_path, stamped) -> None:
+def test_null_harvesters_from_before_2_2_become_nemo(
+    nexuslims: NexusLIMS, tmp_path: Path, stamped: bool
+) -> None:
     path = tmp_path / "old.db"
     make_before_2_2(path, null_harvester=True)
     before = rows(path)
@@ -194,7 +199,9 @@ def test_null_harvesters_from_before_2_2_become_nemo(nexuslims, tmp_path, stampe
 
 
 @pytest.mark.parametrize("revision", REVISIONS[:-1])
-def test_a_file_that_nexuslims_took_part_of_the_way_down(nexuslims, tmp_path, revision) -> None:
+def test_a_file_that_nexuslims_took_part_of_the_way_down(
+    nexuslims: NexusLIMS, tmp_path: Path, revision: str
+) -> None:
     path = tmp_path / "down.db"
     made_by_nexuslims(nexuslims, path)
     nexuslims.db(path, "downgrade", revision)
@@ -214,7 +221,9 @@ def test_a_file_that_nexuslims_took_part_of_the_way_down(nexuslims, tmp_path, re
 
 
 @pytest.mark.parametrize("lineage", ["fresh", "before 2.2", "empty"])
-def test_an_upgrade_of_nexuslims_killed_at_each_statement(nexuslims, tmp_path, lineage) -> None:
+def test_an_upgrade_of_nexuslims_killed_at_each_statement(
+    nexuslims: NexusLIMS, tmp_path: Path, lineage: str
+) -> None:
     source = tmp_path / "source.db"
     if lineage == "fresh":
         made_by_nexuslims(nexuslims, source, "v1_4_3")
@@ -269,7 +278,9 @@ def test_an_upgrade_of_nexuslims_killed_at_each_statement(nexuslims, tmp_path, l
 
 
 @pytest.mark.parametrize("leftover", ["session_log_new", "_alembic_tmp_instruments"])
-def test_a_leftover_that_holds_rows_is_in_the_backup(nexuslims, tmp_path, leftover) -> None:
+def test_a_leftover_that_holds_rows_is_in_the_backup(
+    nexuslims: NexusLIMS, tmp_path: Path, leftover: str
+) -> None:
     path = tmp_path / "leftover.db"
     made_by_nexuslims(nexuslims, path, "v2_4_0a" if leftover == "session_log_new" else "v2_5_0a")
     original = leftover.removesuffix("_new").removeprefix("_alembic_tmp_")
@@ -289,7 +300,9 @@ def test_a_leftover_that_holds_rows_is_in_the_backup(nexuslims, tmp_path, leftov
         assert connection.execute(f"SELECT count(*) FROM {leftover}").fetchone()[0] > 0
 
 
-def test_rows_in_a_table_of_the_next_revision_are_kept(nexuslims, tmp_path) -> None:
+def test_rows_in_a_table_of_the_next_revision_are_kept(
+    nexuslims: NexusLIMS, tmp_path: Path
+) -> None:
     # NexusLIMS was killed between making the table and moving the version row; its own upgrade
     # now fails for good, but it goes on working, and writes into the table.
     source = tmp_path / "source.db"
@@ -323,11 +336,13 @@ def test_rows_in_a_table_of_the_next_revision_are_kept(nexuslims, tmp_path) -> N
 # -- refused ------------------------------------------------------------------------------
 
 
-def assert_refused(path: Path, error: type[Exception], match: str) -> None:
+def assert_refused(
+    path: Path, error: type[Exception] | tuple[type[Exception], ...], match: str
+) -> None:
     """Every way in is refused with the error, and nothing is written, not even a backup."""
     before = digest(path)
     neighbours = sorted(path.parent.iterdir())
-    ways_in = [
+    ways_in: list[Callable[[], object]] = [
         lambda: Store(path),
         lambda: Store(path, read_only=True),
         lambda: Store(path, migrate=True),
@@ -342,7 +357,7 @@ def assert_refused(path: Path, error: type[Exception], match: str) -> None:
         assert sorted(path.parent.iterdir()) == neighbours
 
 
-def test_a_wrong_stamp_is_refused_and_stamp_mends_it(nexuslims, tmp_path) -> None:
+def test_a_wrong_stamp_is_refused_and_stamp_mends_it(nexuslims: NexusLIMS, tmp_path: Path) -> None:
     path = tmp_path / "wrong.db"
     made_by_nexuslims(nexuslims, path, "v1_4_3")
     nexuslims.db(path, "alembic", "stamp", "head")
@@ -361,7 +376,7 @@ def test_a_wrong_stamp_is_refused_and_stamp_mends_it(nexuslims, tmp_path) -> Non
     assert_at_head(nexuslims, path)
 
 
-def test_two_version_rows_are_refused(nexuslims, tmp_path) -> None:
+def test_two_version_rows_are_refused(nexuslims: NexusLIMS, tmp_path: Path) -> None:
     path = tmp_path / "two.db"
     made_by_nexuslims(nexuslims, path)
     change(path, "INSERT INTO alembic_version VALUES ('v2_4_0a')")
@@ -373,14 +388,14 @@ def test_two_version_rows_are_refused(nexuslims, tmp_path) -> None:
     assert rows(path) == before
 
 
-def test_a_later_revision_is_refused(nexuslims, tmp_path) -> None:
+def test_a_later_revision_is_refused(nexuslims: NexusLIMS, tmp_path: Path) -> None:
     path = tmp_path / "later.db"
     made_by_nexuslims(nexuslims, path)
     change(path, "UPDATE alembic_version SET version_num = 'v9_0_0'")
     assert_refused(path, UnknownRevisionError, "v9_0_0")
 
 
-def test_another_programs_database_is_refused(nexuslims, tmp_path) -> None:
+def test_another_programs_database_is_refused(nexuslims: NexusLIMS, tmp_path: Path) -> None:
     path = tmp_path / "places.sqlite"
     change(
         path,
@@ -395,7 +410,9 @@ def test_another_programs_database_is_refused(nexuslims, tmp_path) -> None:
     assert "instruments" in table_names(copy)
 
 
-def test_another_programs_database_with_alembic_in_it_is_refused(nexuslims, tmp_path) -> None:
+def test_another_programs_database_with_alembic_in_it_is_refused(
+    nexuslims: NexusLIMS, tmp_path: Path
+) -> None:
     path = tmp_path / "other.db"
     made_by_nexuslims(nexuslims, path)
     nexuslims.db(path, "downgrade", "base")

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -40,7 +41,7 @@ INSTRUMENT = Instrument(
 TEXTS = ("plain", "", "o'brien; DROP TABLE session_log; --", "ünï 🔬 عربى", "a\nb\tc", "x" * 600)
 
 
-def test_rows_of_nexuslims_are_read_here(nexuslims, tmp_path) -> None:
+def test_rows_of_nexuslims_are_read_here(nexuslims: NexusLIMS, tmp_path: Path) -> None:
     path = tmp_path / "nexuslims.db"
     nexuslims.db(path, "init")
     nexuslims.run(WRITE_BY_NEXUSLIMS, path, json.dumps(INSTRUMENT.to_dict()), json.dumps(TEXTS))
@@ -113,7 +114,7 @@ store_external_id("ada", ExternalSystem.CDCS, "changed")
 """
 
 
-def test_rows_of_ours_are_read_by_nexuslims(nexuslims, tmp_path) -> None:
+def test_rows_of_ours_are_read_by_nexuslims(nexuslims: NexusLIMS, tmp_path: Path) -> None:
     path = tmp_path / "nexuslims.db"
     times = [
         datetime(2025, 10, 26, 2, 30, 0, 1, tzinfo=ZoneInfo("Europe/Berlin"), fold=1),
@@ -121,7 +122,7 @@ def test_rows_of_ours_are_read_by_nexuslims(nexuslims, tmp_path) -> None:
         datetime(2024, 2, 29, 12, tzinfo=timezone(timedelta(hours=13, minutes=45))),
         datetime(2025, 7, 1, 12, 0, 0, 120000),  # naive: the instrument's zone
     ]
-    given = []
+    given: list[list[Any]] = []
     with Store(path, migrate=True) as store:
         store.instruments.add(INSTRUMENT)
         for number, status in enumerate(RecordStatus):
@@ -213,7 +214,9 @@ print(json.dumps([
         "2039-01-01T00:00:00+00:00",
     ],
 )
-def test_a_stored_time_is_read_by_both_alike(nexuslims, tmp_path, stored) -> None:
+def test_a_stored_time_is_read_by_both_alike(
+    nexuslims: NexusLIMS, tmp_path: Path, stored: str
+) -> None:
     path = tmp_path / "nexuslims.db"
     make_sessions(path, ("s", stored, stored))
 
@@ -244,7 +247,7 @@ def make_sessions(path: Path, *sessions: tuple[str, str, str]) -> None:
         )
 
 
-def test_both_find_the_same_sessions_to_build(nexuslims: NexusLIMS, tmp_path) -> None:
+def test_both_find_the_same_sessions_to_build(nexuslims: NexusLIMS, tmp_path: Path) -> None:
     path = tmp_path / "nexuslims.db"
     make_sessions(
         path,

@@ -97,7 +97,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def finished(process: subprocess.Popen[str]) -> list[str]:
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
-    return json.loads(stdout)
+    identifiers: list[str] = json.loads(stdout)
+    return identifiers
 
 
 def test_nexuslims_harvests_while_builders_here_claim(
@@ -117,8 +118,7 @@ def test_nexuslims_harvests_while_builders_here_claim(
     harvesters = [nexuslims.start(HARVESTER, path, name, harvest, *PIDS) for name in ("a", "b")]
     builders = [nexuslims.start(BUILDER, path, build) for _ in range(2)]
     try:
-        for file in (harvest, build):
-            wait_until(lambda file=file: file.stat().st_size == 2)
+        wait_until(lambda: all(file.stat().st_size == 2 for file in (harvest, build)))
         time.sleep(request.config.getoption("--interop-seconds"))
         harvest.unlink()
         harvested = [identifier for process in harvesters for identifier in finished(process)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from helpers.interop.facts import HEAD, REVISIONS, Expected, describe, rows
@@ -85,7 +86,9 @@ print(json.dumps([
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_filled_by_nexuslims_upgraded_here_read_by_nexuslims(nexuslims, tmp_path, revision) -> None:
+def test_filled_by_nexuslims_upgraded_here_read_by_nexuslims(
+    nexuslims: NexusLIMS, tmp_path: Path, revision: str
+) -> None:
     path = tmp_path / "nexuslims.db"
     path.touch()
     nexuslims.db(path, "upgrade", revision)
@@ -121,7 +124,7 @@ def test_filled_by_nexuslims_upgraded_here_read_by_nexuslims(nexuslims, tmp_path
     assert len(theirs) == 1
 
 
-def test_nexuslims_own_command_line_agrees(nexuslims: NexusLIMS, tmp_path) -> None:
+def test_nexuslims_own_command_line_agrees(nexuslims: NexusLIMS, tmp_path: Path) -> None:
     # Everything else here calls NexusLIMS's command line inside a process that is forked from a
     # ready one; this is the program that a person starts.
     path = tmp_path / "nexuslims.db"

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.interop.facts import rows
@@ -62,7 +63,7 @@ def database(tmp_path: Path) -> Path:
 
 def usage_event(
     number: int, instrument: Instrument = TITAN, *, start: str, end: str, user: str | None = "ada"
-) -> list[str | None]:
+) -> list[Any]:
     """Return a session as a harvester reads it off NEMO."""
     return [
         f"https://nemo.example.com/api/usage_events/?id={number}",
@@ -149,14 +150,14 @@ store_external_id("ben", ExternalSystem.CDCS, "ben", notes="second")
 """
 
 
-def harvest(store: Store, events: list[list[str | None]]) -> None:
+def harvest(store: Store, events: list[list[Any]]) -> None:
     for identifier, pid, start, end, user in events:
         store.sessions.add(
             identifier, pid, datetime.fromisoformat(start), datetime.fromisoformat(end), user
         )
 
 
-def harvest_event_by_event(store: Store, events: list[list[str | None]]) -> None:
+def harvest_event_by_event(store: Store, events: list[list[Any]]) -> None:
     for identifier, pid, start, end, user in events:
         for time, event in ((start, EventType.START), (end, EventType.END)):
             store.session_logs.insert(
@@ -210,6 +211,7 @@ def build_by_list(store: Store, outcomes: dict[str, str]) -> None:
         event = store.sessions.record_generation(session)
         outcome = outcomes[session.session_identifier]
         if outcome == "NO_FILES_YET":
+            assert event.id_session_log is not None
             store.session_logs.remove(event.id_session_log)
         elif outcome in ("COMPLETED", "BUILT_NOT_EXPORTED"):
             built.append(session)
@@ -290,7 +292,7 @@ def test_a_week_of_work(
     outcomes = {event[0]: outcome for event, outcome in zip(events, OUTCOMES, strict=True)}
     rest = {events[-1][0]: "COMPLETED"}
 
-    phases = [
+    phases: list[tuple[str, Any, Callable[[Store, Any], None]]] = [
         (HARVEST_BY_NEXUSLIMS, events, harvester),
         (HARVEST_BY_NEXUSLIMS, events, harvester),  # the next run finds the same
         (HARVEST_BY_NEXUSLIMS, corrected, harvester),
@@ -341,11 +343,8 @@ def test_one_program_goes_on_where_the_other_stopped(nexuslims: NexusLIMS, datab
     with Store(database) as store:
         # A builder of NexusLIMS at work on a session: its event counts as a claim here.
         nexuslims.run(START_BUILDING, database)
-        claimed = [store.sessions.claim() for _ in range(4)]
-        assert [session and session.session_identifier for session in claimed] == [
-            *identifiers[1:],
-            None,
-        ]
+        claimed = list(iter(store.sessions.claim, None))
+        assert [session.session_identifier for session in claimed] == identifiers[1:]
         store.sessions.finish(claimed[0], RecordStatus.COMPLETED)
         store.sessions.release(claimed[1])
         store.sessions.finish(claimed[2], RecordStatus.ERROR)
@@ -418,7 +417,9 @@ def test_one_odd_event_stops_the_builder_there_and_is_reported_here(
         assert "odd" in caplog.text
         (unpaired,) = store.sessions.list_unpaired()
         assert unpaired.session_identifier == "odd"
-        assert store.sessions.claim().session_identifier == GOOD[0]
+        claimed = store.sessions.claim()
+        assert claimed is not None
+        assert claimed.session_identifier == GOOD[0]
         assert store.sessions.claim() is None
 
 

@@ -181,7 +181,7 @@ def _inject(call: Call) -> None:
     match call.fault:
         case "statement":
             _Counted.left = int(call.at)
-            sqlite3.connect = partial(sqlite3.connect, factory=_Counted)
+            _connect_by(_Counted)
         case "size" | "disk full":
             # Python ignores the signal, and the write fails; else it kills in the write.
             if call.fault == "size":
@@ -189,7 +189,12 @@ def _inject(call: Call) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (int(call.at), resource.RLIM_INFINITY))
         case "page count":
             _Limited.pages = int(call.at)
-            sqlite3.connect = partial(sqlite3.connect, factory=_Limited)
+            _connect_by(_Limited)
+
+
+def _connect_by(factory: type[sqlite3.Connection]) -> None:
+    """Let every connection of this process be one of these."""
+    setattr(sqlite3, "connect", partial(sqlite3.connect, factory=factory))  # noqa: B010
 
 
 class _Counted(sqlite3.Connection):

@@ -13,6 +13,7 @@ import os
 import runpy
 import sys
 import traceback
+from typing import Any, Never
 
 import alembic.command  # noqa: F401 -- like the others, only to be there after the fork
 import nexusLIMS.cli.migrate
@@ -20,7 +21,7 @@ import nexusLIMS.db.session_handler
 import nexusLIMS.instruments  # noqa: F401
 
 
-def run(request):
+def run(request: dict[str, Any]) -> Never:
     """Become the program. Never returns."""
     status = 1
     try:

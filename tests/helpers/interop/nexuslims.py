@@ -50,7 +50,10 @@ class NexusLIMS:
                 cwd=folder,
                 text=True,
             )
-        if self._server.stdout.readline() != "ready\n":
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._requests, self._answers = self._server.stdin, self._server.stdout
+        if self._answers.readline() != "ready\n":
             raise RuntimeError((folder / "server-stderr").read_text())
         self.version = self.run("import nexusLIMS; print(nexusLIMS.__version__)").stdout.strip()
 
@@ -67,7 +70,7 @@ class NexusLIMS:
         self,
         code: str,
         database: Path | None = None,
-        *arguments: str,
+        *arguments: object,
         check: bool = True,
         env: dict[str, str] | None = None,
     ) -> Result:
@@ -79,6 +82,8 @@ class NexusLIMS:
             Its text; `sys.argv[1:]` are the arguments.
         database
             NX_DB_PATH.
+        arguments
+            Texts, or what becomes one.
         """
         outputs = (self._folder / "stdout", self._folder / "stderr")
         for output in outputs:
@@ -90,9 +95,9 @@ class NexusLIMS:
             "stdout": str(outputs[0]),
             "stderr": str(outputs[1]),
         }
-        self._server.stdin.write(json.dumps(request) + "\n")
-        self._server.stdin.flush()
-        answer = self._server.stdout.readline()
+        self._requests.write(json.dumps(request) + "\n")
+        self._requests.flush()
+        answer = self._answers.readline()
         if not answer:
             raise RuntimeError((self._folder / "server-stderr").read_text())
         result = Result(int(answer), *(output.read_text("utf-8") for output in outputs))
@@ -101,7 +106,7 @@ class NexusLIMS:
         return result
 
     def start(
-        self, code: str, database: Path, *arguments: str, env: dict[str, str] | None = None
+        self, code: str, database: Path, *arguments: object, env: dict[str, str] | None = None
     ) -> subprocess.Popen[str]:
         """Start a program and return at once, for what runs at the same time as something else."""
         return subprocess.Popen(
@@ -116,9 +121,9 @@ class NexusLIMS:
 
     def close(self) -> None:
         """End the server process."""
-        self._server.stdin.close()
+        self._requests.close()
         self._server.wait(timeout=30)
-        self._server.stdout.close()
+        self._answers.close()
 
     def _script(self, code: str) -> Path:
         if code not in self._scripts:
