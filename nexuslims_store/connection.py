@@ -16,7 +16,13 @@ from typing import Any, Literal
 
 from nexuslims_store.errors import DatabaseNotFoundError, StoreError
 from nexuslims_store.times import stored_instant
-from nexuslims_store.translation import SQLITE_ERRORS, is_undecodable, translate, translated
+from nexuslims_store.translation import (
+    CHECK_PATH,
+    SQLITE_ERRORS,
+    is_undecodable,
+    translate,
+    translated,
+)
 
 __all__ = ["MEMORY", "Database", "Row", "connect"]
 
@@ -88,7 +94,7 @@ def _uri(path: Path) -> str:
     except (OSError, ValueError) as error:
         # A lone surrogate, or a current folder that is gone.
         raise DatabaseNotFoundError(
-            f"no file can be at {str(path)!r} ({error}); check the path (NX_DB_PATH or --db)"
+            f"no file can be at {str(path)!r} ({error})", **CHECK_PATH
         ) from error
     # A Windows share is file://server/share for the URI's standard, and an error for SQLite,
     # which wants the server as part of the path.

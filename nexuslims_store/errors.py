@@ -24,8 +24,17 @@
     └── BackupError                    a backup or restore that was not made
 
 Bad values given to a model are `pydantic.ValidationError`, raised before any SQL runs.
-Each message says what went wrong, where, and the call or command that mends it;
-the SQLite error behind it, if any, is the `__cause__`.
+Each message says what went wrong, where, and what mends it: a call where Python was called, a
+command where a command was run. Where the two differ, the error is raised with both::
+
+    raise DatabaseLockedError(
+        f"{path} is locked by another program, still after {timeout:g} s",
+        call="wait longer with timeout=…",
+        command="wait longer with --timeout",
+    )
+
+`str(error)` is the message and the call, `error.for_command` the message and the command, which
+is what the command line prints. The SQLite error behind it, if any, is the `__cause__`.
 """
 
 from __future__ import annotations
@@ -55,7 +64,33 @@ __all__ = [
 
 
 class StoreError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Parameters
+    ----------
+    message
+        What went wrong, where, and the remedy if it is the same everywhere.
+    call, command
+        The remedy in Python, and on the command line, where they differ. They follow the
+        message after a semicolon.
+
+    Attributes
+    ----------
+    for_command
+        The message for one who ran a command.
+    """
+
+    def __init__(self, message: str = "", *, call: str = "", command: str = "") -> None:
+        super().__init__(f"{message}; {call}" if call else message)
+        self.for_command = f"{message}; {command}" if command else str(self)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exception's own __reduce__ calls __init__ again, and has no keyword arguments for it.
+        return _restored, (type(self), self.args), vars(self)
+
+
+def _restored(error: type[StoreError], arguments: tuple[object, ...]) -> StoreError:
+    return error.__new__(error, *arguments)
 
 
 class DatabaseNotFoundError(StoreError):
@@ -115,19 +150,20 @@ class InvalidRowError(StoreError):
         Where it is stored. `row_id` is the value of the table's primary key.
     """
 
-    def __init__(self, message: str, *, table: str, row_id: object, column: str) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        table: str,
+        row_id: object,
+        column: str,
+        call: str = "",
+        command: str = "",
+    ) -> None:
+        super().__init__(message, call=call, command=command)
         self.table = table
         self.row_id = row_id
         self.column = column
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # Exception's own __reduce__ forgets the keyword arguments.
-        return (_invalid_row, (self.args[0], self.table, self.row_id, self.column))
-
-
-def _invalid_row(message: str, table: str, row_id: object, column: str) -> InvalidRowError:
-    return InvalidRowError(message, table=table, row_id=row_id, column=column)
 
 
 class InvalidValueError(StoreError, ValueError):

@@ -21,7 +21,9 @@ from nexuslims_store.errors import (
 )
 
 __all__ = [
+    "CHECK_PATH",
     "SQLITE_ERRORS",
+    "WAIT_LONGER",
     "ConstraintError",
     "is_undecodable",
     "require_writable",
@@ -31,6 +33,19 @@ __all__ = [
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite's errors come as: the second where the message quotes what is no text in the file."""
+
+
+CHECK_PATH = {
+    "call": "check the path, or the environment variable NX_DB_PATH",
+    "command": "check the path (--db, or the environment variable NX_DB_PATH)",
+}
+"""The remedy for a path that is none of a database."""
+
+WAIT_LONGER = {
+    "call": "try again when it has finished, or wait longer (timeout=…)",
+    "command": "try again when it has finished, or wait longer (--timeout)",
+}
+"""The remedy for a lock."""
 
 
 class ConstraintError(StoreError):
@@ -76,8 +91,8 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
     match extended & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return DatabaseLockedError(
-                f"{path} is locked by another program, still after {timeout:g} s; try again "
-                "when it has finished, or wait longer (timeout=…)"
+                f"{path} is locked by another program, still after {timeout:g} s",
+                **WAIT_LONGER,
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return ReadOnlyError(_why_read_only(path, extended))
@@ -97,8 +112,7 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
             return _corrupt(path, error)
         case sqlite3.SQLITE_NOTADB:
             return NotANexusLIMSDatabaseError(
-                f"{path} is not an SQLite database; nothing was written to it. Check the path "
-                "(NX_DB_PATH or --db)"
+                f"{path} is not an SQLite database, and nothing was written to it", **CHECK_PATH
             )
         case sqlite3.SQLITE_CANTOPEN:
             return _why_not_opened(path)
@@ -175,21 +189,19 @@ def _why_not_opened(path: Path) -> StoreError:  # noqa: PLR0911
     except (FileNotFoundError, NotADirectoryError):
         if not path.parent.is_dir():
             return DatabaseNotFoundError(
-                f"there is no database {path}, nor the folder {path.parent}; check the path "
-                "(NX_DB_PATH or --db), or create both with `nexuslims-store migrate`"
+                f"there is no database {path}, nor the folder {path.parent}", **CHECK_PATH
             )
         return DatabaseNotFoundError(
-            f"there is no database {path}; check the path (NX_DB_PATH or --db), or create it "
-            "with `nexuslims-store migrate`"
+            f"there is no database {path}",
+            call=f"{CHECK_PATH['call']}, or create it with Store(…, migrate=True)",
+            command=f"{CHECK_PATH['command']}, or create it with `nexuslims-store migrate`",
         )
     except PermissionError:
         return ReadOnlyError(
             f"{path} may not be reached by this user; change the permissions of its folder"
         )
     except OSError as error:  # too long a name, links in a circle
-        return DatabaseNotFoundError(
-            f"no file can be at {path} ({error.strerror}); check the path (NX_DB_PATH or --db)"
-        )
+        return DatabaseNotFoundError(f"no file can be at {path} ({error.strerror})", **CHECK_PATH)
     if is_folder:
         return NotANexusLIMSDatabaseError(f"{path} is a folder; name the database file in it")
     if not os.access(path, os.R_OK):

@@ -76,7 +76,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     except (StoreError, ValidationError) as error:
         if arguments.debug:
             output.message(traceback.format_exc())
-        lines = invalid_values(error) if isinstance(error, ValidationError) else [str(error)]
+        lines = invalid_values(error) if isinstance(error, ValidationError) else [error.for_command]
         output.error("\n".join(lines))
     return _ERROR
 
