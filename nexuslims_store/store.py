@@ -151,11 +151,11 @@ class Store:
                 f"a backup of {self.path} cannot be made inside a transaction, half of which it "
                 "would hold; call it outside of `with store.transaction()`"
             )
-        from nexuslims_store import backup  # noqa: PLC0415 -- most programs never need it
+        from nexuslims_store.backup import copy  # noqa: PLC0415 -- most programs never need it
 
         # On the store's own connection: another one could write, and in memory there is no other.
-        return backup.copy_connection(
-            database.connection, Path(destination), path=self.path, timeout=database.timeout
+        return copy(
+            self.path, destination, connection=database.connection, timeout=database.timeout
         )
 
     def close(self) -> None:

@@ -33,11 +33,10 @@ from helpers.database_files import (
 
 from nexuslims_store.backup import (
     PARTIAL_FILES,
-    beside,
-    copy_connection,
-    make_backup,
-    make_backup_beside,
+    copy,
+    free_name,
 )
+from nexuslims_store.connection import MEMORY
 from nexuslims_store.errors import (
     BackupError,
     CorruptDatabaseError,
@@ -71,11 +70,11 @@ def test_a_copy_is_whole(tmp_path: Path, name: str) -> None:
     with unchanged(tmp_path):
         destination = tmp_path / "copies"
         destination.mkdir()
-        copy = make_backup(
+        copied = copy(
             path, destination / f"b{name}", progress=lambda done, total: calls.append((done, total))
         )
-        assert copy == destination / f"b{name}"
-        assert content(copy) == content(path)
+        assert copied == destination / f"b{name}"
+        assert content(copied) == content(path)
         assert names(destination) == [f"b{name}"]
         shutil.rmtree(destination)
     total = calls[-1][1]
@@ -90,10 +89,10 @@ def test_rows_that_are_still_in_the_wal_file_are_copied(tmp_path: Path) -> None:
         writer.execute("PRAGMA wal_autocheckpoint = 0")
         insert_pair(writer, "late")
         writer.commit()
-        copy = make_backup(path, tmp_path / "copy.db")
-        assert content(copy) == content(path)
+        copied = copy(path, tmp_path / "copy.db")
+        assert content(copied) == content(path)
         # One file, to be read also where nothing can be written.
-        assert journal_mode(copy) == "delete"
+        assert journal_mode(copied) == "delete"
         assert journal_mode(path) == "wal"
 
 
@@ -125,20 +124,19 @@ def test_a_copy_is_of_one_moment_while_another_process_writes(tmp_path: Path, wa
     for number in range(6):
         began = time.monotonic()
         # Seldom called, but long enough that the writer gets a turn.
-        copy = make_backup(
+        copied = copy(
             path, tmp_path / f"{number}.db", timeout=20, progress=lambda *_: time.sleep(0.005)
         )
         assert time.monotonic() - began < 20
-        assert query(copy, "PRAGMA integrity_check") == [("ok",)]
+        assert query(copied, "PRAGMA integrity_check") == [("ok",)]
         [(moments, moment)] = query(
-            copy,
+            copied,
             "SELECT count(DISTINCT record_id), max(CAST(record_id AS INTEGER)) FROM upload_log",
         )
         assert moments == 1
         assert isinstance(moment, int)
-        assert query(copy, "SELECT count(*) FROM session_log WHERE session_identifier LIKE 'new%'")[
-            0
-        ] == (2 * (moment + 1),)
+        new = "SELECT count(*) FROM session_log WHERE session_identifier LIKE 'new%'"
+        assert query(copied, new) == [(2 * (moment + 1),)]
         seen.append(moment)
     assert seen == sorted(seen)
     assert int(end(writer)) > seen[0]
@@ -153,7 +151,7 @@ def test_a_copy_can_be_made_while_this_process_holds_the_write_lock(
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         insert_pair(holder, "not committed")
-        assert content(make_backup(path, tmp_path / "copy.db", timeout=1)) == before
+        assert content(copy(path, tmp_path / "copy.db", timeout=1)) == before
         # The lock is still held: nobody dropped it by closing the file.
         probe = "c = sqlite3.connect(sys.argv[1], timeout=0)\ntry: c.execute('BEGIN IMMEDIATE')\n"
         probe += "except sqlite3.OperationalError: print('locked')\nc.close()"
@@ -178,7 +176,7 @@ os.wait()
         path,
     )
     assert (tmp_path / "a.db-journal").stat().st_size > 512
-    assert content(make_backup(path, tmp_path / "copy.db")) == before
+    assert content(copy(path, tmp_path / "copy.db")) == before
 
 
 def test_a_database_in_memory_is_copied(tmp_path: Path) -> None:
@@ -186,15 +184,15 @@ def test_a_database_in_memory_is_copied(tmp_path: Path) -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         with closing(sqlite3.connect(path)) as source:
             source.backup(connection)
-        copy = copy_connection(connection, tmp_path / "copy.db")
-        assert content(copy) == content(path)
-        assert stat.S_IMODE(copy.stat().st_mode) == 0o600 or os.name == "nt"
+        copied = copy(MEMORY, tmp_path / "copy.db", connection=connection)
+        assert content(copied) == content(path)
+        assert stat.S_IMODE(copied.stat().st_mode) == 0o600 or os.name == "nt"
         (tmp_path / "folder").mkdir()
-        inside = copy_connection(connection, tmp_path / "folder")
+        inside = copy(MEMORY, tmp_path / "folder", connection=connection)
         assert fnmatch(inside.name, "nexuslims_backup_*.db")
         connection.execute("BEGIN")
         with pytest.raises(BackupError, match="leave the transaction"):
-            copy_connection(connection, tmp_path / "none.db")
+            copy(MEMORY, tmp_path / "none.db", connection=connection)
 
 
 def test_queries_under_way_on_the_copied_connection_go_on(tmp_path: Path) -> None:
@@ -202,16 +200,13 @@ def test_queries_under_way_on_the_copied_connection_go_on(tmp_path: Path) -> Non
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         rows = iter(connection.execute("SELECT * FROM session_log"))
         next(rows)
-        copy_connection(connection, tmp_path / "copy.db", path=path)
+        copy(path, tmp_path / "copy.db", connection=connection)
         assert len(list(rows)) == 599
 
 
 def test_an_empty_database_is_copied(tmp_path: Path) -> None:
     (tmp_path / "a.db").touch()
-    assert (
-        query(make_backup(tmp_path / "a.db", tmp_path / "b.db"), "SELECT * FROM sqlite_master")
-        == []
-    )
+    assert query(copy(tmp_path / "a.db", tmp_path / "b.db"), "SELECT * FROM sqlite_master") == []
 
 
 def test_a_row_that_breaks_a_check_can_be_backed_up(tmp_path: Path) -> None:
@@ -220,8 +215,8 @@ def test_a_row_that_breaks_a_check_can_be_backed_up(tmp_path: Path) -> None:
         connection.execute("PRAGMA ignore_check_constraints = ON")
         connection.execute("UPDATE session_log SET event_type = 'ODD' WHERE id_session_log = 1")
         connection.commit()
-    copy = make_backup(path, tmp_path / "b.db")
-    assert query(copy, "SELECT event_type FROM session_log LIMIT 1") == [("ODD",)]
+    copied = copy(path, tmp_path / "b.db")
+    assert query(copied, "SELECT event_type FROM session_log LIMIT 1") == [("ODD",)]
 
 
 # -- permissions and the disk ----------------------------------------------------------------
@@ -241,11 +236,11 @@ def test_a_copy_has_the_mode_of_its_source_and_nobody_reads_it_before(
 
     umask = os.umask(0)
     try:
-        copy = make_backup(path, tmp_path / "copy.db", progress=look)
+        copied = copy(path, tmp_path / "copy.db", progress=look)
     finally:
         os.umask(umask)
     assert seen == {0o600}
-    assert stat.S_IMODE(copy.stat().st_mode) == mode
+    assert stat.S_IMODE(copied.stat().st_mode) == mode
 
 
 def test_a_copy_is_on_the_disk_before_it_has_its_name(
@@ -261,7 +256,7 @@ def test_a_copy_is_on_the_disk_before_it_has_its_name(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", record)
-    make_backup(path, tmp_path / "copy.db")
+    copy(path, tmp_path / "copy.db")
     assert synced == [(False, False), (True, True)][: 1 if os.name == "nt" else 2]
 
 
@@ -273,7 +268,7 @@ def test_no_room_is_said_before_anything_is_written(
     usage = shutil.disk_usage(tmp_path)._replace(free=size - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with unchanged(tmp_path), pytest.raises(StorageFullError, match=f"{size:,}.*{size - 1:,}"):
-        make_backup(path, tmp_path / "copy.db", progress=lambda *_: pytest.fail("has begun"))
+        copy(path, tmp_path / "copy.db", progress=lambda *_: pytest.fail("has begun"))
 
 
 @posix
@@ -282,7 +277,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     # SQLite reports what exceeds this limit as it does a full disk.
     printed = run(
         """
-from nexuslims_store.backup import make_backup
+from nexuslims_store.backup import copy
 from nexuslims_store.errors import StorageFullError
 path = Path(sys.argv[1])
 before = names(path.parent)
@@ -291,13 +286,13 @@ full = 0
 for limit in [*range(0, size, 4999), size - 1]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
-        make_backup(path, path.with_name("copy.db"))
+        copy(path, path.with_name("copy.db"))
     except StorageFullError as error:
         assert "copy.db" in str(error), error
         full += 1
     assert names(path.parent) == before, limit
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-make_backup(path, path.with_name("copy.db"))
+copy(path, path.with_name("copy.db"))
 print(full)
 """,
         path,
@@ -312,20 +307,20 @@ def test_read_only_files_and_folders(tmp_path: Path) -> None:
     run(
         """
 import tempfile, shutil, traceback, urllib.parse  # which the other user may not be able to read
-from nexuslims_store.backup import make_backup
+from nexuslims_store.backup import copy
 from nexuslims_store.errors import ReadOnlyError
 top = Path(tempfile.mkdtemp())
 def as_nobody():
     if os.geteuid() == 0:
         os.setuid(65534)
-    copy = make_backup(top / "in/a.db", top / "out/copy.db")
-    assert content(copy) == expected and copy.stat().st_mode & 0o777 == 0o444
+    copied = copy(top / "in/a.db", top / "out/copy.db")
+    assert content(copied) == expected and copied.stat().st_mode & 0o777 == 0o444
     for source, destination, reason in (
         ("in/a.db", "in/copy.db", f"the folder {top / 'in'} is read-only"),
         ("in/wal.db", "out/wal.db", f"the folder {top / 'in'} is read-only"),
     ):
         try:
-            make_backup(top / source, top / destination)
+            copy(top / source, top / destination)
         except ReadOnlyError as error:
             assert reason in str(error), error
         else:
@@ -363,26 +358,26 @@ finally:
 # -- names -----------------------------------------------------------------------------------
 
 
-def test_beside_is_the_first_free_name(tmp_path: Path) -> None:
+def test_a_backup_gets_the_first_free_name(tmp_path: Path) -> None:
     path = tmp_path / "nexus.lims.sqlite"
     first = tmp_path / "nexus.lims_backup_20250304_050607.db"
-    assert beside(path, NOW) == first
+    assert free_name(path, now=NOW) == first
     first.touch()
-    assert beside(path, NOW) == tmp_path / "nexus.lims_backup_20250304_050607_2.db"
+    assert free_name(path, now=NOW) == tmp_path / "nexus.lims_backup_20250304_050607_2.db"
     # SQLite would play the leftover of another database into a new one of that name.
     (tmp_path / "nexus.lims_backup_20250304_050607_2.db-wal").touch()
-    assert beside(path, NOW) == tmp_path / "nexus.lims_backup_20250304_050607_3.db"
+    assert free_name(path, now=NOW) == tmp_path / "nexus.lims_backup_20250304_050607_3.db"
     (tmp_path / "nexus.lims_backup_20250304_050607_3.db").symlink_to("nowhere")
-    assert beside(path, NOW) == tmp_path / "nexus.lims_backup_20250304_050607_4.db"
+    assert free_name(path, now=NOW) == tmp_path / "nexus.lims_backup_20250304_050607_4.db"
 
 
 def test_backups_at_the_same_moment_all_get_a_name(tmp_path: Path) -> None:
     path = build(tmp_path / "a.db", sessions=20)
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: make_backup_beside(path, now=NOW), range(16)))
+        made = list(pool.map(lambda _: copy(path, path.parent, now=NOW), range(16)))
     assert len(set(made)) == 16
-    assert set(names(tmp_path)) == {"a.db", *(copy.name for copy in made)}
-    assert all(content(copy) == content(path) for copy in made)
+    assert set(names(tmp_path)) == {"a.db", *(copied.name for copied in made)}
+    assert all(content(copied) == content(path) for copied in made)
 
 
 def test_a_backup_is_beside_the_symbolic_link_that_was_named(tmp_path: Path) -> None:
@@ -391,17 +386,17 @@ def test_a_backup_is_beside_the_symbolic_link_that_was_named(tmp_path: Path) -> 
     path = build(tmp_path / "data" / "real.db", wal=True)
     link = tmp_path / "home" / "link.db"
     link.symlink_to(path)
-    copy = make_backup_beside(link, now=NOW)
-    assert copy == tmp_path / "home" / "link_backup_20250304_050607.db"
-    assert content(copy) == content(path)
-    assert not copy.is_symlink()
+    copied = copy(link, link.parent, now=NOW)
+    assert copied == tmp_path / "home" / "link_backup_20250304_050607.db"
+    assert content(copied) == content(path)
+    assert not copied.is_symlink()
     assert names(tmp_path / "data") == ["real.db"]
 
 
 def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = build(tmp_path / "a.db")
     monkeypatch.chdir(tmp_path)
-    assert make_backup(Path("a.db"), Path("b.db")) == Path("b.db")
+    assert copy(Path("a.db"), Path("b.db")) == Path("b.db")
     assert content(tmp_path / "b.db") == content(path)
 
 
@@ -409,10 +404,10 @@ def test_a_folder_as_destination(tmp_path: Path) -> None:
     path = build(tmp_path / "a.db")
     folder = tmp_path / "backups"
     folder.mkdir()
-    copy = make_backup(path, folder)
-    assert copy.parent == folder
-    assert fnmatch(copy.name, "a_backup_*.db")
-    assert content(copy) == content(path)
+    copied = copy(path, folder)
+    assert copied.parent == folder
+    assert fnmatch(copied.name, "a_backup_*.db")
+    assert content(copied) == content(path)
 
 
 @pytest.mark.parametrize("hard_links", [True, False])
@@ -437,17 +432,17 @@ def test_no_file_is_ever_overwritten(
         ("stale.db", "stale.db-journal is in the way"),
     ):
         with unchanged(tmp_path), pytest.raises(BackupError, match=reason):
-            make_backup(path, tmp_path / name)
+            copy(path, tmp_path / name)
 
     def take(done: int, total: int) -> None:
         (tmp_path / "late.db").write_text("quicker")
 
     with pytest.raises(BackupError, match="exists already"):
-        make_backup(path, tmp_path / "late.db", progress=take)
+        copy(path, tmp_path / "late.db", progress=take)
     assert (tmp_path / "late.db").read_text() == "quicker"
     with unchanged(tmp_path), pytest.raises(BackupError, match="there is no folder"):
-        make_backup(path, tmp_path / "missing" / "b.db")
-    assert content(make_backup(path, tmp_path / "good.db")) == content(path)
+        copy(path, tmp_path / "missing" / "b.db")
+    assert content(copy(path, tmp_path / "good.db")) == content(path)
     assert sorted(
         set(names(tmp_path)) - {"a.db", "mine.db", "dangling.db", "stale.db-journal"}
     ) == [
@@ -505,14 +500,14 @@ def test_a_damaged_source(tmp_path: Path, kind: str, expected: type[StoreError])
     path = build(tmp_path / "a.db")
     damage(path, kind)
     with unchanged(tmp_path), pytest.raises(expected, match=r"a\.db"):
-        make_backup(path, tmp_path / "copy.db")
+        copy(path, tmp_path / "copy.db")
 
 
 def test_a_source_that_is_no_file(tmp_path: Path) -> None:
     with unchanged(tmp_path), pytest.raises(DatabaseNotFoundError):
-        make_backup(tmp_path / "none.db", tmp_path / "copy.db")
+        copy(tmp_path / "none.db", tmp_path / "copy.db")
     with unchanged(tmp_path), pytest.raises(NotANexusLIMSDatabaseError, match="is a folder"):
-        make_backup(tmp_path, tmp_path / "copy.db")
+        copy(tmp_path, tmp_path / "copy.db")
 
 
 @both_modes
@@ -527,11 +522,11 @@ def test_a_locked_source_is_waited_for_no_longer_than_the_timeout(
     )
     began = time.monotonic()
     with pytest.raises(DatabaseLockedError, match=r"a\.db is locked .* 0\.3 s"):
-        make_backup(path, tmp_path / "copy.db", timeout=0.3)
+        copy(path, tmp_path / "copy.db", timeout=0.3)
     assert 0.2 < time.monotonic() - began < 5
     assert not list(tmp_path.glob("*copy*")) + list(tmp_path.glob(PARTIAL_FILES))
     end(holder)
-    assert content(make_backup(path, tmp_path / "copy.db")) == content(path)
+    assert content(copy(path, tmp_path / "copy.db")) == content(path)
 
 
 # -- interruptions ---------------------------------------------------------------------------
@@ -545,7 +540,7 @@ def test_an_exception_on_the_way_leaves_nothing(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with unchanged(tmp_path), pytest.raises(KeyboardInterrupt):
-        make_backup(path, tmp_path / "copy.db", progress=interrupt)
+        copy(path, tmp_path / "copy.db", progress=interrupt)
     # And no lock either.
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
@@ -559,27 +554,27 @@ def test_killed_at_any_line(tmp_path: Path, wal: bool, every: int) -> None:
     kills = run(
         """
 from fnmatch import fnmatch
-from nexuslims_store.backup import PARTIAL_FILES, make_backup_beside
+from nexuslims_store.backup import PARTIAL_FILES, copy
 from datetime import datetime
 path = Path(sys.argv[1])
 before = content(path)
-copy = path.with_name("a_backup_20250304_050607.db")
+copied = path.with_name("a_backup_20250304_050607.db")
 def prepare():
     for file in path.parent.iterdir():
         if file != path:
             file.unlink()
 def work():
-    make_backup_beside(path, now=datetime(2025, 3, 4, 5, 6, 7))
+    copy(path, path.parent, now=datetime(2025, 3, 4, 5, 6, 7))
 def judge(survived):
     assert content(path) == before
     for name in names(path.parent):
-        assert name in ("a.db", copy.name) or fnmatch(name, PARTIAL_FILES) and not survived, name
-    if copy.exists():
-        assert content(copy) == before
+        assert name in ("a.db", copied.name) or fnmatch(name, PARTIAL_FILES) and not survived, name
+    if copied.exists():
+        assert content(copied) == before
     # The next one works, whatever was left.
     if kills % 2 == 0 or survived:
         work()
-        assert content(copy) == before
+        assert content(copied) == before
 """
         + KILL_AT_EVERY_LINE,
         path,

@@ -38,8 +38,8 @@ NEVER = (
     *(
         f"nexuslims_store.{part}"
         for part in (
-            *("backup", "cli", "compat", "copying", "ddl", "demo", "doctor", "migrations", "move"),
-            *("overview", "postgresql", "report", "restore", "schema", "testing"),
+            *("backup", "cli", "compat", "ddl", "demo", "doctor", "migrations", "move"),
+            *("overview", "postgresql", "report", "schema", "testing"),
         )
     ),
 )

@@ -31,8 +31,8 @@ from helpers.database_files import (
     start,
 )
 
-from nexuslims_store import copying
-from nexuslims_store import restore as module
+from nexuslims_store.backup import copying, restore
+from nexuslims_store.backup import restoring as module
 from nexuslims_store.errors import (
     BackupError,
     CorruptDatabaseError,
@@ -44,7 +44,6 @@ from nexuslims_store.errors import (
     StoreError,
     UnknownRevisionError,
 )
-from nexuslims_store.restore import restore
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions, signals and limits")
 both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
@@ -469,7 +468,7 @@ def test_a_full_disk_leaves_the_database_as_it_was(home: Path, backup: Path, kin
     full = run(
         """
 from nexuslims_store.errors import StorageFullError
-from nexuslims_store.restore import restore
+from nexuslims_store.backup import restore
 backup, live, kind = *map(Path, sys.argv[1:3]), sys.argv[3]
 look = Path.read_text if kind == "text" else content
 before, after = look(live), content(backup)
@@ -520,8 +519,7 @@ def test_killed_at_any_line(home: Path, tmp_path: Path, kind: str, every: int) -
         """
 import shutil
 from fnmatch import fnmatch
-from nexuslims_store.backup import PARTIAL_FILES
-from nexuslims_store.restore import restore
+from nexuslims_store.backup import PARTIAL_FILES, restore
 backup, original, live, kind = *map(Path, sys.argv[1:4]), sys.argv[4]
 def look(path):
     if not path.exists():
@@ -574,7 +572,7 @@ def test_killed_at_any_moment(home: Path, tmp_path: Path, wal: bool) -> None:
         child = subprocess.Popen(
             script(
                 """
-from nexuslims_store.restore import restore
+from nexuslims_store.backup import restore
 one, two, live = map(Path, sys.argv[1:])
 print("ready", flush=True)
 while True:

@@ -44,7 +44,6 @@ def add_commands(commands: Subparsers) -> None:
         "destination",
         metavar="DEST",
         nargs="?",
-        type=Path,
         help="a new file, or a folder for a file named by the time (default: beside the database)",
     )
     add_formats(parser)
@@ -70,12 +69,12 @@ def _backup(arguments: argparse.Namespace, output: Output) -> int:
     from nexuslims_store import backup  # noqa: PLC0415 -- most commands do without
 
     path = database_path(arguments)
-    if arguments.destination is None:
-        copy = backup.make_backup_beside(path, timeout=arguments.timeout, progress=output.percent)
-    else:
-        copy = backup.make_backup(
-            path, arguments.destination, timeout=arguments.timeout, progress=output.percent
-        )
+    copy = backup.copy(
+        path,
+        path.parent if arguments.destination is None else arguments.destination,
+        timeout=arguments.timeout,
+        progress=output.percent,
+    )
     if arguments.format == "json":
         output.json({"path": copy, "size": copy.stat().st_size})
     else:
@@ -84,7 +83,7 @@ def _backup(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _restore(arguments: argparse.Namespace, output: Output) -> int:
-    from nexuslims_store.restore import restore  # noqa: PLC0415 -- most commands do without
+    from nexuslims_store.backup import restore  # noqa: PLC0415 -- most commands do without
 
     source, path = arguments.source, database_path(arguments)
     revision = _revision(source, arguments)

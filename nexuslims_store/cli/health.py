@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nexuslims_store import queries
+from nexuslims_store.backup import journal_mode
 from nexuslims_store.cli.words import number
 from nexuslims_store.connection import Database
-from nexuslims_store.copying import journal_mode
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.layouts import BASE, LAYOUTS
 from nexuslims_store.migrations.plan import Plan, make_plan

@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from nexuslims_store import report
+from nexuslims_store.backup import SIDECARS, file_errors
 from nexuslims_store.cli.options import (
     Subparsers,
     add_command,
@@ -16,7 +17,6 @@ from nexuslims_store.cli.options import (
     open_store,
 )
 from nexuslims_store.cli.output import Output
-from nexuslims_store.copying import SIDECARS, file_errors
 from nexuslims_store.errors import StoreError
 from nexuslims_store.times import utc_now
 

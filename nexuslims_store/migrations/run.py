@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from nexuslims_store.backup import make_backup_beside
+from nexuslims_store.backup import copy
 from nexuslims_store.catalogue import read
 from nexuslims_store.connection import MEMORY, connect
 from nexuslims_store.errors import (
@@ -202,7 +202,7 @@ class Run:
 
     def _back_up(self) -> Path:
         self._say(f"backing up {self._path}")
-        backup = make_backup_beside(self._path, timeout=self._timeout)
+        backup = copy(self._path, self._path.parent, timeout=self._timeout)
         self._say(f"made the backup {backup}")
         return backup
 

@@ -28,7 +28,7 @@ from nexuslims_store import (
     UnknownRevisionError,
     migrations,
 )
-from nexuslims_store.backup import make_backup
+from nexuslims_store.backup import copy
 
 PAGE = 4096
 
@@ -160,7 +160,7 @@ SAID = (CorruptDatabaseError, NotANexusLIMSDatabaseError, SchemaMismatchError, U
     [
         (_read_all, (*SAID, InvalidRowError), 20),
         (_write, StoreError, 8),
-        (lambda path: make_backup(path, path.with_name("copy.db")), SAID, 8),
+        (lambda path: copy(path, path.with_name("copy.db")), SAID, 8),
         (migrations.upgrade, StoreError, 12),
         (lambda path: migrations.downgrade(path, "v1_4_3"), StoreError, 2),
     ],

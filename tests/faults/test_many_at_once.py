@@ -19,8 +19,7 @@ from helpers.faults.killing import Call, Forks
 from helpers.faults.operations import NOW, SESSION
 
 from nexuslims_store import DatabaseLockedError, RecordStatus, Store, migrations
-from nexuslims_store.backup import make_backup
-from nexuslims_store.restore import restore
+from nexuslims_store.backup import copy, restore
 
 both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
 
@@ -227,7 +226,7 @@ LOCKED: dict[str, Callable[[Path], object]] = {
     "upgrade": lambda path: migrations.upgrade(path, timeout=TIMEOUT),
     "downgrade": lambda path: migrations.downgrade(path, timeout=TIMEOUT),
     "stamp": lambda path: migrations.stamp(path, "v2_5_0b", timeout=TIMEOUT),
-    "backup": lambda path: make_backup(path, path.with_name("backup.db"), timeout=TIMEOUT),
+    "backup": lambda path: copy(path, path.with_name("backup.db"), timeout=TIMEOUT),
     "restore": lambda path: restore(path.with_name("other.db"), path, timeout=TIMEOUT),
 }
 # A writer that has not committed yet is in the way of these only.

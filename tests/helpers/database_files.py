@@ -132,9 +132,8 @@ connection.close()
 # judge(), and this follows.
 KILL_AT_EVERY_LINE = """
 step = int(sys.argv[-1])
-import nexuslims_store.backup, nexuslims_store.copying, nexuslims_store.restore
-MODULES = {m.__file__ for m in (
-    nexuslims_store.backup, nexuslims_store.copying, nexuslims_store.restore)}
+import nexuslims_store.backup
+MODULES = {str(f) for f in Path(nexuslims_store.backup.__file__).parent.glob("*.py")}
 kills = 0
 while True:
     prepare()

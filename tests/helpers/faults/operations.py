@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nexuslims_store import EventType, RecordStatus, SessionLog, Store, UploadLog, migrations
-from nexuslims_store.backup import make_backup_beside
-from nexuslims_store.restore import restore
+from nexuslims_store.backup import copy, restore
 
 from .files import INSTRUMENT, Lineage, make
 
@@ -66,7 +65,7 @@ def _stamp(path: Path) -> None:
 
 
 def _backup(path: Path) -> None:
-    make_backup_beside(path)
+    copy(path, path.parent)
 
 
 def _restore(path: Path) -> None:

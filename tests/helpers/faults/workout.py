@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nexuslims_store import Instrument, RecordStatus, Store, UploadLog, migrations
-from nexuslims_store.restore import restore
+from nexuslims_store.backup import restore
 
 _NOON = datetime(2025, 6, 2, 12, tzinfo=UTC)
 

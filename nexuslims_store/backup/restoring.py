@@ -14,19 +14,21 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-from nexuslims_store.backup import first_free
-from nexuslims_store.connection import connect
-from nexuslims_store.copying import (
+from nexuslims_store.backup.copying import (
     PAGES_AT_A_TIME,
-    SIDECARS,
     Progress,
     check,
     copy_pages,
-    file_errors,
-    fill,
+    copy_to_temporary,
     journal_mode,
-    mode_bits,
     page_size,
+)
+from nexuslims_store.backup.files import (
+    SIDECARS,
+    TakenError,
+    file_errors,
+    give_name,
+    is_free,
     publish,
     refuse_taken,
     require_room,
@@ -34,6 +36,8 @@ from nexuslims_store.copying import (
     sync_folder,
     temporary_file,
 )
+from nexuslims_store.backup.names import free_name, names
+from nexuslims_store.connection import connect
 from nexuslims_store.errors import (
     BackupError,
     CorruptDatabaseError,
@@ -71,7 +75,7 @@ def restore(
     -------
     pathlib.Path or None
         Where the earlier content is kept, page by page, be it damaged or not: a name as
-        `backup.beside` gives. None if there was no file.
+        `free_name` gives. None if there was no file.
 
     Raises
     ------
@@ -96,7 +100,7 @@ def restore(
         refuse_taken(real)
         with temporary_file(real) as staged:
             _stage(source, staged, real, timeout=timeout, progress=progress)
-            publish(staged, real, mode_bits(source))
+            publish(staged, [real], source.stat())
         return None
     if not real.is_file():
         raise BackupError(f"{path} is not a file; name the database file to restore")
@@ -121,7 +125,7 @@ def _stage(
 ) -> None:
     """Copy the backup beside the database, and refuse it if it is none to restore."""
     with closing(connect(source, mode="rw", timeout=timeout)) as backup:
-        fill(staged, backup, source, real, timeout=timeout, progress=progress)
+        copy_to_temporary(backup, source, staged, real, timeout=timeout, progress=progress)
     with closing(connect(staged, mode="ro", timeout=timeout)) as copy:
         if recognise(copy, source).empty:
             raise NotANexusLIMSDatabaseError(f"{source} is empty: there is nothing to restore")
@@ -162,13 +166,6 @@ def _bring_in(
     with suppress(CorruptDatabaseError, SchemaMismatchError, UnknownRevisionError):
         recognise(live, path)
 
-    def keep(name: Path) -> Path:
-        refuse_taken(name)
-        with temporary_file(name) as kept:
-            fill(kept, live, path, name, timeout=timeout, progress=None, damaged_too=True)
-            publish(kept, name, mode_bits(real))
-        return name
-
     with (
         closing(connect(staged, mode="rw", timeout=timeout)) as copy,
         closing(connect(real, mode="ro", timeout=timeout)) as watch,
@@ -179,7 +176,10 @@ def _bring_in(
             copy.execute("VACUUM")
         in_wal_mode = journal_mode(live) == "wal"
         version = _data_version(watch) if in_wal_mode else 0
-        kept = first_free(path, None, keep)
+        place = free_name(path)
+        with temporary_file(place) as earlier:
+            copy_to_temporary(live, path, earlier, place, timeout=timeout, damaged_too=True)
+            kept = publish(earlier, names(path, path.parent), real.stat())
 
         def step(done: int, total: int) -> None:
             # From the first step on, the write lock is held: nobody writes after this look.
@@ -212,31 +212,36 @@ def _data_version(connection: sqlite3.Connection) -> int:
 
 def _replace(staged: Path, path: Path, real: Path) -> Path:
     """Keep a file that SQLite cannot open, then put the staged copy in its place."""
-
-    def keep(name: Path) -> Path:
-        refuse_taken(name)
-        # With what SQLite left beside it: it may be the way to rescue something.
-        for suffix in ("-journal", "-wal", ""):
-            part = Path(f"{real}{suffix}")
-            if part.exists():
-                with temporary_file(name) as copy:
-                    with file_errors(name):
-                        # A plain read drops the locks of this process on a database. This file
-                        # could not be opened as one.
-                        shutil.copyfile(part, copy)
-                    publish(copy, Path(f"{name}{suffix}"), mode_bits(part))
-        return name
-
-    kept = first_free(path, None, keep)
     replaced = real.stat()
+    kept = _keep_as_it_is(path, real)
     with file_errors(real):
-        sync(staged, mode_bits(real))
-        if hasattr(os, "geteuid") and os.geteuid() == 0:
-            # Or the program that used the file could no longer write it.
-            os.chown(staged, replaced.st_uid, replaced.st_gid)
+        sync(staged, replaced)
         # Before the new file is there, for SQLite would play them into it.
         for suffix in SIDECARS:
             Path(f"{real}{suffix}").unlink(missing_ok=True)
         staged.replace(real)
         sync_folder(real.parent)
     return kept
+
+
+def _keep_as_it_is(path: Path, real: Path) -> Path:
+    """Copy a file that SQLite cannot open, with what SQLite left beside it.
+
+    That may be the way to rescue something. The file itself comes last: its name says that all
+    is there.
+    """
+    for kept in filter(is_free, names(path, path.parent)):
+        try:
+            for suffix in ("-journal", "-wal", ""):
+                part = Path(f"{real}{suffix}")
+                if part.exists():
+                    with temporary_file(kept) as copied:
+                        with file_errors(kept):
+                            # A plain read drops the locks of this process on a database. This
+                            # file could not be opened as one.
+                            shutil.copyfile(part, copied)
+                        give_name(copied, Path(f"{kept}{suffix}"), part.stat())
+        except TakenError:
+            continue
+        return kept
+    raise AssertionError("the names do not run out")

@@ -1,0 +1,27 @@
+"""Backups of a database: copies, their names, and how one is brought back.
+
+::
+
+    from nexuslims_store import backup
+
+    kept = backup.copy(path, "/mnt/backups")
+    backup.restore(kept, path)
+"""
+
+from __future__ import annotations
+
+from nexuslims_store.backup.copying import Progress, copy, journal_mode
+from nexuslims_store.backup.files import PARTIAL_FILES, SIDECARS, file_errors
+from nexuslims_store.backup.names import free_name
+from nexuslims_store.backup.restoring import restore
+
+__all__ = [
+    "PARTIAL_FILES",
+    "SIDECARS",
+    "Progress",
+    "copy",
+    "file_errors",
+    "free_name",
+    "journal_mode",
+    "restore",
+]

@@ -1,0 +1,291 @@
+"""Copies of a database: of one moment, checked, and whole before they have their name.
+
+A copy is always one self-contained file in rollback-journal mode, whatever the mode of its
+source, so that it can be read from a read-only disk.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from datetime import datetime
+from pathlib import Path
+
+from nexuslims_store.backup.files import (
+    file_errors,
+    publish,
+    refuse_taken,
+    require_room,
+    temporary_file,
+)
+from nexuslims_store.backup.names import free_name, names
+from nexuslims_store.connection import MEMORY, connect
+from nexuslims_store.errors import BackupError, CorruptDatabaseError, DatabaseLockedError
+from nexuslims_store.times import utc_now
+from nexuslims_store.translation import SQLITE_ERRORS, translate
+
+__all__ = [
+    "PAGES_AT_A_TIME",
+    "Progress",
+    "check",
+    "copy",
+    "copy_pages",
+    "copy_to_temporary",
+    "journal_mode",
+    "page_size",
+]
+
+Progress = Callable[[int, int], None]
+"""Called from time to time with how much is done, and how much there is to do."""
+
+# 256 KiB at the usual page size: often enough for a progress bar, seldom enough to cost nothing.
+PAGES_AT_A_TIME = 64
+
+
+def copy(
+    source: Path,
+    destination: str | os.PathLike[str],
+    *,
+    connection: sqlite3.Connection | None = None,
+    timeout: float = 30.0,
+    progress: Progress | None = None,
+    now: datetime | None = None,
+) -> Path:
+    """Copy a database to a new file.
+
+    The copy is of one moment, also while other programs write.
+
+    Parameters
+    ----------
+    source
+        The database. Nothing is changed in it; what a killed program left half done is rolled
+        back, as it is whenever SQLite opens such a file.
+    destination
+        The name of the copy, which must be free, or a folder: then the copy gets a name in it
+        as `free_name` gives.
+    connection
+        The open connection to read from, outside a transaction; its own timeout is the one that
+        counts. A `:memory:` database can be copied in no other way; its copy can be read and
+        written by its owner only. By default the source is opened.
+    timeout
+        Seconds to wait for another program's lock.
+    progress
+        Called from time to time with the pages that are copied, and with all pages.
+    now
+        The time that is part of the name in a folder; by default the present one.
+
+    Returns
+    -------
+    pathlib.Path
+        The copy: whole, checked with `integrity_check`, synced to the disk, with the mode bits
+        and the owner of the source.
+
+    Raises
+    ------
+    BackupError
+        The destination exists, or its folder does not.
+    CorruptDatabaseError, NotANexusLIMSDatabaseError, DatabaseNotFoundError
+        The source is damaged, is not SQLite, is not there.
+    DatabaseLockedError
+        Another program kept the source locked.
+    StorageFullError, ReadOnlyError
+        The copy cannot be written. Nothing is left of it.
+    """
+    # "rw" although nothing is written: SQLite must be allowed to roll back what a killed program
+    # left half done. Where the file may not be written, SQLite itself opens it read-only.
+    opened = (
+        closing(connect(source, mode="rw", timeout=timeout))
+        if connection is None
+        else nullcontext(connection)
+    )
+    with opened as reading:
+        if reading.in_transaction:
+            raise BackupError(
+                f"{source} cannot be backed up inside a transaction on the same connection: leave "
+                "the transaction first"
+            )
+        place, candidates = _names(source, destination, now)
+        with temporary_file(place) as temporary:
+            copy_to_temporary(reading, source, temporary, place, timeout=timeout, progress=progress)
+            return publish(temporary, candidates, None if source == MEMORY else source.stat())
+
+
+def _names(
+    source: Path, destination: str | os.PathLike[str], now: datetime | None
+) -> tuple[Path, Iterable[Path]]:
+    """Return one name to say in errors, and those that the copy may have."""
+    place = Path(destination)
+    with file_errors(place):
+        if place.is_dir():
+            now = now or utc_now().astimezone()
+            return free_name(source, place, now=now), names(source, place, now)
+    if os.fspath(destination).endswith(_SEPARATORS):
+        raise BackupError(
+            f"there is no folder {destination}: create it, mount its disk, or leave out the slash "
+            "for a file of that name"
+        )
+    refuse_taken(place)
+    return place, [place]
+
+
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+
+
+def copy_to_temporary(
+    source: sqlite3.Connection,
+    path: Path,
+    temporary: Path,
+    destination: Path,
+    *,
+    timeout: float,
+    progress: Progress | None = None,
+    damaged_too: bool = False,
+) -> None:
+    """Copy a database into an empty file that has no name yet, and check the copy.
+
+    Parameters
+    ----------
+    source, path
+        The open database, and what it is called.
+    temporary, destination
+        The file, and what it is going to be called.
+    damaged_too
+        Whether to copy without a check: a file that is being replaced is kept as it is.
+    """
+    with (
+        closing(connect(temporary, mode="rw", timeout=timeout)) as target,
+        _blaming(path, destination, timeout),
+    ):
+        # The file is nobody else's, and is thrown away unless all goes well: no lock file, no
+        # journal, and one sync at the end.
+        for setting in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF"):
+            target.execute(f"PRAGMA {setting}")
+        with _snapshot(source):
+            pages = _page_count(source)
+            size = pages * page_size(source)
+            if not damaged_too:
+                _refuse_truncated(source, path, size)
+            require_room(destination, size)
+            copy_pages(source, target, path, timeout=timeout, progress=progress)
+            # The copy of an empty file has a first page.
+            same = _page_count(target) == max(pages, 1) and _catalogue(target) == _catalogue(source)
+        # The copy of a database in WAL mode would be in WAL mode.
+        target.execute("PRAGMA journal_mode = DELETE")
+        if not damaged_too:
+            check(target, path)
+        if not same:
+            raise BackupError(
+                f"the copy of {path} is not the same as its source and was removed again: check "
+                f"the disk of {destination.parent}, and try again"
+            )
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Keep what the connection reads at one moment's state.
+
+    Taken before SQLite's backup call, which would otherwise start again whenever somebody
+    writes, and wait for ever, whatever the timeout, where somebody keeps the lock.
+    """
+    connection.execute("BEGIN")
+    try:
+        # BEGIN locks nothing yet. This reads the file's header, and no table.
+        connection.execute("PRAGMA schema_version").fetchone()
+        yield
+    finally:
+        # Not ROLLBACK, which would stop the queries that the connection's user has under way.
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+
+
+def copy_pages(
+    source: sqlite3.Connection,
+    target: sqlite3.Connection,
+    locked: Path,
+    *,
+    timeout: float,
+    progress: Progress | None,
+    pages: int = PAGES_AT_A_TIME,
+) -> None:
+    """Make the target's content the source's by SQLite's backup call, or raise and leave it."""
+
+    def step(status: int, remaining: int, total: int) -> None:
+        if status & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            # The connection has waited for its timeout; the call itself would go on for ever.
+            raise DatabaseLockedError(
+                f"{locked} is locked by another program, still after {timeout:g} s; try again "
+                "when it has finished, or wait longer (timeout=…)"
+            )
+        if progress is not None and status in {sqlite3.SQLITE_OK, sqlite3.SQLITE_DONE}:
+            progress(total - remaining, total)
+
+    source.backup(target, pages=pages, progress=step)
+
+
+def check(database: sqlite3.Connection, path: Path) -> None:
+    """Raise unless SQLite finds every page in order."""
+    # A row that breaks a CHECK is no damage. There must be a backup of such a database too, or
+    # it could never be mended.
+    database.execute("PRAGMA ignore_check_constraints = ON")
+    findings = [str(row[0]) for row in database.execute("PRAGMA integrity_check(5)")]
+    database.execute("PRAGMA ignore_check_constraints = OFF")
+    if findings != ["ok"]:
+        raise CorruptDatabaseError(
+            f"{path} is damaged ({'; '.join(findings)}); bring back an earlier backup with "
+            "`nexuslims-store restore`"
+        )
+
+
+def _refuse_truncated(source: sqlite3.Connection, path: Path, size: int) -> None:
+    # SQLite reads what is missing of the last page as zeros, and integrity_check may well find
+    # them in order. In WAL mode the rest may be in the -wal file.
+    if path == MEMORY or journal_mode(source) == "wal":
+        return
+    found = path.stat().st_size
+    if found < size:
+        raise CorruptDatabaseError(
+            f"{path} is damaged: it has {found:,} bytes and should have {size:,}, its end is "
+            "missing; bring back an earlier backup with `nexuslims-store restore`"
+        )
+
+
+@contextmanager
+def _blaming(source: Path, target: Path, timeout: float) -> Iterator[None]:
+    """Turn SQLite's errors into this package's, each naming the file it is about."""
+    try:
+        yield
+    except SQLITE_ERRORS as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        about_target = code & 0xFF == sqlite3.SQLITE_FULL or (
+            code & 0xFF == sqlite3.SQLITE_IOERR and code not in _READING_FAILED
+        )
+        raise translate(error, target if about_target else source, timeout=timeout) from error
+
+
+_READING_FAILED = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}
+
+
+def journal_mode(connection: sqlite3.Connection) -> str:
+    """Return the journal mode, in small letters."""
+    return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+def page_size(connection: sqlite3.Connection) -> int:
+    """Return the size of the file's pages in bytes."""
+    # Until the file's header is read, SQLite answers with its default.
+    connection.execute("PRAGMA schema_version").fetchone()
+    return int(connection.execute("PRAGMA page_size").fetchone()[0])
+
+
+def _page_count(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA page_count").fetchone()[0])
+
+
+def _catalogue(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+    # As BLOBs, because names and SQL need not be valid UTF-8.
+    rows = connection.execute(
+        "SELECT type, CAST(name AS BLOB), CAST(sql AS BLOB), rootpage FROM sqlite_schema"
+    )
+    return [tuple(row) for row in rows]
