@@ -19,7 +19,7 @@ MODULES = {
 # From the floor to the roof. A part imports from the layers below its own only; a folder is one
 # part. "__init__" is the package itself, as others import it.
 LAYERS = (
-    {"enums", "errors"},
+    {"display", "enums", "errors"},
     {"dotenv"},
     {"times", "config"},
     {"ddl", "layouts", "models", "queries", "revisions", "translation"},

@@ -62,7 +62,7 @@ def test_the_version_is_the_packages() -> None:
         (),
         ("sessions",),
         ("fly",),
-        ("sessions", "list", "--since", "yesterday"),
+        ("sessions", "list", "--since", "someday"),
         ("sessions", "list", "--limit", "0"),
         ("sessions", "list", "--limit", "٣x"),
         ("sessions", "list", "--status", "HAPPY"),
@@ -181,7 +181,7 @@ def test_an_error_of_the_programs_keeps_its_traceback(monkeypatch: pytest.Monkey
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("nexuslims_store.cli.status.health.examine", fail)
+    monkeypatch.setattr("nexuslims_store.overview.examine", fail)
     with pytest.raises(ZeroDivisionError):
         main(["status"])
 
@@ -321,10 +321,6 @@ def test_a_table_fits_the_terminal(tmp_path: Path, columns: int) -> None:
         wide = sum(unicodedata.east_asian_width(char) == "W" for char in line)
         assert len(line) + wide <= columns
     assert any("…" in line for line in lines)
-    if columns >= 80:
-        # Times and statuses are not cut before identifiers.
-        assert all(line.startswith(("START ", "2025-01-")) for line in lines)
-        assert sum("TO_BE_BUILT" in line for line in lines) == 3
 
 
 def test_a_table_is_never_cut_elsewhere(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The command line: `nexuslims-store`, or `python -m nexuslims_store`.
 
-Each module here is a group of commands: it adds them to the parser, and a command calls the
-package and prints what comes back. This module decides what an error is to the shell::
+Each command is declared by a module of its name, which is imported only when that command is
+asked for; it calls the package and prints what comes back. This module decides what an error is
+to the shell::
 
     0    done
     1    a check found something, or the user said no
@@ -16,16 +17,14 @@ import argparse
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from pydantic import ValidationError
-
+from nexuslims_store.cli.declaration import UsageError
 from nexuslims_store.cli.interrupts import INTERRUPTED, end_on_interrupt
 from nexuslims_store.cli.output import Output
 from nexuslims_store.cli.parser import build_parser
-from nexuslims_store.cli.words import invalid_values
+from nexuslims_store.cli.refusals import invalid_values, is_refusal
 from nexuslims_store.errors import StoreError
 
 __all__ = ["main"]
@@ -50,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         end_on_interrupt(output)
     try:
-        status = _run(build_parser().parse_args(argv), output)
+        words = sys.argv[1:] if argv is None else argv
+        status = _run(build_parser(frozenset(words)).parse_args(words), output)
         output.flush()
     except BrokenPipeError:
         status = _NO_READER
@@ -69,16 +69,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
+    output.form = getattr(arguments, "format", None)
     try:
         with _warnings_shown(output, debug=arguments.debug):
             status: int = arguments.run(arguments, output)
             return status
-    except (StoreError, ValidationError) as error:
-        if arguments.debug:
-            output.message(traceback.format_exc())
-        lines = invalid_values(error) if isinstance(error, ValidationError) else [error.for_command]
-        output.error("\n".join(lines))
+    except UsageError as error:
+        arguments.parser.error(str(error))
+    except StoreError as error:
+        _tell(output, error.for_command, debug=arguments.debug)
+    except ValueError as error:
+        if not is_refusal(error):
+            raise
+        _tell(output, "\n".join(invalid_values(error)), debug=arguments.debug)
     return _ERROR
+
+
+def _tell(output: Output, message: str, *, debug: bool) -> None:
+    """Write the error that is being handled."""
+    if debug:
+        import traceback  # noqa: PLC0415 -- for the curious only
+
+        output.message(traceback.format_exc())
+    output.error(message)
 
 
 @contextmanager

@@ -6,10 +6,13 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from nexuslims_store.cli.output import Output
 from nexuslims_store.errors import StoreError
-from nexuslims_store.store import Store
+
+if TYPE_CHECKING:
+    from nexuslims_store.store import Store
 
 __all__ = ["REFUSED", "changed", "confirmed"]
 

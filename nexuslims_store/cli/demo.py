@@ -7,35 +7,10 @@ import shlex
 from pathlib import Path
 
 from nexuslims_store import demo
-from nexuslims_store.cli.options import Subparsers, add_command
+from nexuslims_store.cli.declaration import Command, Option
 from nexuslims_store.cli.output import Output
 
-__all__ = ["add_commands"]
-
-
-def add_commands(commands: Subparsers) -> None:
-    """Add `demo`."""
-    parser = add_command(
-        commands,
-        "demo",
-        _run,
-        "make a small database to try everything on",
-        description="Makes a new database with ten instruments and six weeks of sessions in every "
-        "status, uploads and users. A file that is there is never overwritten.",
-        examples=[
-            "nexuslims-store demo demo.db",
-            "nexuslims-store --db demo.db status",
-        ],
-    )
-    parser.add_argument("path", metavar="PATH", type=Path, help="the new file")
-    parser.add_argument(
-        "--seed",
-        metavar="N",
-        type=int,
-        default=0,
-        help="another number gives other sessions; the same number, on the same day, the same "
-        "(default: 0)",
-    )
+__all__ = ["COMMAND"]
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
@@ -43,3 +18,22 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     output.line(f"made {path}")
     output.message(f"try: nexuslims-store --db {shlex.quote(str(path))} status")
     return 0
+
+
+COMMAND = Command(
+    _run,
+    description="Makes a new database with ten instruments and six weeks of sessions in every "
+    "status, uploads and users. A file that is there is never overwritten.",
+    options=(
+        Option("path", metavar="PATH", type=Path, help="the new file"),
+        Option(
+            "--seed",
+            metavar="N",
+            type=int,
+            default=0,
+            help="another number gives other sessions; the same number, on the same day, the same "
+            "(default: 0)",
+        ),
+    ),
+    examples=("nexuslims-store demo demo.db", "nexuslims-store --db demo.db status"),
+)

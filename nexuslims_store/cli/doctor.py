@@ -7,35 +7,17 @@ from collections import Counter
 from dataclasses import asdict
 
 from nexuslims_store import doctor
-from nexuslims_store.cli.options import Subparsers, add_command, add_formats, database_path
+from nexuslims_store.cli.declaration import Command
+from nexuslims_store.cli.options import JSON, database_path
 from nexuslims_store.cli.output import Output
-from nexuslims_store.cli.words import number
+from nexuslims_store.display import number
 
-__all__ = ["add_commands"]
+__all__ = ["COMMAND"]
 
 _NOTHING, _FOUND = 0, 1
 
 # So many of a kind are printed, the rest are counted.
 _SHOWN = 20
-
-
-def add_commands(commands: Subparsers) -> None:
-    """Add `doctor`."""
-    parser = add_command(
-        commands,
-        "doctor",
-        _run,
-        "examine the database, and say what is wrong and how to mend it",
-        description="Examines the file, its tables and every row, at whatever revision it is, "
-        "and changes nothing. Each finding comes with the command that mends it. Exit status: 0 "
-        "nothing is wrong (notes do no harm), 1 something is, 2 it could not be examined.",
-        examples=[
-            "nexuslims-store doctor",
-            "nexuslims-store --db copy.db doctor",
-            "nexuslims-store doctor --json > findings.json",
-        ],
-    )
-    add_formats(parser)
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
@@ -44,7 +26,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     # not keep other programs from writing.
     findings = doctor.examine(path, timeout=arguments.timeout)
     counts = Counter(finding.severity for finding in findings)
-    if arguments.format == "json":
+    if output.form == "json":
         output.json([asdict(finding) for finding in findings])
     else:
         _print(findings, output)
@@ -74,3 +56,17 @@ def _summary(counts: Counter[doctor.Severity]) -> str:
     severities: tuple[doctor.Severity, ...] = ("error", "warning", "note")
     found = [number(counts[severity], severity) for severity in severities if counts[severity]]
     return ", ".join(found) or "nothing is wrong"
+
+
+COMMAND = Command(
+    _run,
+    description="Examines the file, its tables and every row, at whatever revision it is, and "
+    "changes nothing. Each finding comes with the command that mends it. Exit status: 0 nothing is "
+    "wrong (notes do no harm), 1 something is, 2 it could not be examined.",
+    options=(JSON,),
+    examples=(
+        "nexuslims-store doctor",
+        "nexuslims-store --db copy.db doctor",
+        "nexuslims-store doctor --json > findings.json",
+    ),
+)

@@ -11,131 +11,25 @@ from typing import Any
 from pydantic import ValidationError
 
 from nexuslims_store.cli.changes import REFUSED, changed, confirmed
-from nexuslims_store.cli.options import (
-    Subparsers,
-    add_change_options,
-    add_command,
-    add_formats,
-    add_group,
-    open_store,
-)
-from nexuslims_store.cli.output import Output
-from nexuslims_store.cli.words import invalid_values, number
+from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.opening import open_store
+from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, YES
+from nexuslims_store.cli.output import Listing, Output
+from nexuslims_store.cli.refusals import invalid_values
+from nexuslims_store.display import number
 from nexuslims_store.errors import StoreError
 from nexuslims_store.models import Instrument
 from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.store import Store
 
-__all__ = ["add_commands"]
+__all__ = ["COMMAND"]
 
-# The names of the columns, which are those of `Instrument.to_dict()` too.
-_FIELDS = tuple("timezone" if name == "timezone_str" else name for name in Instrument.model_fields)
-_COLUMNS = ("instrument_pid", "display_name", "location", "harvester", "timezone")
-
-
-def add_commands(commands: Subparsers) -> None:
-    """Add `instruments` and its commands."""
-    _, actions = add_group(
-        commands, "instruments", "list, show, add, update, remove, import and export instruments"
-    )
-    parser = add_command(actions, "list", _list, "list the instruments")
-    add_formats(parser, csv=True)
-
-    parser = add_command(actions, "show", _show, "show one instrument and how much it was used")
-    _add_pid(parser)
-    add_formats(parser)
-
-    parser = add_command(
-        actions,
-        "add",
-        _add,
-        "add an instrument",
-        examples=[
-            "nexuslims-store instruments add FEI-Titan-TEM-012345 \\",
-            "    --api-url 'https://nemo.example.com/api/tools/?id=1' \\",
-            "    --calendar-url https://nemo.example.com/calendar/titan/ \\",
-            "    --location 'Building 1, Room A' --display-name 'FEI Titan TEM' \\",
-            "    --property-tag 012345 --filestore-path ./Titan_TEM --timezone Europe/Berlin",
-        ],
-    )
-    _add_pid(parser)
-    _add_values(parser, new=True)
-
-    parser = add_command(
-        actions,
-        "update",
-        _update,
-        "change some values of an instrument",
-        examples=["nexuslims-store instruments update FEI-Titan-TEM-012345 --location 'Room B'"],
-    )
-    _add_pid(parser)
-    _add_values(parser, new=False)
-
-    parser = add_command(
-        actions,
-        "remove",
-        _remove,
-        "remove an instrument that no session log refers to",
-        examples=["nexuslims-store instruments remove FEI-Titan-TEM-012345"],
-    )
-    _add_pid(parser)
-    add_change_options(parser)
-
-    parser = add_command(
-        actions,
-        "import",
-        _import,
-        "add and update instruments from a JSON file, all or none",
-        description="Reads what `instruments export` writes: a JSON array of objects. All are "
-        "checked before any is stored. Instruments that are not in the file stay as they are.",
-        examples=[
-            "nexuslims-store instruments import instruments.json --dry-run",
-            "nexuslims-store instruments import instruments.json",
-        ],
-    )
-    parser.add_argument("file", metavar="FILE", help="the JSON file, - for standard input")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="show what would be done, and change nothing"
-    )
-    add_formats(parser)
-
-    parser = add_command(
-        actions,
-        "export",
-        _export,
-        "write all instruments as JSON",
-        examples=[
-            "nexuslims-store instruments export instruments.json",
-            "nexuslims-store instruments export | ssh other nexuslims-store instruments import -",
-        ],
-    )
-    parser.add_argument(
-        "file",
-        metavar="FILE",
-        nargs="?",
-        type=Path,
-        help="a new file (default: standard output)",
-    )
-
-
-def _add_pid(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pid", metavar="PID", help="the instrument's PID")
-
-
-def _add_values(parser: argparse.ArgumentParser, *, new: bool) -> None:
-    for name, field in Instrument.model_fields.items():
-        if name == "instrument_pid":
-            continue
-        option = "timezone" if name == "timezone_str" else name
-        default = "" if field.is_required() else f" (default: {field.default})"
-        parser.add_argument(
-            f"--{option.replace('_', '-')}",
-            dest=name,
-            metavar="TEXT",
-            required=new and field.is_required(),
-            default=argparse.SUPPRESS,
-            help=f"{field.description}{default if new else ''}".replace("%", "%%"),
-        )
+_INSTRUMENTS = Listing(
+    # The names of the columns, which are those of `Instrument.to_dict()` too.
+    tuple("timezone" if name == "timezone_str" else name for name in Instrument.model_fields),
+    ("instrument_pid", "display_name", "location", "harvester", "timezone"),
+    "there are no instruments; `nexuslims-store instruments add` adds one",
+)
 
 
 # -- looking ---------------------------------------------------------------------------------
@@ -144,13 +38,7 @@ def _add_values(parser: argparse.ArgumentParser, *, new: bool) -> None:
 def _list(arguments: argparse.Namespace, output: Output) -> int:
     with open_store(arguments, read_only=True) as store:
         instruments = store.instruments.stored()
-    output.records(
-        instruments,
-        fields=_FIELDS,
-        columns=_COLUMNS,
-        form=arguments.format,
-        none="there are no instruments; `nexuslims-store instruments add` adds one",
-    )
+    output.records(_INSTRUMENTS, instruments)
     return 0
 
 
@@ -165,7 +53,7 @@ def _show(arguments: argparse.Namespace, output: Output) -> int:
         "sessions_total": used.sessions_total,
         "last_session": used.last_session,
     }
-    if arguments.format == "json":
+    if output.form == "json":
         output.json(record)
     else:
         output.pairs(record.items())
@@ -216,7 +104,7 @@ def _remove(arguments: argparse.Namespace, output: Output) -> int:
         stored = _stored(store, arguments.pid)
         with changed(store, dry_run=True):
             store.instruments.remove(arguments.pid)  # refused now rather than after the answer
-        output.records([stored], fields=_COLUMNS, form=None)
+        output.records(_INSTRUMENTS, [stored])
         if not arguments.dry_run:
             if not confirmed(f"remove the instrument {arguments.pid}?", arguments, output):
                 return REFUSED
@@ -243,7 +131,7 @@ def _import(arguments: argparse.Namespace, output: Output) -> int:
                 done["updated"].append(pid)
             else:
                 done["unchanged"].append(pid)
-    if arguments.format == "json":
+    if output.form == "json":
         output.json({"dry_run": arguments.dry_run, **done})
         return 0
     for verb in ("added", "updated"):
@@ -315,3 +203,98 @@ def _export(arguments: argparse.Namespace, output: Output) -> int:
         raise StoreError(f"{arguments.file} cannot be written: {error.strerror}") from error
     output.message(f"wrote {number(len(instruments), 'instrument')} to {arguments.file}")
     return 0
+
+
+# -- the commands ----------------------------------------------------------------------------
+
+
+def _values(*, new: bool) -> list[Option]:
+    """Return an option for each value of an instrument."""
+    options = []
+    for name, field in Instrument.model_fields.items():
+        if name == "instrument_pid":
+            continue
+        column = "timezone" if name == "timezone_str" else name
+        default = "" if field.is_required() or not new else f" (default: {field.default})"
+        options.append(
+            Option(
+                f"--{column.replace('_', '-')}",
+                dest=name,
+                metavar="TEXT",
+                required=new and field.is_required(),
+                default=argparse.SUPPRESS,
+                help=f"{field.description}{default}".replace("%", "%%"),
+            )
+        )
+    return options
+
+
+_PID = Option("pid", metavar="PID", help="the instrument's PID")
+
+COMMAND = Command(
+    commands={
+        "list": Command(_list, "list the instruments", options=(FORMS,)),
+        "show": Command(
+            _show, "show one instrument and how much it was used", options=(_PID, JSON)
+        ),
+        "add": Command(
+            _add,
+            "add an instrument",
+            options=(_PID, *_values(new=True)),
+            examples=(
+                "nexuslims-store instruments add FEI-Titan-TEM-012345 \\",
+                "    --api-url 'https://nemo.example.com/api/tools/?id=1' \\",
+                "    --calendar-url https://nemo.example.com/calendar/titan/ \\",
+                "    --location 'Building 1, Room A' --display-name 'FEI Titan TEM' \\",
+                "    --property-tag 012345 --filestore-path ./Titan_TEM --timezone Europe/Berlin",
+            ),
+        ),
+        "update": Command(
+            _update,
+            "change some values of an instrument",
+            options=(_PID, *_values(new=False)),
+            examples=(
+                "nexuslims-store instruments update FEI-Titan-TEM-012345 --location 'Room B'",
+            ),
+        ),
+        "remove": Command(
+            _remove,
+            "remove an instrument that no session log refers to",
+            options=(_PID, YES, DRY_RUN),
+            examples=("nexuslims-store instruments remove FEI-Titan-TEM-012345",),
+        ),
+        "import": Command(
+            _import,
+            "add and update instruments from a JSON file, all or none",
+            description="Reads what `instruments export` writes: a JSON array of objects. All are "
+            "checked before any is stored. Instruments that are not in the file stay as they are.",
+            options=(
+                Option("file", metavar="FILE", help="the JSON file, - for standard input"),
+                DRY_RUN,
+                JSON,
+            ),
+            examples=(
+                "nexuslims-store instruments import instruments.json --dry-run",
+                "nexuslims-store instruments import instruments.json",
+            ),
+        ),
+        "export": Command(
+            _export,
+            "write all instruments as JSON",
+            options=(
+                Option(
+                    "file",
+                    metavar="FILE",
+                    nargs="?",
+                    type=Path,
+                    help="a new file (default: standard output)",
+                ),
+            ),
+            examples=(
+                "nexuslims-store instruments export instruments.json",
+                "nexuslims-store instruments export | ssh other nexuslims-store instruments "
+                "import -",
+            ),
+        ),
+    }
+)

@@ -11,154 +11,25 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from nexuslims_store import migrations
-from nexuslims_store.cli.options import (
-    Subparsers,
-    add_command,
-    add_formats,
-    add_group,
-    database_path,
-)
-from nexuslims_store.cli.output import Output
-from nexuslims_store.cli.words import number
+from nexuslims_store.cli.declaration import Command, OneOf, Option
+from nexuslims_store.cli.options import FORMS, JSON, database_path
+from nexuslims_store.cli.output import Listing, Output
+from nexuslims_store.display import number
 from nexuslims_store.migrations.plan import Direction
 
-__all__ = ["add_commands"]
+__all__ = ["COMMAND"]
 
 _UP_TO_DATE, _PENDING = 0, 1
 _BASE = "base"
-
-
-def add_commands(commands: Subparsers) -> None:
-    """Add `migrate` and its commands."""
-    group, steps = add_group(
-        commands,
-        "migrate",
-        "bring the database to the newest revision, creating it if it is not there; with a "
-        "command, other things about revisions",
-        required=False,
-    )
-    _add_run_options(group, defaults=True)
-    group.set_defaults(run=_upgrade, target="head")
-
-    upgrade = add_command(
-        steps,
-        "upgrade",
-        _upgrade,
-        "go up to a revision, by default the newest",
-        description="Goes up to a revision in one transaction, after a verified backup beside "
-        "the file. Killed at any moment, the file is as before or as after.",
-        examples=[
-            "nexuslims-store migrate upgrade --plan",
-            "nexuslims-store migrate upgrade",
-            "nexuslims-store migrate upgrade v2_4_0a",
-            "nexuslims-store migrate upgrade --sql > upgrade.sql",
-        ],
-    )
-    _add_target(upgrade, default="head")
-    _add_run_options(upgrade)
-
-    downgrade = add_command(
-        steps,
-        "downgrade",
-        _downgrade,
-        "go down to a revision, by default the one before",
-        description="Goes down to an older revision, for an older NexusLIMS. Tables that it does "
-        "not have are gone, with their rows; they are in the backup that is made first.",
-        examples=[
-            "nexuslims-store migrate downgrade --plan",
-            "nexuslims-store migrate downgrade v2_4_0b",
-            "nexuslims-store migrate downgrade -1",
-        ],
-    )
-    _add_target(downgrade, default="-1")
-    _add_run_options(downgrade)
-
-    current = add_command(steps, "current", _current, "print the revision of the database")
-    add_formats(current)
-
-    check = add_command(
-        steps,
-        "check",
-        _check,
-        "say whether the database is up to date",
-        description="Says whether the database is at the newest revision. Exit status: 0 it is, "
-        "1 `migrate` has something to do, 2 an error.",
-        examples=["nexuslims-store migrate check || nexuslims-store migrate"],
-    )
-    add_formats(check)
-
-    history = add_command(
-        steps, "history", _history, "list the revisions, and which the database has"
-    )
-    add_formats(history, csv=True)
-
-    stamp = add_command(
-        steps,
-        "stamp",
-        _stamp,
-        "say at what revision the database is, without changing its tables",
-        description="Writes the version row, for a file whose version row is wrong. The tables "
-        "must be those of the revision.",
-        examples=["nexuslims-store migrate stamp v1_4_3"],
-    )
-    _add_target(stamp, default=None)
-    add_formats(stamp)
-
-    new = add_command(
-        steps,
-        "new",
-        _new,
-        "in a checkout, write the next pair of migration files",
-        examples=['nexuslims-store migrate new "add a thing" --revision v2_6_0a'],
-    )
-    new.add_argument("description", help="what the migration does, in a few words")
-    new.add_argument(
-        "--revision", required=True, help="its name, vMAJOR_MINOR_PATCH with a letter or none"
-    )
-
-
-def _add_target(parser: argparse.ArgumentParser, *, default: str | None) -> None:
-    parser.add_argument(
-        "target",
-        metavar="REV",
-        nargs="?" if default else None,
-        default=default,
-        help="a revision or any unique start of one, head, base, +N or -N"
-        + (f" (default: {default})" if default else ""),
-    )
-
-
-def _add_run_options(parser: argparse.ArgumentParser, *, defaults: bool = False) -> None:
-    # Both `migrate` and its commands take them. Without SUPPRESS the defaults of the command
-    # would undo `migrate --plan upgrade`, and migrate.
-    absent = False if defaults else argparse.SUPPRESS
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--plan",
-        action="store_true",
-        default=absent,
-        help="print what would be done, and change nothing",
-    )
-    what.add_argument(
-        "--sql",
-        action="store_true",
-        default=absent,
-        help="print a script for the sqlite3 shell, and change nothing",
-    )
-    parser.add_argument(
-        "--no-backup", action="store_true", default=absent, help="make no backup before"
-    )
-    parser.add_argument(
-        "--json",
-        dest="format",
-        action="store_const",
-        const="json",
-        default=None if defaults else absent,
-        help="print what was done as JSON",
-    )
+_HISTORY = Listing(("number", "revision", "from", "title", "applied"))
 
 
 # -- up and down -----------------------------------------------------------------------------
+
+
+def _migrate(arguments: argparse.Namespace, output: Output) -> int:
+    arguments.target = "head"
+    return _upgrade(arguments, output)
 
 
 def _upgrade(arguments: argparse.Namespace, output: Output) -> int:
@@ -182,7 +53,7 @@ def _move(
         )
         if arguments.sql:
             output.text(plan.to_sql())
-        elif arguments.format == "json":
+        elif output.form == "json":
             output.json({**asdict(plan), "steps": [step.revision for step in plan.steps]})
         else:
             output.line(str(plan))
@@ -194,7 +65,7 @@ def _move(
         timeout=arguments.timeout,
         progress=output.message,
     )
-    if arguments.format == "json":
+    if output.form == "json":
         output.json(asdict(report))
     else:
         _tell(report, output)
@@ -233,7 +104,7 @@ def _tell(report: migrations.MigrationReport, output: Output) -> None:
 
 def _current(arguments: argparse.Namespace, output: Output) -> int:
     revision = migrations.current(database_path(arguments), timeout=arguments.timeout)
-    if arguments.format == "json":
+    if output.form == "json":
         output.json({"revision": revision, "head": migrations.head()})
     else:
         output.line(revision or _BASE)
@@ -247,7 +118,7 @@ def _check(arguments: argparse.Namespace, output: Output) -> int:
     plan = migrations.plan(path, timeout=arguments.timeout)
     # yoyo's marks and indexes are put right by the next migrate, and stop nobody until then.
     pending = bool(plan.steps or plan.adopt or plan.leftovers)
-    if arguments.format == "json":
+    if output.form == "json":
         output.json(
             {
                 "up_to_date": not pending,
@@ -274,6 +145,7 @@ def _history(arguments: argparse.Namespace, output: Output) -> int:
         applied = {step.revision for step in migrations.history()}
         applied -= {step.revision for step in pending}
     output.records(
+        _HISTORY,
         (
             {
                 "number": step.number,
@@ -284,8 +156,6 @@ def _history(arguments: argparse.Namespace, output: Output) -> int:
             }
             for step in migrations.history()
         ),
-        fields=("number", "revision", "from", "title", "applied"),
-        form=arguments.format,
     )
     return 0
 
@@ -295,7 +165,7 @@ def _history(arguments: argparse.Namespace, output: Output) -> int:
 
 def _stamp(arguments: argparse.Namespace, output: Output) -> int:
     report = migrations.stamp(database_path(arguments), arguments.target, timeout=arguments.timeout)
-    if arguments.format == "json":
+    if output.form == "json":
         output.json(asdict(report))
     elif report.changed:
         output.line(f"{report.path} is stamped {report.after or _BASE}; its tables are as before")
@@ -308,3 +178,94 @@ def _new(arguments: argparse.Namespace, output: Output) -> int:
     for path in migrations.new(arguments.description, arguments.revision):
         output.line(str(path))
     return 0
+
+
+# -- the commands ----------------------------------------------------------------------------
+
+_TARGET = Option(
+    "target", metavar="REV", help="a revision or any unique start of one, head, base, +N or -N"
+)
+_RUN_OPTIONS = (
+    OneOf(
+        Option("--plan", action="store_true", help="print what would be done, and change nothing"),
+        Option(
+            "--sql",
+            action="store_true",
+            help="print a script for the sqlite3 shell, and change nothing",
+        ),
+    ),
+    Option("--no-backup", action="store_true", help="make no backup before"),
+    JSON.but(help="print what was done as JSON"),
+)
+
+
+def _target(default: str) -> Option:
+    return _TARGET.but(
+        nargs="?", default=default, help=f"{_TARGET.settings['help']} (default: {default})"
+    )
+
+
+COMMAND = Command(
+    _migrate,
+    options=_RUN_OPTIONS,
+    commands={
+        "upgrade": Command(
+            _upgrade,
+            "go up to a revision, by default the newest",
+            description="Goes up to a revision in one transaction, after a verified backup beside "
+            "the file. Killed at any moment, the file is as before or as after.",
+            options=(_target("head"), *_RUN_OPTIONS),
+            examples=(
+                "nexuslims-store migrate upgrade --plan",
+                "nexuslims-store migrate upgrade",
+                "nexuslims-store migrate upgrade v2_4_0a",
+                "nexuslims-store migrate upgrade --sql > upgrade.sql",
+            ),
+        ),
+        "downgrade": Command(
+            _downgrade,
+            "go down to a revision, by default the one before",
+            description="Goes down to an older revision, for an older NexusLIMS. Tables that it "
+            "does not have are gone, with their rows; they are in the backup that is made first.",
+            options=(_target("-1"), *_RUN_OPTIONS),
+            examples=(
+                "nexuslims-store migrate downgrade --plan",
+                "nexuslims-store migrate downgrade v2_4_0b",
+                "nexuslims-store migrate downgrade -1",
+            ),
+        ),
+        "current": Command(_current, "print the revision of the database", options=(JSON,)),
+        "check": Command(
+            _check,
+            "say whether the database is up to date",
+            description="Says whether the database is at the newest revision. Exit status: 0 it "
+            "is, 1 `migrate` has something to do, 2 an error.",
+            options=(JSON,),
+            examples=("nexuslims-store migrate check || nexuslims-store migrate",),
+        ),
+        "history": Command(
+            _history, "list the revisions, and which the database has", options=(FORMS,)
+        ),
+        "stamp": Command(
+            _stamp,
+            "say at what revision the database is, without changing its tables",
+            description="Writes the version row, for a file whose version row is wrong. The tables "
+            "must be those of the revision.",
+            options=(_TARGET, JSON),
+            examples=("nexuslims-store migrate stamp v1_4_3",),
+        ),
+        "new": Command(
+            _new,
+            "in a checkout, write the next pair of migration files",
+            options=(
+                Option("description", help="what the migration does, in a few words"),
+                Option(
+                    "--revision",
+                    required=True,
+                    help="its name, vMAJOR_MINOR_PATCH with a letter or none",
+                ),
+            ),
+            examples=('nexuslims-store migrate new "add a thing" --revision v2_6_0a',),
+        ),
+    },
+)

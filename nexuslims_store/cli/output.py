@@ -11,27 +11,51 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
-from enum import Enum
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-from nexuslims_store.cli.tables import Table, printable
-from nexuslims_store.cli.words import shown
+from nexuslims_store.cli.tables import Table
+from nexuslims_store.display import as_stored, printable, shown
 
-__all__ = ["Output"]
+__all__ = ["Listing", "Output"]
 
 Record = Mapping[str, object]
+
+
+class Listing:
+    """How records of one kind are listed.
+
+    Parameters
+    ----------
+    fields
+        The keys of every record, in their order: JSON and CSV have them all.
+    columns
+        Those that a table shows; by default all.
+    none
+        What to tell somebody who asked for a table that has no rows.
+    """
+
+    def __init__(
+        self, fields: Sequence[str], columns: Sequence[str] | None = None, none: str = ""
+    ) -> None:
+        self.fields = fields
+        self.columns = columns or fields
+        self.none = none
 
 
 class Output:
     """Standard output and standard error of one command.
 
     What an encoding cannot hold is escaped, never an error.
+
+    Attributes
+    ----------
+    form
+        How the user wants results: "json", "csv", or None for lines and tables.
     """
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
+        self.form: str | None = None
         self.out = out
         self.err = err
         for stream in (out, err):
@@ -95,60 +119,26 @@ class Output:
         """Write one JSON value to standard output."""
         self.out.write(f"{self._dumps(value, indent=2)}\n")
 
-    def records(
-        self,
-        records: Iterable[Record],
-        *,
-        fields: Sequence[str],
-        columns: Sequence[str] | None = None,
-        cut_first: Collection[str] = (),
-        form: str | None,
-        none: str = "",
-    ) -> None:
-        """Write records as JSON or CSV with all fields, or as a table with the chosen columns.
-
-        Parameters
-        ----------
-        fields
-            The keys of every record, in their order.
-        columns
-            Those that the table shows.
-        cut_first
-            Those of them that are cut before the others where the terminal is narrow.
-        form
-            "json", "csv" or None.
-        none
-            What to tell somebody who asked for a table that has no rows.
-        """
-        if form == "json":
+    def records(self, listing: Listing, records: Iterable[Record]) -> None:
+        """Write records as JSON or CSV with all fields, or as a table with the chosen columns."""
+        if self.form == "json":
             self._json_array(records)
-        elif form == "csv":
+        elif self.form == "csv":
             writer = csv.writer(self.out, lineterminator="\n")
-            writer.writerow(fields)
+            writer.writerow(listing.fields)
             for record in records:
-                writer.writerow([_for_csv(record[field]) for field in fields])
+                writer.writerow([as_stored(record[field]) for field in listing.fields])
         else:
-            names = columns or fields
-            rows = [[shown(record[name]) for name in names] for record in records]
+            rows = [[shown(record[name]) for name in listing.columns] for record in records]
             if rows:
-                self.table(
-                    [name.replace("_", " ").upper() for name in names],
-                    rows,
-                    cut_first=[place for place, name in enumerate(names) if name in cut_first],
-                )
+                self.table([name.replace("_", " ").upper() for name in listing.columns], rows)
             else:
-                self.message(none)
+                self.message(listing.none)
 
-    def table(
-        self,
-        head: Sequence[str],
-        rows: Sequence[Sequence[str]],
-        *,
-        cut_first: Collection[int] = (),
-    ) -> None:
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write a table to standard output; on a terminal it is made to fit."""
         width = shutil.get_terminal_size().columns if self.out.isatty() else None
-        for line in Table(head, rows, cut_first=cut_first).lines(width, self._ellipsis()):
+        for line in Table(head, rows).lines(width, self._ellipsis()):
             self.out.write(f"{line}\n")
 
     def flush(self) -> None:
@@ -166,7 +156,7 @@ class Output:
     def _dumps(self, value: object, indent: int | None = None) -> str:
         # Escapes of ours would not be JSON's.
         ascii_only = (self.out.encoding or "").lower().replace("-", "") != "utf8"
-        return json.dumps(value, indent=indent, ensure_ascii=ascii_only, default=_for_json)
+        return json.dumps(value, indent=indent, ensure_ascii=ascii_only, default=as_stored)
 
     def _ellipsis(self) -> str:
         try:
@@ -178,19 +168,3 @@ class Output:
 
 def _nowhere() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")  # as long as the process
-
-
-def _for_json(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{value!r} has no form in JSON")
-
-
-def _for_csv(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Enum):
-        return value.value
-    return value

@@ -1,65 +1,189 @@
-"""The parser of the whole command line, put together from the groups of commands."""
+"""The parser of the whole command line, made of what the commands declare."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection, Iterable, Sequence
+from importlib import import_module
+from typing import Any
 
 from nexuslims_store import __version__
-from nexuslims_store.cli import (
-    copies,
-    demo,
-    doctor,
-    instruments,
-    migrate,
-    report,
-    schema,
-    sessions,
-    status,
-    uploads,
-    users,
+from nexuslims_store.cli.declaration import Command, OneOf, Option
+from nexuslims_store.cli.options import COMMON
+
+__all__ = ["COMMANDS", "build_parser"]
+
+COMMANDS = {
+    "migrate": "bring the database to the newest revision, creating it if it is not there; with a "
+    "command, other things about revisions",
+    "status": "show on one page how the database and the record builders are",
+    "sessions": "list sessions, show one, have them built again, delete them",
+    "instruments": "list, show, add, update, remove, import and export instruments",
+    "uploads": "list attempts to export records, and failures",
+    "users": "list, show, set and remove users' identifiers in other systems",
+    "backup": "copy the database, checked and synced to the disk",
+    "restore": "bring the database back from a backup",
+    "doctor": "examine the database, and say what is wrong and how to mend it",
+    "schema": "print the tables as a diagram, a data dictionary or SQL",
+    "report": "write a page with charts: sessions, use, pending and failed work, uploads",
+    "demo": "make a small database to try everything on",
+}
+"""The commands, each declared by the module of its name, in the order of the help text."""
+
+_PROGRAM = Command(
+    options=(Option("--version", action="version", version=f"%(prog)s {__version__}"),),
+    description="Looks after a NexusLIMS database: its schema, its sessions, instruments, uploads "
+    "and users. The database is the file that --db names, else the environment variable "
+    "NX_DB_PATH, else nexuslims.db in the user's data folder.",
+    examples=(
+        "nexuslims-store migrate",
+        "nexuslims-store status",
+        "nexuslims-store --db copy.db sessions list --status ERROR --since 2025-01-13",
+        "nexuslims-store COMMAND --help",
+    ),
 )
-from nexuslims_store.cli.options import add_common_options, describe
-
-__all__ = ["GROUPS", "build_parser"]
-
-GROUPS = (
-    migrate,
-    status,
-    sessions,
-    instruments,
-    uploads,
-    users,
-    copies,
-    doctor,
-    schema,
-    report,
-    demo,
+_NOTES = (
+    "Results go to standard output, messages to standard error. Exit status: 0 done, 1 a check "
+    "found something, 2 an error."
 )
-"""The modules that add commands, in the order of the help text."""
+_WIDTH = 80
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser; what it returns has the command's function as `run`."""
-    parser = argparse.ArgumentParser(
-        prog="nexuslims-store",
-        allow_abbrev=False,
-        **describe(
-            "Looks after a NexusLIMS database: its schema, its sessions, instruments, uploads and "
-            "users. The database is the file that --db names, else the environment variable "
-            "NX_DB_PATH, else nexuslims.db in the user's data folder.",
-            examples=[
-                "nexuslims-store migrate",
-                "nexuslims-store status",
-                "nexuslims-store --db copy.db sessions list --status ERROR --since 2025-01-13",
-                "nexuslims-store COMMAND --help",
-            ],
-            notes="Results go to standard output, messages to standard error. Exit status: 0 "
-            "done, 1 a check found something, 2 an error.",
-        ),
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    add_common_options(parser, defaults=True)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in GROUPS:
-        group.add_commands(commands)
+def build_parser(words: Collection[str] | None = None) -> argparse.ArgumentParser:
+    """Return the parser; what it returns has the command's function as `run`.
+
+    Parameters
+    ----------
+    words
+        The words that are to be parsed: a command that is none of them is known by its name
+        only, and its module is not imported. None imports all.
+    """
+    parser = _Parser(prog="nexuslims-store", **_texts(_PROGRAM, notes=_NOTES))
+    taken = _add_options(parser, _PROGRAM.options, outer=frozenset())
+    parser.set_defaults(parser=parser)
+    places = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        if words is None or name in words:
+            command = import_module(f"nexuslims_store.cli.{name}").COMMAND
+            _declare(places.add_parser, name, command, command.summary or summary, taken)
+        else:
+            places.add_parser(name, help=summary)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that complains of what it was given itself, with its own usage."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("allow_abbrev", False)
+        super().__init__(**settings)
+        self.by_first_word: dict[str, _Parser] = {}
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        # The parser of a command hands on what it does not know, and the outermost would complain
+        # of it with its own usage.
+        if args and args[0] in self.by_first_word:
+            return self.by_first_word[args[0]].parse_known_args(args[1:], namespace)
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            known = [name for action in self._actions for name in action.option_strings]
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown[0], known)}")
+        return namespace, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = list(map(str, action.choices))
+            message = f"invalid choice: {value!r}{_meant(value, known)}"
+            raise argparse.ArgumentError(action, f"{message} (choose from {', '.join(known)})")
+
+
+def _meant(word: object, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 -- after a slip of the pen only
+
+    close = get_close_matches(str(word), list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _declare(
+    add_parser: Any, name: str, command: Command, summary: str, outer: frozenset[str]
+) -> _Parser:
+    """Add the parser of one command, and those of its own commands."""
+    parser: _Parser = add_parser(name, help=summary, **_texts(command, summary))
+    taken = _add_options(parser, command.options, outer=outer)
+    parser.set_defaults(parser=parser)
+    if command.run is not None:
+        parser.set_defaults(run=command.run)
+    if not command.commands:
+        return parser
+    if command.takes_words:
+        for word, sub in command.commands.items():
+            parser.by_first_word[word] = _declare(
+                _adder(f"{parser.prog} {word}"), word, sub, sub.summary, outer
+            )
+        return parser
+    places = parser.add_subparsers(
+        title="commands",
+        metavar="COMMAND" if command.run is None else "[COMMAND]",
+        required=command.run is None,
+    )
+    for word, sub in command.commands.items():
+        _declare(places.add_parser, word, sub, sub.summary, taken)
+    return parser
+
+
+def _adder(prog: str) -> Any:
+    """Return what makes a parser as `add_parser` of a group's commands would."""
+
+    def add_parser(_: str, *, help: str, **settings: Any) -> _Parser:  # noqa: A002, ARG001
+        return _Parser(prog=prog, **settings)
+
+    return add_parser
+
+
+def _add_options(
+    parser: argparse.ArgumentParser, options: Sequence[Option | OneOf], *, outer: frozenset[str]
+) -> frozenset[str]:
+    """Add a command's options and those of all commands; return all that were given so far.
+
+    What an outer parser has too has no default here: that would undo what was given there.
+    """
+    taken = set(outer)
+
+    def add(to: Any, option: Option) -> None:
+        settings = option.settings
+        if outer.intersection(option.names):
+            settings = {**settings, "default": argparse.SUPPRESS}
+        to.add_argument(*option.names, **settings)
+        taken.update(option.names)
+
+    for option in options:
+        if isinstance(option, OneOf):
+            group = parser.add_mutually_exclusive_group()
+            for alternative in option.options:
+                add(group, alternative)
+        else:
+            add(parser, option)
+    common = parser.add_argument_group("options of all commands")
+    for option in COMMON:
+        add(common, option)
+    return frozenset(taken)
+
+
+def _texts(command: Command, summary: str = "", notes: str = "") -> dict[str, Any]:
+    """Return the arguments of a parser that make its help text."""
+    from textwrap import fill  # noqa: PLC0415 -- argparse has imported what it needs
+
+    description = command.description or f"{summary[0].upper()}{summary[1:]}."
+    epilog = []
+    if command.takes_words and command.commands:
+        names = (f"  {name:12}{sub.summary}" for name, sub in command.commands.items())
+        epilog.append("commands, as the first word:\n" + "\n".join(names))
+    if command.examples:
+        epilog.append("examples:\n" + "\n".join(f"  {example}" for example in command.examples))
+    if notes:
+        epilog.append(fill(notes, _WIDTH))
+    return {
+        "description": fill(description, _WIDTH),
+        "epilog": "\n\n".join(epilog),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }

@@ -9,51 +9,16 @@ from pathlib import Path
 
 from nexuslims_store import report
 from nexuslims_store.backup import SIDECARS, file_errors
-from nexuslims_store.cli.options import (
-    Subparsers,
-    add_command,
-    database_path,
-    number_of,
-    open_store,
-)
+from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.opening import open_store
+from nexuslims_store.cli.options import database_path, number_of
 from nexuslims_store.cli.output import Output
 from nexuslims_store.errors import StoreError
 from nexuslims_store.times import utc_now
 
-__all__ = ["add_commands"]
+__all__ = ["COMMAND"]
 
 _MAGIC = b"SQLite format 3\0"
-
-
-def add_commands(commands: Subparsers) -> None:
-    """Add `report`."""
-    parser = add_command(
-        commands,
-        "report",
-        _run,
-        "write a page with charts: sessions, use, pending and failed work, uploads",
-        description="Writes one HTML page that needs no network and no other file: sessions per "
-        "week, use of each instrument, pending and failed work, uploads. The database is opened "
-        "read-only.",
-        examples=[
-            "nexuslims-store report --output report.html",
-            "nexuslims-store report --weeks 52 > year.html",
-        ],
-    )
-    parser.add_argument(
-        "--output",
-        metavar="FILE",
-        type=Path,
-        help="the file to write; one that is there is replaced, unless it is a database "
-        "(default: standard output)",
-    )
-    parser.add_argument(
-        "--weeks",
-        metavar="N",
-        type=number_of,
-        default=report.WEEKS,
-        help=f"how many weeks it covers (default: {report.WEEKS})",
-    )
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
@@ -108,3 +73,30 @@ def _write(destination: Path, page: str) -> None:
             temporary.replace(file)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+COMMAND = Command(
+    _run,
+    description="Writes one HTML page that needs no network and no other file: sessions per week, "
+    "use of each instrument, pending and failed work, uploads. The database is opened read-only.",
+    options=(
+        Option(
+            "--output",
+            metavar="FILE",
+            type=Path,
+            help="the file to write; one that is there is replaced, unless it is a database "
+            "(default: standard output)",
+        ),
+        Option(
+            "--weeks",
+            metavar="N",
+            type=number_of,
+            default=report.WEEKS,
+            help=f"how many weeks it covers (default: {report.WEEKS})",
+        ),
+    ),
+    examples=(
+        "nexuslims-store report --output report.html",
+        "nexuslims-store report --weeks 52 > year.html",
+    ),
+)

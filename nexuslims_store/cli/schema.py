@@ -7,42 +7,18 @@ import os
 from contextlib import closing
 
 from nexuslims_store import schema
-from nexuslims_store.cli.options import Subparsers, add_command, database_path
+from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.options import database_path
 from nexuslims_store.cli.output import Output
 from nexuslims_store.connection import MEMORY, Database
 from nexuslims_store.recognition import recognise
 from nexuslims_store.revisions import fresh_script, head
 
-__all__ = ["add_commands"]
-
-
-def add_commands(commands: Subparsers) -> None:
-    """Add `schema`."""
-    parser = add_command(
-        commands,
-        "schema",
-        _run,
-        "print the tables as a diagram, a data dictionary or SQL",
-        description="Prints NexusLIMS's tables as they are in the database, at whatever revision "
-        "it is. Where there is no database yet and none is named, it prints those of the newest "
-        "revision.",
-        examples=[
-            "nexuslims-store schema > tables.mmd",
-            "nexuslims-store schema --format markdown > tables.md",
-            "nexuslims-store schema --format sql",
-        ],
-    )
-    parser.add_argument(
-        "--format",
-        choices=list(schema.FORMATS),
-        default="mermaid",
-        help="mermaid, an entity-relationship diagram; markdown, a data dictionary with the "
-        "meaning of each column; sql (default: mermaid)",
-    )
+__all__ = ["COMMAND"]
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
-    write = schema.FORMATS[arguments.format]
+    write = schema.FORMATS[arguments.notation]
     path = database_path(arguments)
     if arguments.db is None and not os.path.lexists(path):
         output.message(f"there is no database {path}; these are the tables of {head()}")
@@ -55,3 +31,26 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
             text = write(database.connection)
     output.text(text)
     return 0
+
+
+COMMAND = Command(
+    _run,
+    description="Prints NexusLIMS's tables as they are in the database, at whatever revision it "
+    "is. Where there is no database yet and none is named, it prints those of the newest "
+    "revision.",
+    options=(
+        Option(
+            "--format",
+            dest="notation",
+            choices=list(schema.FORMATS),
+            default="mermaid",
+            help="mermaid, an entity-relationship diagram; markdown, a data dictionary with the "
+            "meaning of each column; sql (default: mermaid)",
+        ),
+    ),
+    examples=(
+        "nexuslims-store schema > tables.mmd",
+        "nexuslims-store schema --format markdown > tables.md",
+        "nexuslims-store schema --format sql",
+    ),
+)

@@ -7,19 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from nexuslims_store.cli.changes import REFUSED, confirmed
-from nexuslims_store.cli.options import (
-    Subparsers,
-    add_change_options,
-    add_command,
-    add_formats,
-    add_group,
-    add_time_span,
-    number_of,
-    open_store,
-    statuses,
-)
-from nexuslims_store.cli.output import Output
-from nexuslims_store.cli.words import number
+from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.opening import open_store
+from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, YES, limit, statuses, time_span
+from nexuslims_store.cli.output import Listing, Output
+from nexuslims_store.display import number
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.errors import StoreError
 from nexuslims_store.models import SessionLog
@@ -27,100 +19,18 @@ from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.repository.overviews import SessionOverview
 from nexuslims_store.store import Store
 
-__all__ = ["add_commands"]
+__all__ = ["COMMAND"]
 
-_FIELDS = ("session_identifier", "instrument", "start", "end", "hours", "user", "status")
-_COLUMNS = ("start", "hours", "instrument", "user", "status", "session_identifier")
-_CUT_FIRST = ("session_identifier", "instrument", "user")
-_EVENT_COLUMNS = ("time", "event_type", "record_status", "instrument", "user", "id_session_log")
-_UPLOAD_COLUMNS = ("time", "destination_name", "success", "record_id", "error_message")
+_SESSIONS = Listing(
+    ("session_identifier", "instrument", "start", "end", "hours", "user", "status"),
+    ("start", "hours", "instrument", "user", "status", "session_identifier"),
+    "no such sessions",
+)
+_EVENTS = Listing(("time", "event_type", "record_status", "instrument", "user", "id_session_log"))
+_UPLOADS = Listing(("time", "destination_name", "success", "record_id", "error_message"))
 
 _WITHOUT_CONSENT = (RecordStatus.NO_CONSENT.value, RecordStatus.NO_RESERVATION.value)
 _RETRIED = ("ERROR", "NO_FILES_FOUND", "BUILT_NOT_EXPORTED")
-_ZONE = "in the zone of each session's instrument"
-
-
-def add_commands(commands: Subparsers) -> None:
-    """Add `sessions` and its commands."""
-    _, actions = add_group(
-        commands, "sessions", "list sessions, show one, have them built again, delete them"
-    )
-    _add_list(actions)
-    show = add_command(
-        actions,
-        "show",
-        _show,
-        "show one session with all its events and uploads",
-        examples=[
-            "nexuslims-store sessions show 'https://nemo.example.com/api/usage_events/?id=7'"
-        ],
-    )
-    show.add_argument("session_identifier", metavar="SESSION")
-    add_formats(show)
-    _add_reset(actions)
-    delete = add_command(
-        actions,
-        "delete",
-        _delete,
-        "delete sessions with all their events and upload logs",
-        examples=["nexuslims-store sessions delete test-session-1 --dry-run"],
-    )
-    delete.add_argument("session_identifiers", metavar="SESSION", nargs="+")
-    add_change_options(delete)
-    add_formats(delete)
-
-
-def _add_list(actions: Subparsers) -> None:
-    parser = add_command(
-        actions,
-        "list",
-        _list,
-        "list sessions in the order of time",
-        description="Lists sessions by their START in the order of time, whole or not: one that "
-        "has no END yet has no hours. Times are in the zone of the instrument. A table "
-        "is made to fit the terminal; elsewhere nothing is cut.",
-        examples=[
-            "nexuslims-store sessions list --limit 20",
-            "nexuslims-store sessions list --status ERROR --status NO_FILES_FOUND",
-            "nexuslims-store sessions list --since 2025-01-13 --until 2025-01-19 --csv > week.csv",
-            "nexuslims-store sessions list --instrument FEI-Titan-TEM-012345 --user alice --json",
-        ],
-    )
-    statuses(parser, "only sessions of this status")
-    parser.add_argument(
-        "--instrument",
-        metavar="PID",
-        action="append",
-        help="only sessions on this instrument; may be given several times",
-    )
-    parser.add_argument("--user", help="only sessions of this user")
-    add_time_span(parser, "sessions that started", _ZONE)
-    parser.add_argument(
-        "--limit", metavar="N", type=number_of, help="only so many sessions, the latest"
-    )
-    add_formats(parser, csv=True)
-
-
-def _add_reset(actions: Subparsers) -> None:
-    parser = add_command(
-        actions,
-        "reset",
-        _reset,
-        "have sessions built again",
-        description="Sets whole sessions to TO_BE_BUILT, those named or those of a span of time. "
-        f"Without --status, those of a span are the ones in {', '.join(_RETRIED)}. Sessions "
-        "without consent (NO_CONSENT, NO_RESERVATION) are left alone unless --status names it.",
-        examples=[
-            "nexuslims-store sessions reset --since 2025-01-13 --until 2025-01-19 --status ERROR",
-            "nexuslims-store sessions reset --status ERROR --dry-run",
-            "nexuslims-store sessions reset 'https://nemo.example.com/api/usage_events/?id=7'",
-        ],
-    )
-    parser.add_argument("session_identifiers", metavar="SESSION", nargs="*")
-    add_time_span(parser, "sessions that started", _ZONE)
-    statuses(parser, "only sessions of this status")
-    add_change_options(parser)
-    add_formats(parser)
 
 
 # -- looking ---------------------------------------------------------------------------------
@@ -144,21 +54,8 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
                 limit=arguments.limit,
             )
         )
-    _print(found, output, arguments.format, none="no such sessions")
+    output.records(_SESSIONS, map(_record, found))
     return 0
-
-
-def _print(
-    sessions: Sequence[SessionOverview], output: Output, form: str | None, none: str = ""
-) -> None:
-    output.records(
-        map(_record, sessions),
-        fields=_FIELDS,
-        columns=_COLUMNS,
-        cut_first=_CUT_FIRST,
-        form=form,
-        none=none,
-    )
 
 
 def _record(session: SessionOverview) -> dict[str, object]:
@@ -183,18 +80,16 @@ def _show(arguments: argparse.Namespace, output: Output) -> int:
             {"time": log.timestamp, **log.model_dump(exclude={"timestamp", "session_identifier"})}
             for log in store.upload_logs.list_for_session(identifier)
         ]
-    if arguments.format == "json":
+    if output.form == "json":
         output.json({"sessions": sessions, "events": events, "uploads": uploads})
         return 0
     for session in sessions:
         output.pairs(session.items())
         output.line()
-    output.records(events, fields=_EVENT_COLUMNS, cut_first=("instrument", "user"), form=None)
+    output.records(_EVENTS, events)
     if uploads:
         output.line()
-        output.records(
-            uploads, fields=_UPLOAD_COLUMNS, cut_first=("record_id", "error_message"), form=None
-        )
+        output.records(_UPLOADS, uploads)
     return 0
 
 
@@ -293,8 +188,8 @@ def _go_on(
     found: Sequence[SessionOverview], question: str, arguments: argparse.Namespace, output: Output
 ) -> bool:
     """Show what will be touched; return False after a no."""
-    if found and arguments.format is None:
-        _print(found, output, None)
+    if found and output.form is None:
+        output.records(_SESSIONS, map(_record, found))
     return not found or arguments.dry_run or confirmed(question, arguments, output)
 
 
@@ -305,9 +200,90 @@ def _done(
     arguments: argparse.Namespace,
     output: Output,
 ) -> None:
-    if arguments.format == "json":
+    if output.form == "json":
         output.json(
             {"dry_run": arguments.dry_run, "count": count, "sessions": list(map(_record, found))}
         )
     else:
         output.line(sentence)
+
+
+# -- the commands ----------------------------------------------------------------------------
+
+_ONE = Option("session_identifier", metavar="SESSION")
+_SPAN = time_span("sessions that started", "in the zone of each session's instrument")
+_STATUS = statuses("only sessions of this status")
+
+COMMAND = Command(
+    commands={
+        "list": Command(
+            _list,
+            "list sessions in the order of time",
+            description="Lists sessions by their START in the order of time, whole or not: one "
+            "that has no END yet has no hours. Times are in the zone of the instrument. A table "
+            "is made to fit the terminal; elsewhere nothing is cut.",
+            options=(
+                _STATUS,
+                Option(
+                    "--instrument",
+                    metavar="PID",
+                    action="append",
+                    help="only sessions on this instrument; may be given several times",
+                ),
+                Option("--user", help="only sessions of this user"),
+                *_SPAN,
+                limit("sessions"),
+                FORMS,
+            ),
+            examples=(
+                "nexuslims-store sessions list --limit 20",
+                "nexuslims-store sessions list --status ERROR,NO_FILES_FOUND --since 7d",
+                "nexuslims-store sessions list --since 2025-01-13 --until 2025-01-19 --csv > "
+                "week.csv",
+                "nexuslims-store sessions list --instrument FEI-Titan-TEM-012345 --user alice "
+                "--json",
+            ),
+        ),
+        "show": Command(
+            _show,
+            "show one session with all its events and uploads",
+            options=(_ONE, JSON),
+            examples=(
+                "nexuslims-store sessions show 'https://nemo.example.com/api/usage_events/?id=7'",
+            ),
+        ),
+        "reset": Command(
+            _reset,
+            "have sessions built again",
+            description="Sets whole sessions to TO_BE_BUILT, those named or those of a span of "
+            f"time. Without --status, those of a span are the ones in {', '.join(_RETRIED)}. "
+            "Sessions without consent (NO_CONSENT, NO_RESERVATION) are left alone unless --status "
+            "names it.",
+            options=(
+                Option("session_identifiers", metavar="SESSION", nargs="*"),
+                *_SPAN,
+                _STATUS,
+                YES,
+                DRY_RUN,
+                JSON,
+            ),
+            examples=(
+                "nexuslims-store sessions reset --since 2025-01-13 --until 2025-01-19 --status "
+                "ERROR",
+                "nexuslims-store sessions reset --status ERROR --dry-run",
+                "nexuslims-store sessions reset 'https://nemo.example.com/api/usage_events/?id=7'",
+            ),
+        ),
+        "delete": Command(
+            _delete,
+            "delete sessions with all their events and upload logs",
+            options=(
+                Option("session_identifiers", metavar="SESSION", nargs="+"),
+                YES,
+                DRY_RUN,
+                JSON,
+            ),
+            examples=("nexuslims-store sessions delete test-session-1 --dry-run",),
+        ),
+    }
+)

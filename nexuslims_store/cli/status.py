@@ -7,79 +7,37 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from nexuslims_store.cli import health
-from nexuslims_store.cli.options import (
-    Subparsers,
-    add_command,
-    add_formats,
-    database_path,
-    number_of,
-)
+from nexuslims_store import overview
+from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.options import JSON, database_path, number_of
 from nexuslims_store.cli.output import Output
-from nexuslims_store.cli.words import age, number, shown, size
+from nexuslims_store.display import age, number, shown, size
 from nexuslims_store.layouts import BASE
 from nexuslims_store.repository.overviews import Claim
 from nexuslims_store.revisions import head
 
-__all__ = ["add_commands"]
+__all__ = ["COMMAND"]
 
 # So many are named, the rest are counted.
 _NAMED = 5
 
 
-def add_commands(commands: Subparsers) -> None:
-    """Add `status`."""
-    parser = add_command(
-        commands,
-        "status",
-        _run,
-        "show on one page how the database and the record builders are",
-        description="Shows the file, its revision and newest backup, sessions by status, the "
-        "oldest session to build, builds in progress, failed uploads, the last session on each "
-        "instrument, and what needs a person. The file is opened read-only.",
-        examples=[
-            "nexuslims-store status",
-            "nexuslims-store status --strict > /dev/null || mail -s NexusLIMS me@example.com",
-            "nexuslims-store status --json",
-        ],
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="exit status 1 if something needs a person"
-    )
-    parser.add_argument(
-        "--lease",
-        metavar="HOURS",
-        type=number_of,
-        default=6,
-        help="after how long a build that has not ended is stale (default: 6)",
-    )
-    parser.add_argument(
-        "--patience",
-        metavar="DAYS",
-        type=number_of,
-        default=3,
-        help="how long a session may wait to be built; NexusLIMS itself waits two days for files "
-        "(default: 3)",
-    )
-    add_formats(parser)
-
-
 def _run(arguments: argparse.Namespace, output: Output) -> int:
-    found = health.examine(
+    found = overview.examine(
         database_path(arguments),
         timeout=arguments.timeout,
         lease=timedelta(hours=arguments.lease),
     )
     needs = list(found.needs(timedelta(days=arguments.patience)))
-    if arguments.format == "json":
+    if output.form == "json":
         output.json(_as_json(found, needs))
     else:
         _print(found, needs, output)
     return 1 if needs and arguments.strict else 0
 
 
-def _as_json(found: health.Health, needs: list[str]) -> dict[str, object]:
-    oldest = found.oldest_to_build
+def _as_json(found: overview.Overview, needs: list[str]) -> dict[str, object]:
+    oldest = found.work.oldest_to_build
     return {
         "path": found.path,
         "size": found.size,
@@ -89,36 +47,36 @@ def _as_json(found: health.Health, needs: list[str]) -> dict[str, object]:
         "pending_migrations": [step.revision for step in found.plan.steps],
         "newest_backup": found.newest_backup
         and {"path": found.newest_backup[0], "time": found.newest_backup[1]},
-        "sessions_by_status": found.sessions,
+        "sessions_by_status": found.work.sessions,
         "oldest_to_build": oldest
         and {
             **asdict(oldest),
-            "waiting_seconds": found.waiting and int(found.waiting.total_seconds()),
+            "waiting_seconds": found.work.waiting and int(found.work.waiting.total_seconds()),
         },
-        "unpaired": found.unpaired and [asdict(odd) for odd in found.unpaired],
-        "builds_in_progress": [asdict(claim) for claim in found.builds],
-        "stale_builds": [asdict(claim) for claim in found.stale_builds],
-        "failed_uploads": found.failed_uploads,
-        "instruments": [asdict(activity) for activity in found.instruments],
+        "unpaired": found.work.unpaired and [asdict(odd) for odd in found.work.unpaired],
+        "builds_in_progress": [asdict(claim) for claim in found.work.builds],
+        "stale_builds": [asdict(claim) for claim in found.work.stale_builds],
+        "failed_uploads": found.work.failed_uploads,
+        "instruments": [asdict(activity) for activity in found.work.instruments],
         "needs_a_person": needs,
     }
 
 
-def _print(found: health.Health, needs: list[str], output: Output) -> None:
+def _print(found: overview.Overview, needs: list[str], output: Output) -> None:
     output.pairs([("database", str(found.path)), *_facts(found)])
-    if found.sessions:
+    if found.work.sessions:
         output.line()
         output.table(
             ["SESSIONS BY STATUS", "SESSIONS"],
-            [[status, f"{count:,}"] for status, count in found.sessions.items()],
+            [[status, f"{count:,}"] for status, count in found.work.sessions.items()],
         )
-    if found.instruments:
+    if found.work.instruments:
         output.line()
         output.table(
             ["INSTRUMENT", "SESSIONS", "LAST SESSION"],
             [
                 [used.instrument_pid, f"{used.sessions_total:,}", shown(used.last_session)]
-                for used in found.instruments
+                for used in found.work.instruments
             ],
         )
     output.line()
@@ -127,39 +85,39 @@ def _print(found: health.Health, needs: list[str], output: Output) -> None:
         output.line(f"- {need}")
 
 
-def _facts(found: health.Health) -> Iterator[tuple[str, str]]:
+def _facts(found: overview.Overview) -> Iterator[tuple[str, str]]:
     yield "size", f"{size(found.size)}, journal mode {found.journal_mode}"
     yield "revision", _revision(found)
     if found.newest_backup is None:
         yield "newest backup", "none beside the file; `nexuslims-store backup` makes one"
     else:
         path, time = found.newest_backup
-        yield "newest backup", f"{path.name}, {age(found.now - time)} ago"
+        yield "newest backup", f"{path.name}, {age(found.work.now - time)} ago"
     if not found.plan.before:
         return
-    oldest = found.oldest_to_build
+    oldest = found.work.oldest_to_build
     if oldest is None:
         yield "oldest to build", "none waits"
     else:
-        ended = "" if found.waiting is None else f", ended {age(found.waiting)} ago"
+        ended = "" if found.work.waiting is None else f", ended {age(found.work.waiting)} ago"
         yield "oldest to build", f"{oldest.session_identifier} on {oldest.instrument}{ended}"
-    yield "being built", _claims(found.builds, found.now)
-    yield "stale builds", _claims(found.stale_builds, found.now)
-    if found.unpaired is None:
+    yield "being built", _claims(found.work.builds, found.work.now)
+    yield "stale builds", _claims(found.work.stale_builds, found.work.now)
+    if found.work.unpaired is None:
         yield "unpaired", "not known before `nexuslims-store migrate`"
     else:
         yield (
             "unpaired",
-            _named([f"{odd.session_identifier}: {odd.reason}" for odd in found.unpaired]),
+            _named([f"{odd.session_identifier}: {odd.reason}" for odd in found.work.unpaired]),
         )
-    if found.failed_uploads is not None:
+    if found.work.failed_uploads is not None:
         yield (
             "failed uploads",
-            _named([f"{count:,} to {name}" for name, count in found.failed_uploads.items()]),
+            _named([f"{count:,} to {name}" for name, count in found.work.failed_uploads.items()]),
         )
 
 
-def _revision(found: health.Health) -> str:
+def _revision(found: overview.Overview) -> str:
     revision = found.plan.before or BASE
     if not found.pending:
         return f"{revision}, up to date"
@@ -187,3 +145,35 @@ def _named(things: Sequence[str]) -> str:
     more = [f"and {len(things) - _NAMED} more"] if len(things) > _NAMED else []
     lines = [*things[:_NAMED], *more]
     return lines[0] if len(lines) == 1 else "\n".join(["", *(f"  {line}" for line in lines)])
+
+
+COMMAND = Command(
+    _run,
+    description="Shows the file, its revision and newest backup, sessions by status, the oldest "
+    "session to build, builds in progress, failed uploads, the last session on each instrument, "
+    "and what needs a person. The file is opened read-only.",
+    options=(
+        Option("--strict", action="store_true", help="exit status 1 if something needs a person"),
+        Option(
+            "--lease",
+            metavar="HOURS",
+            type=number_of,
+            default=6,
+            help="after how long a build that has not ended is stale (default: 6)",
+        ),
+        Option(
+            "--patience",
+            metavar="DAYS",
+            type=number_of,
+            default=3,
+            help="how long a session may wait to be built; NexusLIMS itself waits two days for "
+            "files (default: 3)",
+        ),
+        JSON,
+    ),
+    examples=(
+        "nexuslims-store status",
+        "nexuslims-store status --strict > /dev/null || mail -s NexusLIMS me@example.com",
+        "nexuslims-store status --json",
+    ),
+)

@@ -6,7 +6,9 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 
-__all__ = ["Table", "printable"]
+from nexuslims_store.display import printable
+
+__all__ = ["Table"]
 
 _GAP = "  "
 _NARROWEST = 4
@@ -21,19 +23,10 @@ class Table:
     ----------
     head, rows
         The cells. A character that a terminal would act upon is shown as an escape.
-    cut_first
-        The places of the columns that are cut before any other, where space is short.
     """
 
-    def __init__(
-        self,
-        head: Sequence[str],
-        rows: Sequence[Sequence[str]],
-        *,
-        cut_first: Collection[int] = (),
-    ) -> None:
+    def __init__(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         self._rows = [[printable(cell) for cell in row] for row in (head, *rows)]
-        self._cut_first = cut_first
         self._numeric = [
             all(_NUMBER.fullmatch(row[place]) for row in rows)
             and any(row[place] != _ABSENT for row in rows)
@@ -45,7 +38,6 @@ class Table:
         widths = [max(map(_width, column)) for column in zip(*self._rows, strict=True)]
         if width is not None:
             available = width - len(_GAP) * (len(widths) - 1)
-            widths = _narrowed(widths, available, self._cut_first)
             widths = _narrowed(widths, available, range(len(widths)))
         for row in self._rows:
             cells = [
@@ -53,18 +45,6 @@ class Table:
                 for cell, size, numeric in zip(row, widths, self._numeric, strict=True)
             ]
             yield _GAP.join(cells).rstrip()
-
-
-def printable(text: str, *, keep_lines: bool = False) -> str:
-    """Return a text with escapes for what a terminal would act upon, such as ESC or a tab."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char
-        if char.isprintable() or (keep_lines and char == "\n")
-        else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
 
 
 def _narrowed(widths: Sequence[int], available: int, places: Collection[int]) -> list[int]:

@@ -1,20 +1,22 @@
-"""What `status` finds: how the database is, and whether the record builders do their work.
+"""What `status`, the report, the doctor and monitors all say of a database, found once.
 
-The file is opened read-only, at any revision: what an older one does not have is None.
+`read` looks at the work of the record builders on an open database, at any revision: what an
+older one does not have is None. `examine` opens a file read-only and looks at the file too.
 """
 
 from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nexuslims_store import queries
 from nexuslims_store.backup import journal_mode
-from nexuslims_store.cli.words import number
 from nexuslims_store.connection import Database
+from nexuslims_store.display import number
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.layouts import BASE, LAYOUTS
 from nexuslims_store.migrations.plan import Plan, make_plan
@@ -27,48 +29,49 @@ from nexuslims_store.repository import (
 from nexuslims_store.repository.overviews import Claim, SessionOverview
 from nexuslims_store.times import utc_now
 
-__all__ = ["Health", "examine"]
+__all__ = ["LEASE", "PATIENCE", "Overview", "Work", "examine", "read"]
+
+LEASE = timedelta(hours=6)
+"""How long a claim is believed in: the default of `sessions.claim`."""
+
+PATIENCE = timedelta(days=3)
+"""How long a session may wait to be built; NexusLIMS itself waits two days for files."""
 
 # Not counts_by_status(): at older revisions any text may be a status.
-_COUNTS = queries.load("session_log.sql")["count_sessions_by_status"]
+_SQL = queries.load("session_log.sql")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """What there is to know of one database at one moment.
+class Work:
+    """What the record builders have done and have to do.
 
     Attributes
     ----------
-    plan
-        What `migrate` would do.
+    now
+        When this was read, aware.
     lease
         How old a claim must be to be stale.
+    sessions
+        How many sessions there are in each status.
     oldest_to_build
-        The oldest session that waits for a builder.
+        The session that waits for a builder and started first.
+    claims
+        The newest claim of each session that waits to be built.
     unpaired, failed_uploads
-        None at revisions where they cannot be told.
-    newest_backup
-        The newest backup beside the file, and when it was written.
+        What makes no session; how many sessions have a latest upload that failed, by
+        destination. None at revisions where they cannot be told.
+    instruments
+        How much each instrument was used.
     """
 
-    path: Path
     now: datetime
-    size: int
-    journal_mode: str
-    plan: Plan
     lease: timedelta
     sessions: dict[str, int] = field(default_factory=dict)
     oldest_to_build: SessionOverview | None = None
-    unpaired: list[UnpairedSession] | None = None
     claims: list[Claim] = field(default_factory=list)
+    unpaired: list[UnpairedSession] | None = None
     failed_uploads: dict[str, int] | None = None
     instruments: list[InstrumentActivity] = field(default_factory=list)
-    newest_backup: tuple[Path, datetime] | None = None
-
-    @property
-    def pending(self) -> bool:
-        """Whether `migrate` must run before a store opens the file."""
-        return bool(self.plan.steps or self.plan.adopt or self.plan.leftovers)
 
     @property
     def builds(self) -> list[Claim]:
@@ -87,7 +90,7 @@ class Health:
             return None
         return self.now - self.oldest_to_build.end
 
-    def needs(self, patience: timedelta) -> Iterator[str]:
+    def needs(self, patience: timedelta = PATIENCE) -> Iterator[str]:
         """Yield what needs a person, each with what to do.
 
         Parameters
@@ -95,8 +98,6 @@ class Health:
         patience
             For how long a session may wait before something must be wrong with the builders.
         """
-        if self.pending:
-            yield "the schema is not up to date: run `nexuslims-store migrate`"
         if self.unpaired:
             yield (
                 f"{number(len(self.unpaired), 'session')} to be built without a usable START and "
@@ -123,40 +124,93 @@ class Health:
             )
 
 
-def examine(path: Path, *, timeout: float, lease: timedelta) -> Health:
-    """Look at a database file, as it is at one moment."""
-    database = Database(path, read_only=True, timeout=timeout)
-    try:
-        with database.transaction(), database.translated():
-            mode = journal_mode(database.connection)  # first, as it waits for the lock
-            plan = make_plan(database.connection, path, "upgrade", "head")
-            health = Health(
-                path=path,
-                now=utc_now(),
-                size=_size(path),
-                journal_mode=mode,
-                plan=plan,
-                lease=lease,
-                newest_backup=_newest_backup(path),
-            )
-            return _with_sessions(health, database)
-    finally:
-        database.close()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """What there is to know of a database file at one moment.
+
+    Attributes
+    ----------
+    size
+        In bytes, with what is in the -wal file only.
+    plan
+        What `migrate` would do.
+    newest_backup
+        The newest backup beside the file, and when it was written.
+    work
+        What the record builders have done and have to do.
+    """
+
+    path: Path
+    size: int
+    journal_mode: str
+    plan: Plan
+    newest_backup: tuple[Path, datetime] | None
+    work: Work
+
+    @property
+    def pending(self) -> bool:
+        """Whether `migrate` must run before a store opens the file."""
+        return bool(self.plan.steps or self.plan.adopt or self.plan.leftovers)
+
+    def needs(self, patience: timedelta = PATIENCE) -> Iterator[str]:
+        """Yield what needs a person, as `Work.needs` does, the file's own needs first."""
+        if self.pending:
+            yield "the schema is not up to date: run `nexuslims-store migrate`"
+        yield from self.work.needs(patience)
 
 
-def _with_sessions(health: Health, database: Database) -> Health:
-    tables = LAYOUTS[health.plan.before or BASE]
+def examine(path: Path, *, timeout: float = 30.0, lease: timedelta = LEASE) -> Overview:
+    """Look at a database file, as it is at one moment. It is opened read-only.
+
+    Raises as `migrations.current`.
+    """
+    with (
+        closing(Database(path, read_only=True, timeout=timeout)) as database,
+        database.transaction(),
+        database.translated(),
+    ):
+        mode = journal_mode(database.connection)  # first, as it waits for the lock
+        plan = make_plan(database.connection, path, "upgrade", "head", timeout=timeout)
+        tables = LAYOUTS[plan.before or BASE].keys()
+        return Overview(
+            path=path,
+            size=_size(path),
+            journal_mode=mode,
+            plan=plan,
+            newest_backup=_newest_backup(path),
+            work=_read(database, utc_now(), lease, set(tables), at_head=not plan.steps),
+        )
+
+
+def read(database: Database, now: datetime, *, lease: timedelta = LEASE) -> Work:
+    """Look at the work of the record builders, on an open database at the head revision.
+
+    Parameters
+    ----------
+    now
+        The present time, aware.
+    lease
+        How old a claim must be to be stale.
+    """
+    head = set(LAYOUTS[list(LAYOUTS)[-1]])
+    with database.transaction():
+        return _read(database, now, lease, head, at_head=True)
+
+
+def _read(
+    database: Database, now: datetime, lease: timedelta, tables: set[str], *, at_head: bool
+) -> Work:
     if "session_log" not in tables:
-        return health
+        return Work(now=now, lease=lease)
     sessions = SessionRepository(database, utc_now)
-    at_head = not health.plan.steps
-    return replace(
-        health,
-        sessions=dict(database.rows(_COUNTS)),
+    return Work(
+        now=now,
+        lease=lease,
+        sessions=dict(database.rows(_SQL.count_sessions_by_status)),
         oldest_to_build=sessions.oldest_to_build(),
+        claims=sessions.list_claims(),
         # Older revisions have other columns of instruments, which no model takes.
         unpaired=sessions.list_unpaired() if at_head else None,
-        claims=sessions.list_claims(),
         failed_uploads=(
             UploadLogRepository(database).count_failed() if "upload_log" in tables else None
         ),

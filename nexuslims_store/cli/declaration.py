@@ -1,0 +1,87 @@
+"""How a command is declared, once: what it runs, what it takes, and the words that explain it.
+
+A module of this folder declares the command of its name as `COMMAND`. It is imported only when
+that command is asked for, so what stands here needs no more than argparse does.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nexuslims_store.cli.output import Output
+
+__all__ = ["Command", "OneOf", "Option", "UsageError"]
+
+Run = Callable[[argparse.Namespace, "Output"], int]
+
+
+class UsageError(Exception):
+    """The arguments of a command contradict each other; it is shown with the command's usage."""
+
+
+class Option:
+    """An option or an argument of a command; the values are those of `add_argument`."""
+
+    def __init__(self, *names: str, **settings: Any) -> None:
+        self.names = names
+        self.settings = settings
+
+    def but(self, **settings: Any) -> Option:
+        """Return the same option with some settings changed."""
+        return Option(*self.names, **{**self.settings, **settings})
+
+
+class OneOf:
+    """Options of which at most one may be given."""
+
+    def __init__(self, *options: Option) -> None:
+        self.options = options
+
+
+class Command:
+    """A command, or a group of commands.
+
+    Parameters
+    ----------
+    run
+        What it does, with the arguments and the output, and returns the exit status. None for a
+        group that is no command itself.
+    summary
+        What it does in one line; that of a top-level command stands in `parser.COMMANDS`.
+    options
+        What it takes, the options of all commands aside. The commands of a group may repeat
+        options of the group.
+    description, examples
+        The help text. The description is the summary unless it says more.
+    commands
+        The commands of a group, by name. Where the group takes arguments of its own, the name
+        of the command must be the first word.
+    """
+
+    def __init__(
+        self,
+        run: Run | None = None,
+        summary: str = "",
+        *,
+        options: Sequence[Option | OneOf] = (),
+        description: str = "",
+        examples: Sequence[str] = (),
+        commands: Mapping[str, Command] | None = None,
+    ) -> None:
+        self.run = run
+        self.summary = summary
+        self.options = options
+        self.description = description
+        self.examples = examples
+        self.commands = commands or {}
+
+    @property
+    def takes_words(self) -> bool:
+        """Whether it takes arguments that are no options."""
+        return any(
+            isinstance(option, Option) and not option.names[0].startswith("-")
+            for option in self.options
+        )

@@ -1,0 +1,100 @@
+"""How values are shown to people and to other programs, whatever is stored.
+
+SQLite stores any value in any column, and NexusLIMS checks none: a name may be a BLOB, a number
+or bytes that are no UTF-8. Every command, page and message shows such a value by the rules here::
+
+    BLOB                x'0a1b', as SQLite writes it
+    text, not UTF-8     the text, each odd byte as \\xfc
+    NULL                -, in JSON null
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import Enum
+
+__all__ = ["age", "as_stored", "number", "printable", "shown", "size"]
+
+_UNITS = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def as_stored(value: object) -> object:
+    """Return a stored value so that it can stand in JSON or CSV: text where SQLite has a BLOB."""
+    match value:
+        case datetime():
+            return value.isoformat()
+        case Enum():
+            return value.value
+        case bytes():
+            return f"x'{value.hex()}'"
+        case str() if not value.isascii():
+            return _whole(value)
+        case None | bool() | int() | float() | str():
+            return value
+        case _:  # a path
+            return _whole(str(value))
+
+
+def shown(value: object) -> str:
+    """Return a value as a cell of a table."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:,.2f}"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M %Z}".rstrip()
+        case _:
+            return str(as_stored(value))
+
+
+def printable(text: str, *, keep_lines: bool = False) -> str:
+    """Return a text with escapes for what a terminal would act upon, such as ESC or a tab."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char
+        if char.isprintable() or (keep_lines and char == "\n")
+        else char.encode("unicode_escape").decode("ascii")
+        for char in _whole(text)
+    )
+
+
+def _whole(text: str) -> str:
+    """Return a text without lone surrogates, which stand for bytes that are no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return text
+
+
+def number(count: int, noun: str) -> str:
+    """Return a number of things: "1 session", "1,234 sessions"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def age(time: timedelta) -> str:
+    """Return a span of time in its largest unit: "3 days", "5 h"."""
+    seconds = max(int(time.total_seconds()), 0)
+    for unit, length in _UNITS:
+        if seconds >= length:
+            count = seconds // length
+            return number(count, unit) if unit == "day" else f"{count} {unit}"
+    return "0 s"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as "412 kB"."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000:
+            return (
+                f"{amount:.0f} {unit}"
+                if unit == "bytes" or amount >= 100
+                else f"{amount:.1f} {unit}"
+            )
+        amount /= 1000
+    return f"{amount:.1f} TB"
