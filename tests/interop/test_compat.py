@@ -25,15 +25,17 @@ from nexusLIMS.db.models import (
 )
 from nexusLIMS.db.session_handler import Session, get_all_session_logs, get_sessions_to_build
 from nexusLIMS.instruments import (
-    get_instr_from_api_url, get_instr_from_filepath, instrument_db,
+    _ensure_instrument_db_loaded, get_instr_from_api_url, get_instr_from_calendar_name,
+    get_instr_from_filepath, instrument_db,
 )
 """
 OUR_IMPORTS = """
 from nexuslims_store.compat import (
     EventType, ExternalSystem, ExternalUserIdentifier, Instrument, RecordStatus, Session,
-    SessionLog, UploadLog, get_all_external_ids, get_all_session_logs, get_external_id,
-    get_instr_from_api_url, get_instr_from_filepath, get_nexuslims_username,
-    get_sessions_to_build, instrument_db, store_external_id,
+    SessionLog, UploadLog, _ensure_instrument_db_loaded, get_all_external_ids,
+    get_all_session_logs, get_external_id, get_instr_from_api_url, get_instr_from_calendar_name,
+    get_instr_from_filepath, get_nexuslims_username, get_sessions_to_build, instrument_db,
+    store_external_id,
 )
 """
 
@@ -148,6 +150,33 @@ for pid, instrument in sorted(instrument_db.items()):
 print(instrument_db.get("nothing"), "JEOL-3010" in instrument_db)
 """
 
+# What NexusLIMS's extractors and preflight checks do with the zone of an instrument: around both
+# changes of the clocks, hour by hour, with times that are there twice and times that are not.
+ZONES = """
+import datetime
+
+_ensure_instrument_db_loaded()
+for pid, instrument in sorted(instrument_db.copy().items()):
+    zone = instrument.timezone
+    print(pid, zone, zone.zone)
+    for day in (datetime.datetime(2025, 3, 8, 23), datetime.datetime(2025, 11, 1, 23)):
+        for half_hours in range(12):
+            time = day + datetime.timedelta(minutes=30 * half_hours)
+            for is_dst in (False, True):
+                localized = zone.localize(time, is_dst=is_dst)
+                print(localized.isoformat(), zone.normalize(localized).isoformat())
+            aware = time.replace(tzinfo=datetime.timezone.utc)
+            print(zone.localize(time).isoformat(), aware.astimezone(zone).isoformat())
+            print(instrument.localize_datetime(time).isoformat())
+            print(instrument.localize_datetime(aware).isoformat())
+            print(instrument.localize_datetime_str(time))
+            print(datetime.datetime.fromtimestamp(aware.timestamp(), tz=zone).isoformat())
+print(get_instr_from_calendar_name("id=2"), get_instr_from_calendar_name("nothing"))
+unknown = Session("s", None, (aware, aware), "ada")
+unknown.user = "ben"
+print(unknown.instrument, unknown.user, unknown.dt_to)
+"""
+
 USERS = """
 record = store_external_id(
     nexuslims_username="jsmith", external_system=ExternalSystem.LABARCHIVES_ELN,
@@ -214,8 +243,8 @@ def without_clock(path: Path) -> dict[str, list[dict[str, str]]]:
 
 @pytest.mark.parametrize(
     "script",
-    [GUIDE, HARVESTER, BUILDER, INSTRUMENTS, USERS],
-    ids=["guide", "harvester", "builder", "instruments", "users"],
+    [GUIDE, HARVESTER, BUILDER, INSTRUMENTS, ZONES, USERS],
+    ids=["guide", "harvester", "builder", "instruments", "zones", "users"],
 )
 def test_same_output_and_same_tables(nexuslims: NexusLIMS, script: str, database: Path) -> None:
     theirs, ours, our_database = run_both(nexuslims, script, database)

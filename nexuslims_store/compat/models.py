@@ -1,50 +1,34 @@
-"""NexusLIMS's own names, for scripts written against NexusLIMS.
-
-Such a script changes its import lines only::
-
-    from nexuslims_store.compat import EventType, RecordStatus, SessionLog, get_sessions_to_build
-
-in place of the names' homes in NexusLIMS (`nexusLIMS.db.models`, `.db.enums`,
-`.db.session_handler`, `nexusLIMS.instruments`). Everything works on the database of
-`nexuslims_store.default_path()`, which is asked for with every call: nothing is cached, so a
-lock or a change of `NX_DB_PATH` leaves nothing wrong behind, and any thread may call.
-
-Where NexusLIMS is wrong the behaviour here is the right one: bad values are refused, events are
-inserted exactly once, odd events are not in the way of other sessions, a lock is waited for.
-"""
+"""What `nexusLIMS.db.models` has."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+import logging
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
 from nexuslims_store import models
-from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
+from nexuslims_store.compat.timezone import InstrumentTimezone
+from nexuslims_store.enums import ExternalSystem, RecordStatus
+from nexuslims_store.errors import InvalidRowError
 from nexuslims_store.store import Store
 
 __all__ = [
-    "EventType",
-    "ExternalSystem",
     "ExternalUserIdentifier",
     "Instrument",
-    "RecordStatus",
-    "Session",
     "SessionLog",
     "UploadLog",
     "get_all_external_ids",
-    "get_all_session_logs",
     "get_external_id",
-    "get_instr_from_api_url",
-    "get_instr_from_filepath",
     "get_nexuslims_username",
-    "get_sessions_to_build",
-    "instrument_db",
     "store_external_id",
 ]
+
+_logger = logging.getLogger("nexuslims_store")
+
+# Of an event in any other status the store itself warns.
+_NOT_BUILT_YET = (RecordStatus.WAITING_FOR_END, RecordStatus.TO_BE_BUILT)
 
 
 class _Compatible(BaseModel):
@@ -58,9 +42,29 @@ class _Compatible(BaseModel):
 
 
 class Instrument(models.Instrument, _Compatible):
-    """As `nexusLIMS.db.models.Instrument`; `timezone` is a `zoneinfo.ZoneInfo`."""
+    """As `nexusLIMS.db.models.Instrument`."""
 
     model_config = ConfigDict(frozen=False, validate_assignment=True)
+
+    @property
+    def timezone(self) -> InstrumentTimezone:
+        """The time zone: a `zoneinfo.ZoneInfo` with pytz's methods."""
+        return InstrumentTimezone(self.timezone_str)
+
+    def localize_datetime(self, dt: datetime) -> datetime:
+        """Return a time in the instrument's zone.
+
+        Parameters
+        ----------
+        dt
+            A naive time is taken to be in the instrument's zone already; an aware one is
+            converted. In the hour that the end of summer time repeats, a naive time is the
+            second of the two, as with NexusLIMS. (The rest of this package, what is stored
+            included, takes the first unless the `fold` is 1.)
+        """
+        if dt.tzinfo is None:
+            return self.timezone.localize(dt)
+        return dt.astimezone(self.timezone)
 
     def __repr__(self) -> str:
         return (
@@ -94,13 +98,22 @@ class SessionLog(models.SessionLog, _Compatible):
     def insert_log(self) -> bool:
         """Store this event unless it is there already (see `session_logs.insert`).
 
+        An event that is there already is worth a warning, as with NexusLIMS.
+
         Returns
         -------
         bool
             True. What stands in the way is an error.
         """
         with Store() as store:
-            self.id_session_log = store.session_logs.insert(self).id_session_log
+            known = _known(store, self.session_identifier)
+            stored = store.session_logs.insert(self)
+        before = known.get(stored.id_session_log)
+        if before == stored and stored.record_status in _NOT_BUILT_YET:
+            _logger.warning("SessionLog already exists: %r", stored)
+        elif before is not None and before != stored:
+            _logger.warning("Updating existing SessionLog timestamp: %r; now %r", before, stored)
+        self.id_session_log = stored.id_session_log
         return True
 
     def __repr__(self) -> str:
@@ -112,6 +125,16 @@ class SessionLog(models.SessionLog, _Compatible):
             f"user={self.user}, "
             f"record_status={self.record_status.value})"
         )
+
+
+def _known(store: Store, session_identifier: str) -> dict[int | None, models.SessionLog]:
+    """Return the events of a session that are stored, by the ids of their rows."""
+    try:
+        logs = store.session_logs.list_for_session(session_identifier)
+    except InvalidRowError:
+        # Only warnings are at stake; whether an event can be stored is for `insert` to say.
+        return {}
+    return {log.id_session_log: log for log in logs}
 
 
 class UploadLog(models.UploadLog, _Compatible):
@@ -139,75 +162,6 @@ class ExternalUserIdentifier(models.ExternalUserIdentifier, _Compatible):
             f"system={self.external_system}, "
             f"external_id={self.external_id})"
         )
-
-
-class Session(models.Session):
-    """As `nexusLIMS.db.session_handler.Session`."""
-
-    def __init__(
-        self,
-        session_identifier: str,
-        instrument: models.Instrument,
-        dt_range: tuple[datetime, datetime],
-        user: str | None,
-    ) -> None:
-        dt_from, dt_to = dt_range
-        super().__init__(
-            session_identifier=session_identifier,
-            instrument=instrument,
-            dt_from=dt_from,
-            dt_to=dt_to,
-            user=user,
-        )
-
-    def update_session_status(self, status: RecordStatus) -> bool:
-        """Set the status of all the session's rows; return True."""
-        with Store() as store:
-            store.sessions.set_status(self.session_identifier, status)
-        return True
-
-    def insert_record_generation_event(self) -> dict[str, Any]:
-        """Store that a record is being built now.
-
-        Returns
-        -------
-        dict
-            `id_session_log`, `event_type` (a text), `session_identifier` and `timestamp` of
-            the new row.
-        """
-        with Store() as store:
-            log = store.sessions.record_generation(self)
-        return {
-            "id_session_log": log.id_session_log,
-            "event_type": log.event_type.value,
-            "session_identifier": log.session_identifier,
-            "timestamp": log.timestamp,
-        }
-
-    def __repr__(self) -> str:
-        return f"{self.dt_from.isoformat()} to {self.dt_to.isoformat()} on {self.instrument.name}"
-
-    __str__ = __repr__
-
-
-def get_sessions_to_build() -> list[Session]:
-    """Return the sessions whose START and END are TO_BE_BUILT, in the order of time."""
-    with Store() as store:
-        return [
-            Session(
-                session_identifier=found.session_identifier,
-                instrument=Instrument._of(found.instrument),
-                dt_range=(found.dt_from, found.dt_to),
-                user=found.user,
-            )
-            for found in store.sessions.list_to_build()
-        ]
-
-
-def get_all_session_logs() -> list[SessionLog]:
-    """Return all events in the order of time."""
-    with Store() as store:
-        return [SessionLog._of(log) for log in store.session_logs.iter_all()]
 
 
 def get_external_id(nexuslims_username: str, external_system: ExternalSystem) -> str | None:
@@ -245,44 +199,3 @@ def get_all_external_ids(nexuslims_username: str) -> dict[str, str]:
     with Store() as store:
         found = store.external_ids.all_for(nexuslims_username)
     return {system.value: external_id for system, external_id in found.items()}
-
-
-class _InstrumentDb(Mapping[str, Instrument]):
-    """All instruments by PID, as they are in the database at the time of asking."""
-
-    def __getitem__(self, pid: str) -> Instrument:
-        with Store() as store:
-            found = store.instruments.get(pid)
-        if found is None:
-            raise KeyError(pid)
-        return Instrument._of(found)
-
-    def __iter__(self) -> Iterator[str]:
-        with Store() as store:
-            return iter(store.instruments.as_dict())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
-
-
-instrument_db: Mapping[str, Instrument] = _InstrumentDb()
-
-
-def get_instr_from_filepath(path: str | os.PathLike[str]) -> Instrument | None:
-    """Return the instrument whose data folder a file lies in, or None.
-
-    The folders are relative to the environment variable `NX_INSTRUMENT_DATA_PATH`.
-    """
-    with Store() as store:
-        found = store.instruments.find_by_path(path)
-    return None if found is None else Instrument._of(found)
-
-
-def get_instr_from_api_url(api_url: str) -> Instrument | None:
-    """Return the instrument whose `api_url` is exactly this one, or None."""
-    with Store() as store:
-        found = store.instruments.get_by_api_url(api_url)
-    return None if found is None else Instrument._of(found)
