@@ -8,9 +8,10 @@ look at them, and real session identifiers (NEMO's URLs) exceed them.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
-from typing import Annotated, Any, NamedTuple, Self
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -28,6 +29,9 @@ from pydantic import (
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
 from nexuslims_store.times import aware, instant, utc_now, zone
 
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
 __all__ = [
     "ExternalUserIdentifier",
     "InsertSummary",
@@ -37,7 +41,19 @@ __all__ = [
     "SessionLog",
     "UnpairedSession",
     "UploadLog",
+    "column_of",
+    "field_of",
 ]
+
+
+def column_of(field: str) -> str:
+    """Return the column of a model's field, which has its name but for `timezone_str`."""
+    return "timezone" if field == "timezone_str" else field
+
+
+def field_of(column: str) -> str:
+    """Return the field of a column."""
+    return "timezone_str" if column == "timezone" else column
 
 
 def _iso_8601(value: object) -> object:
@@ -59,7 +75,12 @@ def _storable(value: str) -> str:
     return value
 
 
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
+
+
 def _http_url(value: str) -> str:
+    if _BLANK.search(value):  # of which urlsplit would drop some
+        raise ValueError("a URL holds no white space and no control characters")
     parts = urlsplit(value)  # raises ValueError for a malformed host
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("an http:// or https:// URL is needed")
@@ -71,12 +92,18 @@ def _time_zone(value: str) -> str:
     return value
 
 
-def _json_text(value: str) -> str:
+def _json_object(value: str) -> str:
     try:
-        json.loads(value)
+        parsed = json.loads(value, parse_constant=_no_json)
     except RecursionError as error:
         raise ValueError("JSON nested too deeply") from error
+    if not isinstance(parsed, dict):
+        raise ValueError('a JSON object is needed, such as {"pages": 2}')
     return value
+
+
+def _no_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _zero_or_one(value: object) -> bool:
@@ -142,7 +169,7 @@ class Instrument(_Row):
         return self.instrument_pid
 
     @property
-    def timezone(self) -> tzinfo:
+    def timezone(self) -> ZoneInfo:
         """The time zone as a `zoneinfo.ZoneInfo`."""
         return zone(self.timezone_str)
 
@@ -166,9 +193,7 @@ class Instrument(_Row):
 
     def to_dict(self) -> dict[str, str]:
         """Return the columns and values of the row; the time zone's key is `timezone`."""
-        values = self.model_dump()
-        values["timezone"] = values.pop("timezone_str")
-        return values
+        return {column_of(field): value for field, value in self.model_dump().items()}
 
     def to_json(self, **json_dumps_kwargs: Any) -> str:
         """Return `to_dict()` as JSON; the arguments are those of `json.dumps`."""
@@ -286,7 +311,9 @@ class UploadLog(_Row):
     )
     success: ZeroOrOne = Field(description="Whether it arrived")
     timestamp: Timestamp = Field(
-        description="When it was tried, ISO 8601; a naive time is taken as UTC"
+        default_factory=utc_now,
+        description="When it was tried, ISO 8601, by default now in UTC; a naive time is taken as "
+        "UTC",
     )
     record_id: Text | None = Field(
         default=None, description="The destination's identifier of the record, if it arrived"
@@ -295,15 +322,18 @@ class UploadLog(_Row):
         default=None, description="Where the record can be seen, if it arrived"
     )
     error_message: Text | None = Field(default=None, description="Why it did not arrive")
-    metadata_json: Annotated[Text, AfterValidator(_json_text)] | None = Field(
-        default=None, description="What else the destination has to say, as JSON"
+    metadata_json: Annotated[Text, AfterValidator(_json_object)] | None = Field(
+        default=None, description="What else the destination has to say, as a JSON object"
     )
     id: RowId | None = Field(default=None, description="Number of the row, given by the database")
 
     @property
-    def metadata(self) -> Any:
+    def metadata(self) -> dict[str, Any] | None:
         """What `metadata_json` says, parsed; None where it is None."""
-        return None if self.metadata_json is None else json.loads(self.metadata_json)
+        if self.metadata_json is None:
+            return None
+        parsed: dict[str, Any] = json.loads(self.metadata_json)
+        return parsed
 
 
 class ExternalUserIdentifier(_Row):
@@ -329,7 +359,17 @@ class ExternalUserIdentifier(_Row):
 
 
 class InsertSummary(NamedTuple):
-    """What inserting many session logs did, as numbers of logs."""
+    """What storing many rows at once did, as numbers of rows.
+
+    Attributes
+    ----------
+    inserted
+        Rows that were not there before.
+    updated
+        Rows that were there, and were changed.
+    unchanged
+        Rows that were there already as they were given.
+    """
 
     inserted: int
     updated: int

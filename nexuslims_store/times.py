@@ -9,9 +9,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["aware", "instant", "stored_instant", "utc_now", "zone"]
+from nexuslims_store.errors import StoreError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+__all__ = ["aware", "instant", "require_zone_data", "stored_instant", "utc_now", "zone"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -22,23 +27,47 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+# Zones of the data that mean another place on each computer, or none, or count leap seconds.
+_NO_PLACES = {"Factory", "localtime", "posixrules"}
+_NO_FOLDERS = ("posix/", "right/")
+
+
 @lru_cache(maxsize=1024)
-def zone(name: str) -> tzinfo:
+def zone(name: str) -> ZoneInfo:
     """Return the time zone of an IANA name, for example "America/New_York".
 
     Raises
     ------
     ValueError
-        There is no such time zone in the system's or in tzdata's data.
+        There is no such time zone in the system's or in tzdata's data, or it is none of a place:
+        `localtime`, for one, is another on each computer.
+    StoreError
+        This computer has no time zone data at all.
     """
     from zoneinfo import ZoneInfo  # noqa: PLC0415 -- most programs open a store without it
 
     try:
+        if name in _NO_PLACES or name.startswith(_NO_FOLDERS):
+            raise ValueError("a zone of no place")
         return ZoneInfo(name)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         # A bad name is any of these: a folder in the data, a path outside of it, no file at all,
         # a BLOB in place of a name.
+        require_zone_data()
         raise ValueError(f"{name!r} is no IANA time zone") from error
+
+
+def require_zone_data() -> None:
+    """Raise the StoreError that says so if this computer has no time zone data at all."""
+    from zoneinfo import ZoneInfo  # noqa: PLC0415
+
+    try:
+        ZoneInfo("UTC")
+    except LookupError as error:
+        raise StoreError(
+            "this computer has no time zone data, so local times have no meaning here; install "
+            "it with `pip install tzdata`. Nothing is wrong with the database"
+        ) from error
 
 
 def aware(time: datetime, naive_zone: tzinfo) -> datetime:

@@ -19,6 +19,7 @@ from nexuslims_store.errors import (
     StorageFullError,
     StoreError,
 )
+from nexuslims_store.times import require_zone_data
 
 __all__ = [
     "CHECK_PATH",
@@ -124,6 +125,7 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
                 foreign_key=extended == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY,
             )
         case sqlite3.SQLITE_ERROR | sqlite3.SQLITE_SCHEMA:
+            require_zone_data()  # for want of which alone this package's SQL functions raise
             return SchemaMismatchError(
                 f"{path}: its tables are not those this package works with ({error}); see "
                 "`nexuslims-store doctor`"

@@ -20,7 +20,7 @@ MODULES = {
 # part. "__init__" is the package itself, as others import it.
 LAYERS = (
     {"display", "enums", "errors"},
-    {"dotenv"},
+    {"arguments", "dotenv"},
     {"times", "config"},
     {"ddl", "layouts", "models", "queries", "revisions", "translation"},
     {"connection"},

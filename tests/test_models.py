@@ -125,11 +125,18 @@ NO_IDS = [2**63, -(2**63) - 1, 1.0, "1", True, b"1"]
     + [(make, field, value) for make, field in ID_FIELDS for value in NO_IDS]
     + [
         (instrument, "api_url", url)
-        for url in ("nemo", "ftp://nemo/", "//nemo/", "https://", "http:///tools", "http://[x/")
+        for url in (
+            *("nemo", "ftp://nemo/", "//nemo/", "https://", "http:///tools", "http://[x/"),
+            *("http://a/ b", " http://a/", "http://a/\n", "http://a/\t", "http://a/\x07"),
+            *("http://a/\x7f", "http://a/\x85", "http://a/\u2028", "http://a/\u00a0"),
+        )
     ]
     + [
         (instrument, "timezone_str", name)
-        for name in ("Mars/Olympus", "America", "../UTC", "/etc/localtime", "America/New_York ")
+        for name in (
+            *("Mars/Olympus", "America", "../UTC", "/etc/localtime", "America/New_York "),
+            *("localtime", "Factory", "posixrules", "right/UTC", "posix/UTC", "right/Asia/Tokyo"),
+        )
     ]
     + [
         (log, "event_type", "STOP"),
@@ -145,7 +152,10 @@ NO_IDS = [2**63, -(2**63) - 1, 1.0, "1", True, b"1"]
     + [(upload, "success", value) for value in ("true", 2, -1, 1.0, None, b"1")]
     + [
         (upload, "metadata_json", text)
-        for text in ("", "{", "{'a': 1}", "nul", "[" * 200_000, '"\n"')
+        for text in (
+            *("", "{", "{'a': 1}", "nul", "[" * 200_000, '"\n"', "null", "5", '"text"', "[{}]"),
+            *('{"a": NaN}', '{"a": [Infinity]}', '{"a": {"b": -Infinity}}', '{"a": 1} {}'),
+        )
     ],
 )
 def test_a_bad_value_is_refused_by_name(make: Any, field: str, value: object) -> None:
@@ -198,8 +208,10 @@ def test_a_session_cannot_end_before_it_starts() -> None:
         (log, "user", ""),
         (log, "id_session_log", 2**63 - 1),
         (log, "id_session_log", -(2**63)),
-        (upload, "metadata_json", "null"),
-        (upload, "metadata_json", '{"a": [1, 2.5, "é", NaN]}'),
+        (instrument, "timezone_str", "US/Eastern"),  # which pytz has, so NexusLIMS may have it
+        (instrument, "api_url", "https://nemo.example.com/Ger\u00e4t?id=%201#a"),
+        (upload, "metadata_json", "{}"),
+        (upload, "metadata_json", ' {"a": [1, 2.5, "é", null, {}]}\n'),
         (upload, "error_message", "line one\r\nline two\t'\"%s"),
         (identifier, "last_verified_at", None),
     ],
@@ -253,7 +265,9 @@ def test_defaults() -> None:
     created = ExternalUserIdentifier(
         nexuslims_username="ned", external_system="nemo", external_id="42"
     ).created_at
-    assert before <= created <= datetime.now(UTC)
+    tried = UploadLog(session_identifier="s", destination_name="d", success=True).timestamp
+    assert before <= created <= tried <= datetime.now(UTC)
+    assert tried.tzinfo is UTC
 
 
 def test_metadata_is_parsed() -> None:

@@ -9,16 +9,13 @@ from typing import Annotated, Any, Generic, NoReturn, TypeVar
 from pydantic import AfterValidator, BaseModel, Strict, TypeAdapter, ValidationError
 
 from nexuslims_store.errors import InvalidRowError
+from nexuslims_store.models import column_of
 
 __all__ = ["Dicts", "RowMapper", "SharedFieldsSet", "assemble", "column_types", "row_adapter"]
 
 Model = TypeVar("Model", bound=BaseModel)
 Row = tuple[Any, ...]
 Dicts = list[dict[str, Any]]
-
-
-# The columns whose fields have another name, as NexusLIMS has it.
-_COLUMNS = {"timezone_str": "timezone"}
 
 
 class RowMapper(Generic[Model]):
@@ -97,8 +94,7 @@ class RowMapper(Generic[Model]):
     def _invalid(self, rows: Sequence[Row], error: ValidationError) -> InvalidRowError:
         first = error.errors(include_url=False, include_context=False)[0]
         row_index, column_index = (int(part) for part in first["loc"][:2])
-        field = self._fields[column_index]
-        column = _COLUMNS.get(field, field)
+        column = column_of(self._fields[column_index])
         row_id = rows[row_index][self._key]
         return InvalidRowError(
             f"{self._table}, row {row_id!r}: {column} is {rows[row_index][column_index]!r}: "

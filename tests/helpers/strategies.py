@@ -39,11 +39,12 @@ offsets = st.integers(-86_399, 86_399).map(lambda seconds: timezone(timedelta(se
 aware_times = st.datetimes(timezones=st.one_of(st.sampled_from(ZONES).map(ZoneInfo), offsets))
 times = st.one_of(st.datetimes(), aware_times)
 row_ids = st.integers(-(2**63), 2**63 - 1)
-json_texts = st.recursive(
+json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
-).map(json.dumps)
+)
+json_objects = st.dictionaries(texts, json_values, max_size=3).map(json.dumps)
 
 instruments = st.builds(
     Instrument,
@@ -76,7 +77,7 @@ upload_logs = st.builds(
     record_id=st.none() | texts,
     record_url=st.none() | texts,
     error_message=st.none() | texts,
-    metadata_json=st.none() | json_texts,
+    metadata_json=st.none() | json_objects,
     id=st.none() | row_ids,
 )
 external_user_identifiers = st.builds(

@@ -1,0 +1,60 @@
+"""What is said of an argument of the wrong type, or of a value that there is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from nexuslims_store import EventType, InvalidValueError, RecordStatus, StoreError
+from nexuslims_store.arguments import member, members, require_type
+
+
+def test_a_type_that_fits_is_passed_over() -> None:
+    require_type("pid", "Titan", str)
+    require_type("instrument", "Titan", (int, str))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "says"),
+    [
+        (None, str, "pid must be a str, not None"),
+        (5, str, r"pid must be a str, not 5 \(int\)"),
+        ("x", int, r"pid must be an int, not 'x' \(str\)"),
+        (b"x", (EventType, str), r"pid must be an EventType or a str, not b'x' \(bytes\)"),
+        (["x"] * 1000, str, r"not \['x', .*… \(list\)$"),
+    ],
+)
+def test_a_type_that_does_not_fit_is_a_type_error_that_names_it(
+    value: object, kind: type | tuple[type, ...], says: str
+) -> None:
+    with pytest.raises(TypeError, match=says) as caught:
+        require_type("pid", value, kind)
+    assert len(str(caught.value)) < 200
+
+
+def test_a_member_is_found_by_its_value() -> None:
+    assert member("status", "ERROR", RecordStatus) is RecordStatus.ERROR
+    assert member("status", RecordStatus.ERROR, RecordStatus) is RecordStatus.ERROR
+    found = members("statuses", iter(["ERROR", RecordStatus.COMPLETED]), RecordStatus)
+    assert found == [RecordStatus.ERROR, RecordStatus.COMPLETED]
+    assert members("statuses", (), RecordStatus) == []
+
+
+@pytest.mark.parametrize("value", ["DONE", "error", "", EventType.START, "\ud800"])
+def test_another_text_is_an_invalid_value(value: str) -> None:
+    with pytest.raises(InvalidValueError, match=r"^status is .*no RecordStatus.*NO_CONSENT"):
+        member("status", value, RecordStatus)
+    with pytest.raises(ValueError, match=r"^statuses is"):
+        members("statuses", ["ERROR", value], RecordStatus)
+    assert issubclass(InvalidValueError, StoreError)
+
+
+@pytest.mark.parametrize("value", [None, 5, b"ERROR", ["ERROR"], {}])
+def test_what_is_no_text_is_a_type_error(value: object) -> None:
+    with pytest.raises(TypeError, match=r"^status must be a RecordStatus or a str, not"):
+        member("status", value, RecordStatus)
+
+
+@pytest.mark.parametrize("values", ["ERROR", RecordStatus.ERROR, None, 5])
+def test_one_status_is_no_list_of_them(values: object) -> None:
+    with pytest.raises(TypeError, match=r"^statuses must be a list of RecordStatus"):
+        members("statuses", values, RecordStatus)
