@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nexuslims_store.errors import StoreError
 
-__all__ = ["data_root", "default_path", "sql_folder"]
+__all__ = ["data_root", "default_path", "own_folder", "sql_folder"]
 
 
 def default_path() -> Path:
@@ -31,10 +31,21 @@ def default_path() -> Path:
     path = _setting("NX_DB_PATH")
     if path is not None:
         return path
+    return own_folder() / "nexuslims.db"
+
+
+def own_folder() -> Path:
+    """Return the folder in the user's data folder that is this package's own.
+
+    Raises
+    ------
+    StoreError
+        The present user has no home folder.
+    """
     import platformdirs  # noqa: PLC0415 -- only this line needs it, and it takes milliseconds
 
     try:
-        return platformdirs.user_data_path("nexuslims") / "nexuslims.db"
+        return platformdirs.user_data_path("nexuslims")
     except RuntimeError as error:
         raise StoreError(
             "this user has no home folder to keep the database in: set NX_DB_PATH, or give a path "

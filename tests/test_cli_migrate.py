@@ -28,10 +28,10 @@ def left_behind(path: Path) -> Path:
 
 
 def test_the_first_command_makes_a_database(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "nexuslims.db"
+    path = tmp_path / "nexuslims.db"
     made = process("migrate", NX_DB_PATH=str(path))
     assert made.status == 0, made.err
-    assert made.lines[0].startswith(f"{path} is now at {HEAD}; it was at base (5 steps, ")
+    assert made.lines[0].startswith(f"created {path}, at {HEAD} (5 steps, ")
     assert made.err.splitlines()[0] == "applying v1_4_3 initial schema baseline"
     assert [file.name for file in path.parent.iterdir()] == ["nexuslims.db"]
     with Store(path, read_only=True) as store:
@@ -39,6 +39,19 @@ def test_the_first_command_makes_a_database(tmp_path: Path) -> None:
     again = call("--db", path, "migrate")
     assert (again.status, again.err) == (0, "")
     assert again.out == f"{path} is at {HEAD}; there was nothing to do\n"
+
+
+def test_no_folder_is_made_but_the_packages_own(tmp_path: Path) -> None:
+    mistyped = tmp_path / "mistyped" / "nexuslims.db"
+    refused = process("migrate", NX_DB_PATH=str(mistyped))
+    assert refused.status == 2
+    assert f"there is no folder {mistyped.parent}" in refused.err
+    assert list(tmp_path.iterdir()) == []
+
+    made = process("migrate", NX_DB_PATH="", HOME=str(tmp_path), XDG_DATA_HOME=str(tmp_path / "x"))
+    assert made.status == 0, made.err
+    assert made.out.startswith("created ")
+    assert len(list(tmp_path.rglob("nexuslims.db"))) == 1
 
 
 def test_up_and_down_and_the_reports(tmp_path: Path) -> None:

@@ -21,10 +21,11 @@ from helpers.migration_files import (
     query,
 )
 
-from nexuslims_store import migrations
+from nexuslims_store import default_path, migrations
 from nexuslims_store.errors import (
+    BackupError,
+    DatabaseNotFoundError,
     MigrationError,
-    ReadOnlyError,
     StorageFullError,
 )
 
@@ -111,7 +112,7 @@ def test_wrong_targets_down(path: Path) -> None:
 
 
 def test_a_wrong_target_makes_no_file(path: Path) -> None:
-    target = path.parent / "folder" / "new.db"
+    target = path.parent / "new.db"
     for wrong in ("v9", "-1"):
         with pytest.raises(MigrationError):
             migrations.upgrade(target, wrong)
@@ -195,16 +196,39 @@ def test_no_migration_without_its_backup(older: Path, monkeypatch: pytest.Monkey
     assert not backups(older)
 
 
-def test_a_new_file_and_its_folder_are_made(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "b" / "nexuslims.db"
-    migrations.upgrade(path)
-    assert facts(path) == expected(HEAD)
-
-
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_no_folder_is_made_for_a_mistyped_path(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseNotFoundError, match="there is no folder"):
+        migrations.upgrade(tmp_path / "mistyped" / "nexuslims.db")
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
-    with pytest.raises(ReadOnlyError, match="cannot be made"):
-        migrations.upgrade(tmp_path / "file" / "folder" / "nexuslims.db")
+    with pytest.raises(DatabaseNotFoundError):
+        migrations.upgrade(tmp_path / "file" / "nexuslims.db")
+
+
+def test_the_packages_own_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NX_DB_PATH", raising=False)
+    for variable in ("XDG_DATA_HOME", "HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(variable, str(tmp_path / "home"))
+    migrations.upgrade(default_path())
+    assert facts(default_path()) == expected(HEAD)
+    assert tmp_path in default_path().parents
+
+
+@pytest.mark.parametrize("left", ["-journal", "-wal"])
+def test_what_an_earlier_database_left_is_not_played_into_a_new_one(path: Path, left: str) -> None:
+    beside = Path(f"{path}{left}")
+    beside.write_bytes(b"of another database")
+    with pytest.raises(BackupError, match=f"{left} is in the way"):
+        migrations.upgrade(path)
+    assert list(path.parent.iterdir()) == [beside]
+
+
+def test_a_link_to_no_file_yet(tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(tmp_path / "real.db")
+    assert migrations.upgrade(link).created
+    assert link.is_symlink()
+    assert facts(tmp_path / "real.db") == expected(HEAD)
 
 
 def test_a_file_in_wal_mode_stays_in_it(older: Path) -> None:

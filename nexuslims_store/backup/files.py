@@ -81,13 +81,15 @@ def _taken(name: Path) -> TakenError:
 
 
 @contextmanager
-def temporary_file(destination: Path) -> Iterator[Path]:
-    """Make an empty file in the folder of `destination`; whatever happens, it is gone after."""
+def temporary_file(destination: Path, *, mode: int = 0o600) -> Iterator[Path]:
+    """Make an empty file in the folder of `destination`; whatever happens, it is gone after.
+
+    By default nobody else may read it while it grows, whatever the umask.
+    """
     # The name does not contain that of the destination, which may be as long as names can be.
     temporary = destination.with_name(f".nexuslims-{secrets.token_hex(8)}.partial")
     with file_errors(destination):
-        # Nobody else may read it while it grows, whatever the umask.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode))
     try:
         yield temporary
     finally:

@@ -76,10 +76,12 @@ def _tell(report: migrations.MigrationReport, output: Output) -> None:
     if not report.changed:
         output.line(f"{report.path} is at {report.after or _BASE}; there was nothing to do")
         return
-    output.line(
-        f"{report.path} is now at {report.after or _BASE}; it was at {report.before or _BASE}"
-        f" ({number(len(report.applied), 'step')}, {report.seconds:.1f} s)"
-    )
+    after = report.after or _BASE
+    if report.created:
+        done = f"created {report.path}, at {after}"
+    else:
+        done = f"{report.path} is now at {after}; it was at {report.before or _BASE}"
+    output.line(f"{done} ({number(len(report.applied), 'step')}, {report.seconds:.1f} s)")
     if report.adopted:
         output.line("it had no version row and was recognised by its tables")
     if report.leftovers_removed:

@@ -17,7 +17,7 @@ from pathlib import Path
 from nexuslims_store import revisions
 from nexuslims_store.connection import connect
 from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file
-from nexuslims_store.migrations.run import MigrationReport, Run
+from nexuslims_store.migrations.run import MigrationReport, Run, is_there
 from nexuslims_store.migrations.script import to_sql
 from nexuslims_store.migrations.stamping import write_stamp
 from nexuslims_store.migrations.targets import between
@@ -98,7 +98,7 @@ def plan(
         `str()` of it says so in words; `nothing_to_do` is True for a file that is up to date.
     """
     path = Path(path)
-    if direction == "upgrade" and not os.path.exists(path):
+    if direction == "upgrade" and not is_there(path):
         return plan_for_new_file(path, target)
     with (
         translated(path, timeout=timeout),
@@ -116,6 +116,9 @@ def upgrade(
     progress: Callable[[str], None] | None = None,
 ) -> MigrationReport:
     """Bring a file up to a revision, creating it if it is not there.
+
+    A new file gets its name once it is whole. Its folder must be there, but for this package's
+    own default one.
 
     A file without a version row is recognised by its tables; what an interrupted upgrade by
     NexusLIMS left behind is removed where the original table is whole.

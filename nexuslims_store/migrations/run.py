@@ -8,16 +8,20 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from nexuslims_store.backup import copy
+from nexuslims_store.backup.files import TakenError, publish, refuse_taken, temporary_file
 from nexuslims_store.catalogue import read
+from nexuslims_store.config import own_folder
 from nexuslims_store.connection import MEMORY, connect
 from nexuslims_store.errors import (
     CorruptDatabaseError,
     DatabaseLockedError,
+    DatabaseNotFoundError,
     MigrationError,
     ReadOnlyError,
     StorageFullError,
@@ -43,7 +47,7 @@ from nexuslims_store.queries import Queries, load
 from nexuslims_store.revisions import head
 from nexuslims_store.translation import require_writable, translate, translated
 
-__all__ = ["MigrationReport", "Run", "opened", "write_version_row"]
+__all__ = ["MigrationReport", "Run", "is_there", "opened", "write_version_row"]
 
 # How often another program may change the file between our backup of it and our lock on it.
 _ATTEMPTS = 5
@@ -73,8 +77,10 @@ class MigrationReport:
     indexes_lost
         Indexes of the facility's own that are gone, because their columns are. Others of its own
         are kept.
+    created
+        Whether the file was made.
     changed
-        Whether anything in the file was changed.
+        Whether anything in the file was changed, or the file was made.
     seconds
         How long it took.
     """
@@ -88,6 +94,7 @@ class MigrationReport:
     leftovers_removed: tuple[str, ...] = ()
     harvesters_filled: int = 0
     indexes_lost: tuple[str, ...] = ()
+    created: bool = False
     changed: bool = False
     seconds: float = 0.0
 
@@ -122,36 +129,68 @@ class Run:
     def __call__(self) -> MigrationReport:
         """Run it."""
         started = time.monotonic()
-        # Not Path.exists(), which raises where the folder may not be read.
-        new = self._direction == "upgrade" and not os.path.exists(self._path)
-        if new:
-            plan_for_new_file(self._path, self._target)  # raises before anything is made
-        with opened(self._path, create=new, timeout=self._timeout) as connection:
+        report = None
+        if self._direction == "upgrade" and not is_there(self._path):
+            report = self._create(plan_for_new_file(self._path, self._target))
+        return replace(report or self._move(), seconds=time.monotonic() - started)
+
+    def _create(self, plan: Plan) -> MigrationReport | None:
+        """Make the file whole under a name of this run's own, and only then give it its name.
+
+        So no other run ever has it open while this one may still give it up and remove it.
+
+        Returns None if another run was quicker to make a file of that name.
+        """
+        if plan.nothing_to_do:
+            return self._report(plan)
+        try:
+            file = Path(os.path.realpath(self._path))  # a symbolic link itself stays
+        except OSError as error:  # the current folder is gone
+            raise _no_folder(self._path.parent) from error
+        _make_folder(file.parent)
+        try:
+            refuse_taken(file)
+            with temporary_file(file, mode=0o644) as temporary:
+                with opened(temporary, timeout=self._timeout) as connection:
+                    connection.execute("PRAGMA synchronous = OFF")  # `publish` syncs it
+                    connection.execute("BEGIN EXCLUSIVE")
+                    with self._rolled_back_on_error(connection, None):
+                        self._change(connection, plan)
+                        connection.execute("COMMIT")
+                publish(temporary, [file], temporary.stat())
+        except TakenError:
+            if not is_there(file):  # but what an earlier database left beside its own
+                raise
+            return None
+        return self._report(plan, created=True, changed=True)
+
+    def _move(self) -> MigrationReport:
+        """Bring a file that is there up or down."""
+        with opened(self._path, timeout=self._timeout) as connection:
             plan = self._look(connection)
             backup = None
             if not plan.nothing_to_do:
                 plan, backup = self._lock(connection)
             if plan.nothing_to_do:
-                return MigrationReport(
-                    self._path, plan.before, plan.after, seconds=time.monotonic() - started
-                )
+                return self._report(plan)
             with self._rolled_back_on_error(connection, backup):
                 harvesters = unfilled_harvesters(connection, plan.moves)
                 lost = self._change(connection, plan)
                 self._step = "commit"
                 connection.execute("COMMIT")
+        return self._report(
+            plan, backup=backup, harvesters_filled=harvesters, indexes_lost=lost, changed=True
+        )
+
+    def _report(self, plan: Plan, **what: Any) -> MigrationReport:
         return MigrationReport(
             path=self._path,
             before=plan.before,
             after=plan.after,
             applied=tuple(step.revision for step in plan.steps),
-            backup=backup,
             adopted=plan.adopt,
             leftovers_removed=plan.leftovers,
-            harvesters_filled=harvesters,
-            indexes_lost=lost,
-            changed=True,
-            seconds=time.monotonic() - started,
+            **what,
         )
 
     def _look(self, connection: sqlite3.Connection) -> Plan:
@@ -289,38 +328,36 @@ _NOT_THE_MIGRATIONS_FAULT = (
 )
 
 
-@contextmanager
-def opened(path: Path, *, create: bool, timeout: float) -> Iterator[sqlite3.Connection]:
-    """Open a file for a migration, and close it; every sqlite3 error is this package's own.
+def is_there(path: Path) -> bool:
+    """Whether there is a file, or something that only opening it can tell what is wrong with."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
 
-    Parameters
-    ----------
-    create
-        Whether the file is not there, and is made with its folder. If it is still empty in the
-        end, it is removed again.
-    """
+
+@contextmanager
+def opened(path: Path, *, timeout: float) -> Iterator[sqlite3.Connection]:
+    """Open a file for a migration, and close it; every sqlite3 error is this package's own."""
     if path == MEMORY:
         raise MigrationError(
             "a database in memory has no file to migrate; Store(':memory:') is at the head"
         )
-    if create:
-        _make_folder(path.parent)
-    try:
-        with (
-            translated(path, timeout=timeout),
-            closing(connect(path, mode="rwc" if create else "rw", timeout=timeout)) as connection,
-        ):
-            # Tables are dropped and made anew, and what refers to them is checked at the end.
-            # Inside a transaction this pragma does nothing.
-            connection.execute("PRAGMA foreign_keys = OFF")
-            # A facility's own views stay out of it when a table is renamed.
-            connection.execute("PRAGMA legacy_alter_table = ON")
-            # Text that is not UTF-8 is no business of a migration.
-            connection.text_factory = lambda stored: stored.decode(errors="surrogateescape")
-            yield connection
-    finally:
-        if create:
-            _remove_if_empty(path)
+    with (
+        translated(path, timeout=timeout),
+        closing(connect(path, mode="rw", timeout=timeout)) as connection,
+    ):
+        # Tables are dropped and made anew, and what refers to them is checked at the end.
+        # Inside a transaction this pragma does nothing.
+        connection.execute("PRAGMA foreign_keys = OFF")
+        # A facility's own views stay out of it when a table is renamed.
+        connection.execute("PRAGMA legacy_alter_table = ON")
+        # Text that is not UTF-8 is no business of a migration.
+        connection.text_factory = lambda stored: stored.decode(errors="surrogateescape")
+        yield connection
 
 
 def _remove(backup: Path | None) -> None:
@@ -329,7 +366,14 @@ def _remove(backup: Path | None) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the folder of a new file if need be, and raise if no file can be made in it."""
+    """Make the folder of a new file if it is this package's own default one and not there yet.
+
+    Any other that is not there is more likely a mistake in the path.
+    """
+    if folder.is_dir():
+        return
+    if not _is_own(folder):
+        raise _no_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -337,19 +381,20 @@ def _make_folder(folder: Path) -> None:
             f"the folder {folder} cannot be made ({error.strerror}); make it, or choose another "
             "path (NX_DB_PATH or --db)"
         ) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ReadOnlyError(
-            f"the folder {folder} is read-only for this user, so no database can be made in it; "
-            "change its permissions, or choose another path (NX_DB_PATH or --db)"
-        )
 
 
-def _remove_if_empty(path: Path) -> None:
-    # OSError and ValueError: no file can have such a name, and the error for that is on its way.
-    with suppress(OSError, ValueError):
-        file = Path(os.path.realpath(path))  # a symbolic link itself stays
-        if file.stat().st_size == 0:
-            file.unlink()
+def _is_own(folder: Path) -> bool:
+    try:
+        return folder == Path(os.path.realpath(own_folder()))
+    except StoreError:  # this user has no home
+        return False
+
+
+def _no_folder(folder: Path) -> DatabaseNotFoundError:
+    return DatabaseNotFoundError(
+        f"there is no folder {folder} to make a database in; make the folder, or check the path "
+        "(NX_DB_PATH or --db)"
+    )
 
 
 def write_version_row(connection: sqlite3.Connection, revision: str | None) -> None:

@@ -25,7 +25,7 @@ def write_stamp(path: Path, revision: str, *, timeout: float) -> MigrationReport
     if revision.startswith(("+", "-")):
         raise MigrationError(f"a stamp needs the name of a revision, {revision} is none")
     wanted = resolve(revision, None)
-    with opened(path, create=False, timeout=timeout) as connection:
+    with opened(path, timeout=timeout) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         try:
             catalogue = read(connection)
