@@ -25,7 +25,7 @@ from nexuslims_store.config import sql_folder
 from nexuslims_store.errors import (
     DatabaseLockedError,
 )
-from nexuslims_store.migrations import run
+from nexuslims_store.migrations import opening
 
 SOURCE = Path(nexuslims_store.__file__).parent
 
@@ -159,10 +159,10 @@ def test_a_new_file_that_fails_is_removed_again(path: Path, tmp_path: Path) -> N
 KILL_AT_EACH_STATEMENT = """
 import os, pathlib, shutil, signal, sqlite3, sys
 from nexuslims_store import migrations
-from nexuslims_store.migrations import run
+from nexuslims_store.migrations import opening
 
 base, folder, call = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3]
-connect = run.connect
+connect = opening.connect
 migrations.upgrade(folder / "warm.db")  # so that each child has yoyo imported
 
 def dying_at(count):
@@ -203,8 +203,7 @@ while True:
     shutil.copy(base, path)
     child = os.fork()
     if child == 0:
-        run.connect = dying_at(number)
-        from nexuslims_store.migrations import stamping
+        opening.connect = dying_at(number)
         do(path)
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -296,10 +295,10 @@ FIRST_RUN = """
 import sqlite3, sys
 from nexuslims_store import migrations
 from nexuslims_store.errors import DatabaseLockedError
-from nexuslims_store.migrations import run
+from nexuslims_store.migrations import opening
 
 path, pause, timeout = sys.argv[1], sys.argv[2], float(sys.argv[3])
-connect = run.connect
+connect = opening.connect
 
 def wait():
     print("waiting", flush=True)
@@ -315,7 +314,7 @@ def connect_and_trace(*arguments, **options):
     connection.set_trace_callback(trace)
     return connection
 
-run.connect = connect_and_trace
+opening.connect = connect_and_trace
 try:
     print(migrations.upgrade(path, timeout=timeout).changed)
 except DatabaseLockedError:
@@ -376,7 +375,7 @@ def test_a_write_after_the_backup_is_in_the_next_backup(
         connection.set_trace_callback(before_each)
         return connection
 
-    monkeypatch.setattr(run, "connect", connect)
+    monkeypatch.setattr(opening, "connect", connect)
     report = migrations.upgrade(older)
 
     assert next(exclusive) == 2

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from nexuslims_store import revisions
 from nexuslims_store.connection import connect
+from nexuslims_store.migrations.opening import is_there
 from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file
-from nexuslims_store.migrations.run import MigrationReport, Run, is_there
+from nexuslims_store.migrations.run import MigrationReport, Run
 from nexuslims_store.migrations.script import to_sql
 from nexuslims_store.migrations.stamping import write_stamp
 from nexuslims_store.migrations.targets import between

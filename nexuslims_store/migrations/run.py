@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,17 +16,15 @@ from typing import Any
 from nexuslims_store.backup import copy
 from nexuslims_store.backup.files import TakenError, publish, refuse_taken, temporary_file
 from nexuslims_store.catalogue import read
-from nexuslims_store.config import own_folder
-from nexuslims_store.connection import MEMORY, connect
 from nexuslims_store.errors import (
     CorruptDatabaseError,
     DatabaseLockedError,
-    DatabaseNotFoundError,
     MigrationError,
     ReadOnlyError,
     StorageFullError,
     StoreError,
 )
+from nexuslims_store.migrations.opening import is_there, make_folder, no_folder, opened
 from nexuslims_store.migrations.own_indexes import make_again, own_indexes
 from nexuslims_store.migrations.plan import (
     Direction,
@@ -45,9 +43,9 @@ from nexuslims_store.migrations.verification import (
 )
 from nexuslims_store.queries import Queries, load
 from nexuslims_store.revisions import head
-from nexuslims_store.translation import require_writable, translate, translated
+from nexuslims_store.translation import require_writable, translate
 
-__all__ = ["MigrationReport", "Run", "is_there", "opened", "write_version_row"]
+__all__ = ["MigrationReport", "Run", "write_version_row"]
 
 # How often another program may change the file between our backup of it and our lock on it.
 _ATTEMPTS = 5
@@ -146,8 +144,8 @@ class Run:
         try:
             file = Path(os.path.realpath(self._path))  # a symbolic link itself stays
         except OSError as error:  # the current folder is gone
-            raise _no_folder(self._path.parent) from error
-        _make_folder(file.parent)
+            raise no_folder(self._path.parent) from error
+        make_folder(file.parent)
         try:
             refuse_taken(file)
             with temporary_file(file, mode=0o644) as temporary:
@@ -328,73 +326,9 @@ _NOT_THE_MIGRATIONS_FAULT = (
 )
 
 
-def is_there(path: Path) -> bool:
-    """Whether there is a file, or something that only opening it can tell what is wrong with."""
-    try:
-        os.stat(path)
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError):
-        return True
-    return True
-
-
-@contextmanager
-def opened(path: Path, *, timeout: float) -> Iterator[sqlite3.Connection]:
-    """Open a file for a migration, and close it; every sqlite3 error is this package's own."""
-    if path == MEMORY:
-        raise MigrationError(
-            "a database in memory has no file to migrate; Store(':memory:') is at the head"
-        )
-    with (
-        translated(path, timeout=timeout),
-        closing(connect(path, mode="rw", timeout=timeout)) as connection,
-    ):
-        # Tables are dropped and made anew, and what refers to them is checked at the end.
-        # Inside a transaction this pragma does nothing.
-        connection.execute("PRAGMA foreign_keys = OFF")
-        # A facility's own views stay out of it when a table is renamed.
-        connection.execute("PRAGMA legacy_alter_table = ON")
-        # Text that is not UTF-8 is no business of a migration.
-        connection.text_factory = lambda stored: stored.decode(errors="surrogateescape")
-        yield connection
-
-
 def _remove(backup: Path | None) -> None:
     if backup is not None:
         backup.unlink()
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder of a new file if it is this package's own default one and not there yet.
-
-    Any other that is not there is more likely a mistake in the path.
-    """
-    if folder.is_dir():
-        return
-    if not _is_own(folder):
-        raise _no_folder(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReadOnlyError(
-            f"the folder {folder} cannot be made ({error.strerror}); make it, or choose another "
-            "path (NX_DB_PATH or --db)"
-        ) from error
-
-
-def _is_own(folder: Path) -> bool:
-    try:
-        return folder == Path(os.path.realpath(own_folder()))
-    except StoreError:  # this user has no home
-        return False
-
-
-def _no_folder(folder: Path) -> DatabaseNotFoundError:
-    return DatabaseNotFoundError(
-        f"there is no folder {folder} to make a database in; make the folder, or check the path "
-        "(NX_DB_PATH or --db)"
-    )
 
 
 def write_version_row(connection: sqlite3.Connection, revision: str | None) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from nexuslims_store.catalogue import Catalogue, read
 from nexuslims_store.errors import MigrationError, SchemaMismatchError
 from nexuslims_store.layouts import BASE, revision_of
+from nexuslims_store.migrations.opening import opened
 from nexuslims_store.migrations.plan import marks_wrong
-from nexuslims_store.migrations.run import MigrationReport, opened, write_version_row
+from nexuslims_store.migrations.run import MigrationReport, write_version_row
 from nexuslims_store.migrations.targets import between, resolve
 from nexuslims_store.recognition import judge, refuse_foreign, refuse_other_files
 
