@@ -2,11 +2,21 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.faults.killing import Forks
+
+if sys.platform == "win32":  # no processes to fork
+    collect_ignore = [
+        "test_environments.py",
+        "test_full_disk.py",
+        "test_kill.py",
+        "test_many_at_once.py",
+    ]
+else:
+    from helpers.faults.killing import Forks
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,8 @@ def process(*arguments: object, stdin: bytes = b"", **environment: str) -> Resul
 
 def terminal(*arguments: object, answer: str = "", columns: int = 80) -> Result:
     """Run a command on a terminal; both streams come as `out`. Answer its question, if any."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no pseudo-terminals")
     import fcntl
     import pty
     import termios

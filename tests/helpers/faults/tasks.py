@@ -131,7 +131,7 @@ def build(path: Path, hours_later: float, deadly: list[str]) -> None:
     ):
         while (session := store.sessions.claim(timedelta(hours=1))) is not None:
             if session.session_identifier in deadly:
-                os.kill(os.getpid(), signal.SIGKILL)
+                _die()
             print(session.session_identifier, file=built)
             store.sessions.finish(session, RecordStatus.COMPLETED)
 
@@ -141,10 +141,14 @@ def built_file(path: Path) -> Path:
     return path.with_name("built.txt")
 
 
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def claim_and_die(path: Path) -> None:
     with Store(path) as store:
         assert store.sessions.claim() is not None
-        os.kill(os.getpid(), signal.SIGKILL)
+        _die()
 
 
 # -- damage and odd places -------------------------------------------------------------------------
@@ -155,7 +159,7 @@ def leave_a_hot_journal(path: Path) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN")
     connection.execute("UPDATE session_log SET user = hex(randomblob(5000))")
-    os.kill(os.getpid(), signal.SIGKILL)
+    _die()
 
 
 def work_out(path: Path) -> dict[str, object]:
