@@ -1,5 +1,7 @@
 """The options of the interoperation tests; `.ci/run` gives them."""
 
+from pathlib import Path
+
 import pytest
 
 
@@ -12,6 +14,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             help=f"interpreter of an environment with NexusLIMS {version} and this package in it "
             f"(.ci/nexuslims-environment makes one)",
         )
+    group.addoption(
+        "--nexuslims-sources",
+        metavar="FOLDER",
+        type=Path,
+        help="folder with the unpacked source distributions of NexusLIMS 2.3.0 and 2.4.1 "
+        "(.ci/nexuslims-sources makes it)",
+    )
     group.addoption(
         "--interop-seconds",
         type=float,
