@@ -1,8 +1,37 @@
-"""The options of the interoperation tests; `.ci/run` gives them."""
+"""Where every test starts from, however the tests were started; the options of `.ci/run`."""
 
+from __future__ import annotations
+
+import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
+
+# What a person or a supervisor may have set for programs of their own, and processes inherit.
+OF_A_PERSON = (
+    *("NX_DB_PATH", "NX_INSTRUMENT_DATA_PATH", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"),
+    *("PYTHONOPTIMIZE", "PYTHONUTF8", "PYTHONIOENCODING", "PYTHONWARNINGS"),
+)
+IGNORED_BY_PYTHON = {
+    getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ") if hasattr(signal, name)
+}
+
+
+def pytest_configure() -> None:
+    for name in OF_A_PERSON:
+        os.environ.pop(name, None)
+    os.umask(0o022)
+    if threading.current_thread() is threading.main_thread():
+        for number in signal.valid_signals():
+            # `nohup` and the `&` of scripts start programs that ignore some, and their children do.
+            if signal.getsignal(number) is signal.SIG_IGN and number not in IGNORED_BY_PYTHON:
+                signal.signal(number, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

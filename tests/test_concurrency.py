@@ -6,9 +6,8 @@ import multiprocessing
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +29,19 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
+def pool() -> Iterator[ProcessPoolExecutor]:
     """As many new processes; they share nothing with this one but the files."""
-    with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(WORKERS, mp_context=spawn) as pool:
         yield pool
-        pool.close()
-        pool.join()
 
 
-def in_processes(pool: Pool, work: Callable[..., Any], path: Path) -> list[Any]:
+def in_processes(pool: ProcessPoolExecutor, work: Callable[..., Any], path: Path) -> list[Any]:
     """Run work in all processes at once; it is called with the path and a number."""
-    return pool.starmap(work, [(path, number) for number in range(WORKERS)], chunksize=1)
+    return list(pool.map(work, [path] * WORKERS, range(WORKERS)))
 
 
-def in_threads(_: Pool, work: Callable[..., Any], path: Path) -> list[Any]:
+def in_threads(_: ProcessPoolExecutor, work: Callable[..., Any], path: Path) -> list[Any]:
     """Run work in as many threads, which begin together."""
     barrier = threading.Barrier(WORKERS)
 
@@ -141,7 +139,7 @@ def want_the_same_id(path: Path, number: int) -> bool:
 
 @everywhere
 def test_an_event_that_all_insert_is_there_once(
-    path: Path, pool: Pool, run: Callable[..., list[Any]]
+    path: Path, pool: ProcessPoolExecutor, run: Callable[..., list[Any]]
 ) -> None:
     run(pool, insert_same_events, path)
     rows = Counter((row[1], row[4]) for row in contents(path)["session_log"])
@@ -151,7 +149,7 @@ def test_an_event_that_all_insert_is_there_once(
 
 @everywhere
 def test_events_that_all_insert_in_bulk_are_there_once(
-    path: Path, pool: Pool, run: Callable[..., list[Any]]
+    path: Path, pool: ProcessPoolExecutor, run: Callable[..., list[Any]]
 ) -> None:
     summaries = run(pool, insert_same_events_in_bulk, path)
     nothing_new, all_new = (0, 0, 2 * EVENTS), (2 * EVENTS, 0, 0)
@@ -161,7 +159,7 @@ def test_events_that_all_insert_in_bulk_are_there_once(
 
 @everywhere
 def test_a_session_is_never_seen_by_halves(
-    path: Path, pool: Pool, run: Callable[..., list[Any]]
+    path: Path, pool: ProcessPoolExecutor, run: Callable[..., list[Any]]
 ) -> None:
     assert run(pool, add_sessions_and_look, path) == [0] * WORKERS
     with Store(path) as store:
@@ -170,7 +168,7 @@ def test_a_session_is_never_seen_by_halves(
 
 @everywhere
 def test_every_session_is_built_by_one_builder(
-    path: Path, pool: Pool, run: Callable[..., list[Any]]
+    path: Path, pool: ProcessPoolExecutor, run: Callable[..., list[Any]]
 ) -> None:
     with Store(path) as store, store.transaction():
         for number in range(SESSIONS):
@@ -185,7 +183,7 @@ def test_every_session_is_built_by_one_builder(
 
 @everywhere
 def test_every_session_is_claimed_once(
-    path: Path, pool: Pool, run: Callable[..., list[Any]]
+    path: Path, pool: ProcessPoolExecutor, run: Callable[..., list[Any]]
 ) -> None:
     with Store(path) as store, store.transaction():
         for number in range(SESSIONS):
@@ -196,7 +194,7 @@ def test_every_session_is_claimed_once(
 
 @everywhere
 def test_one_of_many_finds_the_status_it_expects(
-    path: Path, pool: Pool, run: Callable[..., list[Any]]
+    path: Path, pool: ProcessPoolExecutor, run: Callable[..., list[Any]]
 ) -> None:
     with Store(path) as store:
         add_pair(store)
@@ -205,7 +203,7 @@ def test_one_of_many_finds_the_status_it_expects(
 
 @everywhere
 def test_an_id_that_all_store_is_there_once(
-    path: Path, pool: Pool, run: Callable[..., list[Any]]
+    path: Path, pool: ProcessPoolExecutor, run: Callable[..., list[Any]]
 ) -> None:
     ids = run(pool, store_same_ids, path)
     assert all(one == ids[0] for one in ids)
@@ -214,7 +212,7 @@ def test_an_id_that_all_store_is_there_once(
 
 @everywhere
 def test_an_id_that_many_want_is_that_of_one(
-    path: Path, pool: Pool, run: Callable[..., list[Any]]
+    path: Path, pool: ProcessPoolExecutor, run: Callable[..., list[Any]]
 ) -> None:
     assert sorted(run(pool, want_the_same_id, path)) == [False] * (WORKERS - 1) + [True]
     assert len(contents(path)["external_user_identifiers"]) == 1

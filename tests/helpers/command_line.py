@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import struct
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +22,7 @@ from helpers.support import PID, instrument, new_database, upload
 from nexuslims_store import EventType, RecordStatus, SessionLog, Store
 from nexuslims_store.cli import main
 
+LONGEST = 60  # seconds; a command that takes more hangs
 COMMAND = [sys.executable, "-m", "nexuslims_store"]
 TOKYO = "JEOL-JEM-ARM-200"
 
@@ -61,7 +64,7 @@ def process(*arguments: object, stdin: bytes = b"", **environment: str) -> Resul
         input=stdin,
         capture_output=True,
         env={**os.environ, **environment},
-        timeout=60,
+        timeout=LONGEST,
         check=False,
     )
     return Result(done.returncode, *(part.decode() for part in (done.stdout, done.stderr)))
@@ -89,8 +92,11 @@ def terminal(*arguments: object, answer: str = "", columns: int = 80) -> Result:
     )
     os.close(slave)
     seen = b""
+    deadline = time.monotonic() + LONGEST
     try:
         while True:
+            patience = max(0, deadline - time.monotonic())
+            assert select.select([master], [], [], patience)[0], f"still waiting, after {seen!r}"
             try:
                 part = os.read(master, 65536)
             except OSError:  # the child has closed its side
@@ -101,7 +107,7 @@ def terminal(*arguments: object, answer: str = "", columns: int = 80) -> Result:
             if answer and b"[y/N] " in seen:
                 os.write(master, answer.encode())
                 answer = ""
-        status = child.wait(timeout=60)
+        status = child.wait(timeout=LONGEST)
     finally:
         child.kill()
         child.wait()

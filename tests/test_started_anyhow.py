@@ -1,0 +1,52 @@
+"""The tests themselves: none depends on how it was started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.support import ROOT
+
+# Tests that a shell's `&`, a person's umask or environment made fail or hang.
+SENSITIVE = (
+    "test_cli.py::test_ctrl_c_ends_even_a_wait_for_a_lock",
+    "test_cli_sessions.py::test_a_terminal_is_asked",
+    "test_backup.py::test_a_copy_has_the_mode_of_its_source_and_nobody_reads_it_before",
+    "test_config.py",
+)
+
+
+def in_a_poor_state() -> None:
+    """What `nohup`, a supervisor or a strict login may leave a process with."""
+    assert sys.platform != "win32"
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+    os.umask(0o077)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals and modes of POSIX")
+def test_however_they_are_started_they_pass(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *(f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}"),
+            *(f"{ROOT / 'tests' / name}" for name in SENSITIVE),
+        ],
+        cwd=tmp_path,
+        env=os.environ
+        | {"NX_DB_PATH": "/nowhere/a.db", "NX_INSTRUMENT_DATA_PATH": "/nowhere"}
+        | {"COLUMNS": "20", "NO_COLOR": "1", "PYTHONUTF8": "0", "LC_ALL": "C", "TZ": "Asia/Tokyo"},
+        preexec_fn=in_a_poor_state,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr
