@@ -27,11 +27,11 @@ def as_stored(value: object) -> object:
             return value.value
         case bytes():
             return f"x'{value.hex()}'"
-        case str() if not value.isascii():
-            return _whole(value)
-        case None | bool() | int() | float() | str():
+        case float() if value - value != 0:  # infinite, for which JSON has no number
+            return repr(value)
+        case None | bool() | int() | float():
             return value
-        case _:  # a path
+        case _:
             return _whole(str(value))
 
 
@@ -42,8 +42,6 @@ def shown(value: object) -> str:
             return "-"
         case bool():
             return "yes" if value else "no"
-        case float():
-            return f"{value:,.2f}"
         case datetime():
             return f"{value:%Y-%m-%d %H:%M %Z}".rstrip()
         case _:

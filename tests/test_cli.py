@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import COMMAND, call, filled, on_a_terminal, process, terminal
-from helpers.support import new_database, write
+from helpers.support import PID, new_database, write
 
 from nexuslims_store import Store, __version__
-from nexuslims_store.cli import main, parser
+from nexuslims_store.cli import parser
 
 
 def commands(of: argparse.ArgumentParser, *names: str) -> Iterator[tuple[str, ...]]:
@@ -177,13 +177,18 @@ def test_a_value_that_a_model_refuses_is_an_error_of_the_users(tmp_path: Path) -
     assert refused.err.startswith("nexuslims-store: nexuslims_username: ")
 
 
-def test_an_error_of_the_programs_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_that_nobody_foresaw_is_no_check_that_found_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise ZeroDivisionError
+        raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("nexuslims_store.overview.examine", fail)
-    with pytest.raises(ZeroDivisionError):
-        main(["status"])
+    failed = call("--db", tmp_path / "any.db", "status")
+    assert (failed.status, failed.out) == (2, "")
+    assert "not foreseen (ZeroDivisionError: by zero)" in failed.err
+    assert "Traceback" not in failed.err
+    assert "Traceback" in call("--db", tmp_path / "any.db", "--debug", "status").err
 
 
 def test_what_the_package_logs_is_a_message(tmp_path: Path) -> None:
@@ -280,9 +285,12 @@ def test_what_an_encoding_cannot_hold_is_escaped(tmp_path: Path, encoding: str) 
         )
         assert done.returncode == 0
         assert done.stderr == b""
-        out = done.stdout.decode(encoding)
+        # CSV has no escapes, and is UTF-8 everywhere.
+        out = done.stdout.decode("utf-8" if form == ("--csv",) else encoding)
         if form == ("--json",):
             assert "Żółw Ä 東" in {one["location"] for one in json.loads(out)}
+        elif form == ("--csv",):
+            assert "Żółw Ä 東" in out
         else:
             assert "\\u" in out or encoding == "utf-8"
 
@@ -304,23 +312,55 @@ def test_there_is_no_colour(tmp_path: Path) -> None:
     assert "\x1b" not in terminal("--db", path, "status").out
 
 
-@on_a_terminal
-@pytest.mark.parametrize("columns", [200, 80, 60, 40])
-def test_a_table_fits_the_terminal(tmp_path: Path, columns: int) -> None:
+IDENTIFIER = f"https://nemo.example.com/{'ö' * 80}/?id=4711"
+NAME = "東京" * 20
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    """A database with an identifier and a user that are wider than most terminals."""
     path = filled(tmp_path)
     with Store(path) as store:
-        store.sessions.add(
-            f"https://nemo.example.com/{'ö' * 80}/?id=4711",
-            "JEOL-JEM-ARM-200",
-            *(store.sessions.list_to_build()[0].dt_from,) * 2,
-            user="東京" * 20,
-        )
-    lines = terminal("--db", path, "sessions", "list", columns=columns).out.splitlines()
-    assert len(lines) == 19
+        time = store.sessions.list_to_build()[0].dt_from
+        store.sessions.add(IDENTIFIER, "JEOL-JEM-ARM-200", time, time, user=NAME)
+    return path
+
+
+@on_a_terminal
+@pytest.mark.parametrize("columns", [400, 120, 80, 60, 40])
+def test_nothing_is_cut_on_a_terminal_of_any_width(wide: Path, columns: int) -> None:
+    out = terminal("--db", wide, "sessions", "list", columns=columns).out
+    for text in (IDENTIFIER, NAME, "BUILT_NOT_EXPORTED", "2025-01-04 22:00 EST", PID):
+        assert text in out
+    assert "…" not in out
+    lines = out.splitlines()
+    assert len(lines) == (19 if columns == 400 else 18 * 7 - 1)
     for line in lines:
-        wide = sum(unicodedata.east_asian_width(char) == "W" for char in line)
-        assert len(line) + wide <= columns
-    assert any("…" in line for line in lines)
+        width = sum(1 + (unicodedata.east_asian_width(char) == "W") for char in line)
+        assert width <= columns or IDENTIFIER in line or NAME in line
+
+
+@on_a_terminal
+def test_columns_that_are_all_alike_go_first(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    week = ("sessions", "list", "--status", "ERROR,NO_CONSENT", "--instrument", PID)
+    lines = terminal("--db", path, *week, columns=70).out.splitlines()
+    assert lines[0] == f"for all: instrument {PID}"
+    assert lines[1].split() == ["START", "HOURS", "USER", "STATUS", "SESSION", "IDENTIFIER"]
+    assert [line.split()[-1] for line in lines[2:]] == ["ny-5", "ny-7"]
+    whole = terminal("--db", path, *week, columns=120).out.splitlines()
+    assert "INSTRUMENT" in whole[0]
+
+
+def test_a_very_long_cell_is_cut_in_tables_only(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    name = f"a{'b' * 1_000_000}c"
+    write(path, ("UPDATE session_log SET user = ? WHERE session_identifier = 'ny-1'", (name,)))
+    out = call("--db", path, "sessions", "list").out
+    assert len(out) < 20_000
+    assert "bbb…bbb" in out
+    for form in ("--csv", "--json"):
+        assert name in call("--db", path, "sessions", "list", form).out
 
 
 def test_a_table_is_never_cut_elsewhere(tmp_path: Path) -> None:

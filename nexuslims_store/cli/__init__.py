@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = Output.of_process()
     if argv is None:
         end_on_interrupt(output)
+    words = sys.argv[1:] if argv is None else argv
     try:
-        words = sys.argv[1:] if argv is None else argv
         status = _run(build_parser(frozenset(words)).parse_args(words), output)
         output.flush()
     except BrokenPipeError:
@@ -57,41 +57,55 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         output.error("interrupted")
         status = INTERRUPTED
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        # No file's, so that of writing the output: to a full disk, say.
+    except OSError as error:  # a full disk, say
         output.error(f"the output cannot be written: {error.strerror}")
         status = _ERROR
+    finally:
+        output.progress.stop()
     if status in {_NO_READER, _ERROR}:
         _let_go_of_stdout()
     return status
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
+    """Run a command; what it raises becomes a message and an exit status."""
     output.form = getattr(arguments, "format", None)
+    output.progress.start()
     try:
         with _warnings_shown(output, debug=arguments.debug):
             status: int = arguments.run(arguments, output)
             return status
     except UsageError as error:
+        output.progress.stop()
         arguments.parser.error(str(error))
     except StoreError as error:
         _tell(output, error.for_command, debug=arguments.debug)
-    except ValueError as error:
-        if not is_refusal(error):
-            raise
-        _tell(output, "\n".join(invalid_values(error)), debug=arguments.debug)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- exit status 1 would mean that a check found something
+        message = "\n".join(invalid_values(error)) if is_refusal(error) else _unforeseen(error)
+        _tell(output, message, debug=arguments.debug)
     return _ERROR
 
 
 def _tell(output: Output, message: str, *, debug: bool) -> None:
-    """Write the error that is being handled."""
+    """Write the error that is being handled, and nothing of the result it was about to have."""
+    output.drop()
     if debug:
         import traceback  # noqa: PLC0415 -- for the curious only
 
         output.message(traceback.format_exc())
     output.error(message)
+
+
+def _unforeseen(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        file = "" if error.filename is None else f"{error.filename}: "
+        return f"{file}{error.strerror}"
+    return (
+        f"an error that was not foreseen ({type(error).__name__}: {error}); the same command with "
+        "--debug shows where it comes from, for a report to the authors"
+    )
 
 
 @contextmanager

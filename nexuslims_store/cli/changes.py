@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ def confirmed(question: str, arguments: argparse.Namespace, output: Output) -> b
     """
     if arguments.yes:
         return True
-    if not (sys.stdin and sys.stdin.isatty() and output.err.isatty()):
+    if not output.can_ask:
         raise StoreError(
             "there is no terminal to ask on, and nothing was changed: give --yes to do it, or "
             "--dry-run to see what would be done"

@@ -12,8 +12,16 @@ from pydantic import ValidationError
 
 from nexuslims_store.cli.changes import REFUSED, changed, confirmed
 from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.files import check_destination
 from nexuslims_store.cli.opening import open_store
-from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, YES
+from nexuslims_store.cli.options import (
+    DRY_RUN,
+    FORMS,
+    JSON,
+    YES,
+    database_path,
+    path_or_standard_output,
+)
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.cli.refusals import invalid_values
 from nexuslims_store.display import number
@@ -186,22 +194,15 @@ def _named_as_fields(columns: dict[str, Any]) -> dict[str, Any]:
 
 
 def _export(arguments: argparse.Namespace, output: Output) -> int:
+    file: Path | None = arguments.file
+    if file is not None:
+        check_destination(file, database=database_path(arguments), replace=False)
     with open_store(arguments, read_only=True) as store:
         instruments = store.instruments.stored()
-    if arguments.file is None:
-        output.json(instruments)
-        return 0
-    text = json.dumps(instruments, indent=2)
-    try:
-        with arguments.file.open("x", encoding="utf-8") as file:
-            file.write(f"{text}\n")
-    except FileExistsError as error:
-        raise StoreError(
-            f"{arguments.file} exists already and is not overwritten; choose another name"
-        ) from error
-    except OSError as error:
-        raise StoreError(f"{arguments.file} cannot be written: {error.strerror}") from error
-    output.message(f"wrote {number(len(instruments), 'instrument')} to {arguments.file}")
+    output.json(instruments)
+    if file is not None:
+        output.save(file, replace=False)
+        output.message(f"wrote {number(len(instruments), 'instrument')} to {file}")
     return 0
 
 
@@ -286,8 +287,8 @@ COMMAND = Command(
                     "file",
                     metavar="FILE",
                     nargs="?",
-                    type=Path,
-                    help="a new file (default: standard output)",
+                    type=path_or_standard_output,
+                    help="a new file; - is standard output (the default)",
                 ),
             ),
             examples=(

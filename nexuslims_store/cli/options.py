@@ -20,6 +20,7 @@ __all__ = [
     "duration",
     "limit",
     "number_of",
+    "path_or_standard_output",
     "statuses",
     "time_span",
 ]
@@ -104,6 +105,11 @@ def _time(text: str) -> datetime:
             f"{text!r} is no time like 2025-01-13, 2025-01-13T14:30, today, yesterday, 12h, 7d or "
             "2w"
         ) from error
+
+
+def path_or_standard_output(text: str) -> Path | None:
+    """Return the path of a file to write, None for `-`."""
+    return None if text == "-" else Path(text)
 
 
 def _statuses(text: str) -> list[str]:

@@ -5,21 +5,26 @@ Nothing else in the package writes to standard output or standard error.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import TextIO
 
-from nexuslims_store.cli.tables import Table
+from nexuslims_store.cli.held import Held
+from nexuslims_store.cli.progress import Progress
+from nexuslims_store.cli.tables import Table, pairs
 from nexuslims_store.display import as_stored, printable, shown
 
 __all__ = ["Listing", "Output"]
 
 Record = Mapping[str, object]
+
+# More would be held in memory to no purpose.
+_ROWS_AT_A_TIME = 1000
 
 
 class Listing:
@@ -33,20 +38,38 @@ class Listing:
         Those that a table shows; by default all.
     none
         What to tell somebody who asked for a table that has no rows.
+    decimals
+        Columns whose numbers have two decimals in a table.
     """
 
     def __init__(
-        self, fields: Sequence[str], columns: Sequence[str] | None = None, none: str = ""
+        self,
+        fields: Sequence[str],
+        columns: Sequence[str] | None = None,
+        none: str = "",
+        *,
+        decimals: Sequence[str] = (),
     ) -> None:
         self.fields = fields
         self.columns = columns or fields
         self.none = none
+        self.decimals = decimals
+
+    def row(self, record: Record) -> list[str]:
+        """Return a record as a row of a table."""
+        return [
+            f"{value:,.2f}"
+            if name in self.decimals and isinstance(value := record[name], float)
+            else shown(record[name])
+            for name in self.columns
+        ]
 
 
 class Output:
     """Standard output and standard error of one command.
 
-    What an encoding cannot hold is escaped, never an error.
+    Results are held until `flush`. What an encoding cannot hold is escaped, but for CSV, which
+    has no escapes and is UTF-8 everywhere.
 
     Attributes
     ----------
@@ -56,11 +79,14 @@ class Output:
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self.form: str | None = None
-        self.out = out
-        self.err = err
-        for stream in (out, err):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
+        self.progress = Progress(err)
+        self._out = out
+        self._err = err
+        self._held = Held()
+        self._binary = isinstance(out, io.TextIOWrapper)
+        self._encoding = (out.encoding if self._binary else None) or "utf-8"
+        if isinstance(err, io.TextIOWrapper):
+            err.reconfigure(errors="backslashreplace")
 
     @classmethod
     def of_process(cls) -> Output:
@@ -73,94 +99,127 @@ class Output:
     def message(self, text: str) -> None:
         """Write lines to standard error."""
         # What was printed so far comes first, where both go to the same terminal.
-        self.out.flush()
-        self.err.write(f"{printable(text, keep_lines=True)}\n")
-        self.err.flush()
+        self.flush()
+        self._complain(text)
 
     def error(self, text: str) -> None:
         """Write an error to standard error, even if standard output is gone."""
-        self.err.write(f"nexuslims-store: {printable(text, keep_lines=True)}\n")
-        self.err.flush()
+        self.progress.stop()
+        self._complain(f"nexuslims-store: {text}")
+
+    def _complain(self, text: str) -> None:
+        self.progress.hide()
+        self._err.write(f"{printable(text, keep_lines=True)}\n")
+        self._err.flush()
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody is there to answer a question."""
+        return bool(sys.stdin and sys.stdin.isatty() and self._err.isatty())
 
     def ask(self, question: str) -> str:
         """Return the answer to a question on the terminal, which must be one."""
-        self.out.flush()
-        self.err.write(printable(question))
-        self.err.flush()
-        return sys.stdin.readline()
+        self.progress.stop()
+        self.flush()
+        self._err.write(printable(question))
+        self._err.flush()
+        answer = sys.stdin.readline()
+        self.progress.start()
+        return answer
 
     def percent(self, done: int, total: int) -> None:
-        """Show how far a copy is, if somebody is watching."""
-        if self.err.isatty():
-            self.err.write(f"\r{100 * done // max(total, 1)} %" + ("\n" if done == total else ""))
-            self.err.flush()
+        """Say how far a copy is, to whoever watches."""
+        self.progress.far = f"{100 * done // max(total, 1)} %"
 
     # -- results -------------------------------------------------------------------------
 
     def line(self, text: str = "") -> None:
         """Write a line to standard output."""
-        self.out.write(f"{printable(text, keep_lines=True)}\n")
+        self.text(f"{printable(text, keep_lines=True)}\n")
 
-    def pairs(self, pairs: Iterable[tuple[str, object]]) -> None:
+    def pairs(self, named: Iterable[tuple[str, object]]) -> None:
         """Write names and values, a line each."""
-        texts = [(name.replace("_", " "), shown(value)) for name, value in pairs]
-        width = max(len(name) for name, _ in texts)
-        for name, value in texts:
-            first, *rest = value.split("\n")
-            self.line(f"{name:{width}}  {first}".rstrip())
-            for line in rest:
-                self.line(line)
+        for line in pairs([(name.replace("_", " "), shown(value)) for name, value in named]):
+            self.line(line)
 
     def text(self, text: str) -> None:
         """Write a text to standard output as it is."""
-        self.out.write(text)
+        if self._binary and os.linesep != "\n":
+            text = text.replace("\n", os.linesep)
+        self._held.write(text.encode(self._encoding, "backslashreplace"))
 
     def json(self, value: object) -> None:
         """Write one JSON value to standard output."""
-        self.out.write(f"{self._dumps(value, indent=2)}\n")
+        self.text(f"{self._dumps(value, indent=2)}\n")
 
     def records(self, listing: Listing, records: Iterable[Record]) -> None:
         """Write records as JSON or CSV with all fields, or as a table with the chosen columns."""
         if self.form == "json":
             self._json_array(records)
         elif self.form == "csv":
-            writer = csv.writer(self.out, lineterminator="\n")
-            writer.writerow(listing.fields)
+            self._held.write(_csv(listing.fields))
             for record in records:
-                writer.writerow([as_stored(record[field]) for field in listing.fields])
+                self._held.write(_csv([record[field] for field in listing.fields]))
         else:
-            rows = [[shown(record[name]) for name in listing.columns] for record in records]
-            if rows:
-                self.table([name.replace("_", " ").upper() for name in listing.columns], rows)
-            else:
+            names = [name.replace("_", " ") for name in listing.columns]
+            if not self.table(names, map(listing.row, records)):
                 self.message(listing.none)
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Write a table to standard output; on a terminal it is made to fit."""
-        width = shutil.get_terminal_size().columns if self.out.isatty() else None
-        for line in Table(head, rows).lines(width, self._ellipsis()):
-            self.out.write(f"{line}\n")
+    def table(self, names: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
+        """Write a table to standard output, on a terminal one that fits; say if it has rows."""
+        table = Table(names, self._width(), self._ellipsis())
+        remaining = iter(rows)
+        some = False
+        while part := list(islice(remaining, _ROWS_AT_A_TIME)):
+            some = True
+            for line in table.lines(part):
+                self.text(f"{line}\n")
+        return some
+
+    def save(self, destination: Path, *, replace: bool) -> None:
+        """Write to a file what would else be printed; raises as `files.write_file`."""
+        from nexuslims_store.cli.files import write_file  # noqa: PLC0415 -- two commands do
+
+        write_file(destination, self._held.take(), replace=replace)
 
     def flush(self) -> None:
-        """Write what is still in a buffer."""
-        self.out.flush()
-        self.err.flush()
+        """Print what is held so far."""
+        self.progress.hide()
+        if isinstance(self._out, io.TextIOWrapper):
+            self._out.flush()
+            for part in self._held.take():
+                self._out.buffer.write(part)
+            self._out.buffer.flush()
+        else:
+            self._out.write(b"".join(self._held.take()).decode())
+            self._out.flush()
+
+    def drop(self) -> None:
+        """Forget what is held: the half of a result is none."""
+        self._held.clear()
 
     def _json_array(self, records: Iterable[Record]) -> None:
         between = "["
         for record in records:
-            self.out.write(f"{between}\n{self._dumps(record)}")
+            self.text(f"{between}\n{self._dumps(record)}")
             between = ","
-        self.out.write("[]\n" if between == "[" else "\n]\n")
+        self.text("[]\n" if between == "[" else "\n]\n")
 
     def _dumps(self, value: object, indent: int | None = None) -> str:
         # Escapes of ours would not be JSON's.
-        ascii_only = (self.out.encoding or "").lower().replace("-", "") != "utf8"
-        return json.dumps(value, indent=indent, ensure_ascii=ascii_only, default=as_stored)
+        ascii_only = self._encoding.lower().replace("-", "") != "utf8"
+        return json.dumps(_plain(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+
+    def _width(self) -> int | None:
+        if not self._out.isatty():
+            return None
+        from shutil import get_terminal_size  # noqa: PLC0415 -- argparse has it from --help only
+
+        return get_terminal_size().columns
 
     def _ellipsis(self) -> str:
         try:
-            "…".encode(self.out.encoding or "ascii")
+            "…".encode(self._encoding)
         except (UnicodeEncodeError, LookupError):
             return "..."
         return "…"
@@ -168,3 +227,27 @@ class Output:
 
 def _nowhere() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")  # as long as the process
+
+
+def _plain(value: object) -> object:
+    """Return a value of JSON's own kinds."""
+    match value:
+        case Mapping():
+            return {str(as_stored(key)): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case _:
+            return as_stored(value)
+
+
+def _csv(values: Iterable[object]) -> bytes:
+    """Return a record as RFC 4180 has it, but for the line feed at its end."""
+    # Not the csv module, which before 3.11.9 leaves a lone carriage return unquoted.
+    return f"{','.join(map(_quoted, values))}\n".encode()
+
+
+def _quoted(value: object) -> str:
+    text = "" if value is None else str(as_stored(value))
+    if any(char in text for char in ',"\r\n'):
+        return f'"{text.replace(chr(34), chr(34) * 2)}"'
+    return text

@@ -25,6 +25,7 @@ _SESSIONS = Listing(
     ("session_identifier", "instrument", "start", "end", "hours", "user", "status"),
     ("start", "hours", "instrument", "user", "status", "session_identifier"),
     "no such sessions",
+    decimals=("hours",),
 )
 _EVENTS = Listing(("time", "event_type", "record_status", "instrument", "user", "id_session_log"))
 _UPLOADS = Listing(("time", "destination_name", "success", "record_id", "error_message"))

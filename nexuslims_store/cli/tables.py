@@ -1,4 +1,4 @@
-"""Tables of text that fit the terminal."""
+"""Tables of text that fit the terminal, with nothing in them cut that somebody needs."""
 
 from __future__ import annotations
 
@@ -8,79 +8,117 @@ from collections.abc import Collection, Iterator, Sequence
 
 from nexuslims_store.display import printable
 
-__all__ = ["Table"]
+__all__ = ["Table", "pairs"]
 
 _GAP = "  "
-_NARROWEST = 4
 _ABSENT = "-"
 _NUMBER = re.compile(rf"[\d,]+(\.\d+)?|{_ABSENT}")
+# No identifier, time or error text of a facility is as long. JSON and CSV have all of it.
+_LONGEST_CELL = 300
+
+Row = Sequence[str]
 
 
 class Table:
-    """Rows of cells below a head, in columns.
+    """Rows of cells below a head, in columns; where those are too wide, a block for each row.
+
+    The rows come in parts, so that no more than a part is ever in memory. Columns only grow
+    wider from part to part.
 
     Parameters
     ----------
-    head, rows
-        The cells. A character that a terminal would act upon is shown as an escape.
+    names
+        Of the columns, in small letters.
+    width
+        That of the terminal; None where the output is none, and is as wide as it is.
+    ellipsis
+        Stands for what is left out of a very long cell.
     """
 
-    def __init__(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        self._rows = [[printable(cell) for cell in row] for row in (head, *rows)]
-        self._numeric = [
-            all(_NUMBER.fullmatch(row[place]) for row in rows)
-            and any(row[place] != _ABSENT for row in rows)
-            for place in range(len(head))
+    def __init__(self, names: Sequence[str], width: int | None, ellipsis: str) -> None:
+        self._names = [printable(name) for name in names]
+        self._width = width
+        self._ellipsis = ellipsis
+        self._widths = [_width(name) for name in names]
+        self._before: list[int] | None = None
+
+    def lines(self, rows: Sequence[Row]) -> Iterator[str]:
+        """Yield the lines of some rows, the head before the first of them."""
+        cells = [[self._cell(cell) for cell in row] for row in rows]
+        columns = list(zip(*cells, strict=True))
+        self._widths = [
+            max(width, *map(_width, column))
+            for width, column in zip(self._widths, columns, strict=True)
         ]
-
-    def lines(self, width: int | None, ellipsis: str) -> Iterator[str]:
-        """Yield the lines, none wider than `width` columns as far as that can be; None: as is."""
-        widths = [max(map(_width, column)) for column in zip(*self._rows, strict=True)]
-        if width is not None:
-            available = width - len(_GAP) * (len(widths) - 1)
-            widths = _narrowed(widths, available, range(len(widths)))
-        for row in self._rows:
-            cells = [
-                _padded(_cut(cell, size, ellipsis), size, right=numeric)
-                for cell, size, numeric in zip(row, widths, self._numeric, strict=True)
+        alike = [place for place, column in enumerate(columns) if len(set(column)) == 1]
+        places = self._fitting(alike if len(cells) > 1 else [])
+        first, again = self._before is None, self._before != places
+        self._before = places
+        if again and not first:
+            yield ""
+        if not places:
+            yield from self._blocks(cells, after_others=not again)
+            return
+        if again or len(places) < len(self._names):
+            said = [
+                f"{name} {cells[0][place]}"
+                for place, name in enumerate(self._names)
+                if place not in places and cells[0][place] != _ABSENT
             ]
-            yield _GAP.join(cells).rstrip()
+            if said:
+                yield f"for all: {', '.join(said)}"
+        if again:
+            yield self._line([name.upper() for name in self._names], places, ())
+        numeric = {
+            place
+            for place in places
+            if all(map(_NUMBER.fullmatch, columns[place])) and set(columns[place]) != {_ABSENT}
+        }
+        for row in cells:
+            yield self._line(row, places, numeric)
+
+    def _fitting(self, alike: Sequence[int]) -> list[int]:
+        """Return the columns to show side by side, none where they are too wide for that."""
+        places = list(range(len(self._widths)))
+        if self._width is None:
+            return places
+        # What is alike in all rows is said once; the widest saves most.
+        spare = sorted(alike, key=lambda place: self._widths[place])
+        while sum(self._widths[place] + len(_GAP) for place in places) - len(_GAP) > self._width:
+            if not spare or len(places) == 1:
+                return []
+            places.remove(spare.pop())
+        return places
+
+    def _line(self, row: Row, places: Sequence[int], numeric: Collection[int]) -> str:
+        cells = []
+        for place in places:
+            padding = " " * (self._widths[place] - _width(row[place]))
+            cells.append(padding + row[place] if place in numeric else row[place] + padding)
+        return _GAP.join(cells).rstrip()
+
+    def _blocks(self, rows: Sequence[Row], *, after_others: bool) -> Iterator[str]:
+        for number, row in enumerate(rows):
+            if number or after_others:
+                yield ""
+            yield from pairs(zip(self._names, row, strict=True))
+
+    def _cell(self, text: str) -> str:
+        if len(text) > _LONGEST_CELL:
+            # Out of the middle: what begins alike is told apart by its end.
+            end = _LONGEST_CELL // 3
+            text = text[: _LONGEST_CELL - end - len(self._ellipsis)] + self._ellipsis + text[-end:]
+        return printable(text)
 
 
-def _narrowed(widths: Sequence[int], available: int, places: Collection[int]) -> list[int]:
-    """Take what is too much off the widest of some columns, so that the narrow ones stay whole."""
-    widths = list(widths)
-    while places and sum(widths) > available:
-        widest = max(places, key=lambda place: widths[place])
-        if widths[widest] <= _NARROWEST:
-            break
-        widths[widest] -= 1
-    return widths
-
-
-def _cut(text: str, width: int, ellipsis: str) -> str:
-    """Cut out of the middle: identifiers that begin alike are told apart by their ends."""
-    if _width(text) <= width:
-        return text
-    room = width - len(ellipsis)
-    if room < 2:
-        return _first(text, width)
-    tail = room // 2
-    return _first(text, room - tail) + ellipsis + _first(text[::-1], tail)[::-1]
-
-
-def _first(text: str, width: int) -> str:
-    kept = 0
-    for place, char in enumerate(text):
-        kept += _width(char)
-        if kept > width:
-            return text[:place]
-    return text
-
-
-def _padded(text: str, width: int, *, right: bool) -> str:
-    padding = " " * (width - _width(text))
-    return padding + text if right else text + padding
+def pairs(named: Sequence[tuple[str, str]] | zip[tuple[str, str]]) -> Iterator[str]:
+    """Yield lines of names and values; a value may have several lines."""
+    named = list(named)
+    width = max(_width(name) for name, _ in named)
+    for name, value in named:
+        first, *rest = value.split("\n")
+        yield f"{name:{width}}{_GAP}{first}".rstrip()
+        yield from rest
 
 
 def _width(text: str) -> int:
