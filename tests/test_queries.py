@@ -324,6 +324,7 @@ SCANS = {
     "report.sql": "sums up every row on purpose",
     "verification.sql": "checks every row on purpose",
     "recognition.sql": "stops at the first row, or the table has one",
+    "backup.sql": "stops after some rows by the key",
     "yoyo.sql": "the tables have a row for each migration",
     "list_instruments": "gives every row",
     "list_external_ids": "gives every row",

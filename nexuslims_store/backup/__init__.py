@@ -12,16 +12,23 @@ from __future__ import annotations
 
 from nexuslims_store.backup.copying import Progress, copy, journal_mode
 from nexuslims_store.backup.files import PARTIAL_FILES, SIDECARS, file_errors
-from nexuslims_store.backup.names import free_name
+from nexuslims_store.backup.names import Backup, free_name, list_backups
 from nexuslims_store.backup.restoring import restore
+from nexuslims_store.backup.retention import Keep, Thinning, expired, thin_out
 
 __all__ = [
     "PARTIAL_FILES",
     "SIDECARS",
+    "Backup",
+    "Keep",
     "Progress",
+    "Thinning",
     "copy",
+    "expired",
     "file_errors",
     "free_name",
     "journal_mode",
+    "list_backups",
     "restore",
+    "thin_out",
 ]

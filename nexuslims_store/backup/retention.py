@@ -1,0 +1,165 @@
+"""Which old backups are kept, as restic's `forget` does it, and the removal of the others."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from nexuslims_store import queries
+from nexuslims_store.backup.files import SIDECARS, file_errors, sync_folder
+from nexuslims_store.backup.names import Backup, as_backup, list_backups
+from nexuslims_store.connection import connect
+from nexuslims_store.errors import BackupError, StoreError
+from nexuslims_store.recognition import recognise
+from nexuslims_store.translation import translated
+
+__all__ = ["Keep", "Thinning", "expired", "thin_out"]
+
+_SQL = queries.load("backup.sql")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """How many backups to keep; what no rule keeps is removed, unless there is no rule at all.
+
+    Attributes
+    ----------
+    last
+        The newest ones.
+    daily, weekly, monthly
+        The newest one of each of the last days, weeks (Monday to Sunday), months that have any.
+        Where there are fewer than that, the oldest backup is kept too, so that the past that
+        they reach back to grows.
+    """
+
+    last: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, field.name) for field in fields(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Thinning:
+    """What was removed, and what looked like a backup and was left alone, with the reason."""
+
+    removed: list[Path]
+    left_alone: dict[Path, str]
+
+
+_PERIODS: dict[str, Callable[[Backup], Hashable]] = {
+    "last": lambda backup: backup,
+    "daily": lambda backup: backup.time.date(),
+    "weekly": lambda backup: backup.time.isocalendar()[:2],
+    "monthly": lambda backup: (backup.time.year, backup.time.month),
+}
+
+
+def expired(backups: Sequence[Backup], keep: Keep) -> list[Backup]:
+    """Return the backups that no rule keeps.
+
+    Parameters
+    ----------
+    backups
+        The newest first.
+    """
+    if not keep:
+        return []
+    kept: set[Backup] = set()
+    for name, period in _PERIODS.items():
+        left, last = getattr(keep, name), None
+        for backup in backups:
+            if left and (period(backup) != last or backup == backups[-1]):
+                kept.add(backup)
+                left, last = left - 1, period(backup)
+    return [backup for backup in backups if backup not in kept]
+
+
+def thin_out(
+    path: Path,
+    keep: Keep,
+    *,
+    new: Path,
+    timeout: float = 30.0,
+    dry_run: bool = False,
+) -> Thinning:
+    """Remove the older backups of a database that no rule keeps.
+
+    Parameters
+    ----------
+    path
+        The database. A file is its backup if it is called so, and holds nothing or at least one
+        of its events (or instruments, where there are no events).
+    keep
+        The rules.
+    new
+        The backup that was just made and verified (in a dry run: its name). Its folder is the one
+        to look at, in which nothing but backups of this database is ever touched. It is never
+        removed, nor is any that is newer.
+    timeout
+        Seconds to wait for another program's lock.
+    dry_run
+        Whether to remove nothing, and only say what would be.
+    """
+    newest = as_backup(path, new)
+    if newest is None:
+        raise BackupError(
+            f"{new} is not called as a backup of {path.name} is, so that no rule can keep it: give "
+            "a folder for the backups"
+        )
+    mine, left_alone = [newest], {}
+    with closing(connect(path, mode="rw", timeout=timeout)) as database:
+        for backup in list_backups(path, new.parent):
+            if backup == newest:
+                continue
+            why_not = _why_not_of(backup.path, database, timeout)
+            if why_not:
+                left_alone[backup.path] = why_not
+            else:
+                mine.append(backup)
+    mine.sort(reverse=True)
+    removed = [backup.path for backup in expired(mine, keep) if backup < newest]
+    if not dry_run:
+        _remove(removed, new)
+    return Thinning(removed, left_alone)
+
+
+def _why_not_of(backup: Path, database: sqlite3.Connection, timeout: float) -> str:
+    """Return why a file is to be left alone, "" if it is a backup of the database."""
+    if any(Path(f"{backup}{suffix}").exists() for suffix in SIDECARS):
+        return "a program has it open, or left a file beside it"
+    try:
+        with (
+            closing(connect(backup, mode="ro", timeout=timeout)) as copy,
+            translated(backup, timeout=timeout),
+        ):
+            if recognise(copy, backup, timeout=timeout).empty:
+                return "it is empty"
+            copy.row_factory = sqlite3.Row
+            rows, question = copy.execute(_SQL.list_some_events).fetchall(), _SQL.has_event
+            if not rows:
+                rows = copy.execute(_SQL.list_some_instruments).fetchall()
+                question = _SQL.has_instrument_of_backup
+            shared = (database.execute(question, dict(row)).fetchone()[0] for row in rows)
+            return "" if any(shared) or not rows else "it is another database's"
+    except StoreError as error:
+        return str(error)
+
+
+def _remove(files: list[Path], new: Path) -> None:
+    for file in files:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise BackupError(
+                f"the old backup {file} could not be removed ({error.strerror}); the new one, "
+                f"{new}, is whole. Look who owns the old one and its folder"
+            ) from error
+    if files:
+        with file_errors(new):
+            sync_folder(new.parent)
