@@ -10,25 +10,29 @@
 
 from __future__ import annotations
 
-from nexuslims_store.backup.copying import Progress, copy, journal_mode
+from nexuslims_store.backup.copying import Progress, copy, journal_mode, name_for
 from nexuslims_store.backup.files import PARTIAL_FILES, SIDECARS, file_errors
 from nexuslims_store.backup.names import Backup, free_name, list_backups
-from nexuslims_store.backup.restoring import restore
-from nexuslims_store.backup.retention import Keep, Thinning, expired, thin_out
+from nexuslims_store.backup.restoring import restore, revision_of, what_is_wrong
+from nexuslims_store.backup.retention import Keep, OldBackups, not_kept, old_backups, remove_backups
 
 __all__ = [
     "PARTIAL_FILES",
     "SIDECARS",
     "Backup",
     "Keep",
+    "OldBackups",
     "Progress",
-    "Thinning",
     "copy",
-    "expired",
     "file_errors",
     "free_name",
     "journal_mode",
     "list_backups",
+    "name_for",
+    "not_kept",
+    "old_backups",
+    "remove_backups",
     "restore",
-    "thin_out",
+    "revision_of",
+    "what_is_wrong",
 ]

@@ -24,7 +24,7 @@ from nexuslims_store.backup.names import free_name, names
 from nexuslims_store.connection import MEMORY, connect
 from nexuslims_store.errors import BackupError, CorruptDatabaseError, DatabaseLockedError
 from nexuslims_store.times import utc_now
-from nexuslims_store.translation import SQLITE_ERRORS, translate
+from nexuslims_store.translation import SQLITE_ERRORS, WAIT_LONGER, translate
 
 __all__ = [
     "PAGES_AT_A_TIME",
@@ -34,6 +34,7 @@ __all__ = [
     "copy_pages",
     "copy_to_temporary",
     "journal_mode",
+    "name_for",
     "page_size",
 ]
 
@@ -112,21 +113,31 @@ def copy(
             return publish(temporary, candidates, None if source == MEMORY else source.stat())
 
 
+def name_for(source: Path, destination: str | os.PathLike[str]) -> Path:
+    """Return the name that `copy` would give, or raise what it would raise for the name."""
+    return _names(source, destination, None)[0]
+
+
 def _names(
     source: Path, destination: str | os.PathLike[str], now: datetime | None
 ) -> tuple[Path, Iterable[Path]]:
     """Return one name to say in errors, and those that the copy may have."""
+    if os.fspath(destination) in {"", "-"}:
+        raise BackupError(
+            f"{os.fspath(destination)!r} is no place for a backup, which is a file: name one, or a "
+            "folder"
+        )
     place = Path(destination)
     with file_errors(place):
         if place.is_dir():
             now = now or utc_now().astimezone()
             return free_name(source, place, now=now), names(source, place, now)
-    if os.fspath(destination).endswith(_SEPARATORS):
-        raise BackupError(
-            f"there is no folder {destination}: create it, mount its disk, or leave out the slash "
-            "for a file of that name"
-        )
-    refuse_taken(place)
+        if os.fspath(destination).endswith(_SEPARATORS):
+            raise BackupError(
+                f"there is no folder {destination}: create it, mount its disk, or leave out the "
+                "slash for a file of that name"
+            )
+        refuse_taken(place)
     return place, [place]
 
 
@@ -215,8 +226,8 @@ def copy_pages(
         if status & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             # The connection has waited for its timeout; the call itself would go on for ever.
             raise DatabaseLockedError(
-                f"{locked} is locked by another program, still after {timeout:g} s; try again "
-                "when it has finished, or wait longer (timeout=…)"
+                f"{locked} is locked by another program, still after {timeout:g} s",
+                **WAIT_LONGER,
             )
         if progress is not None and status in {sqlite3.SQLITE_OK, sqlite3.SQLITE_DONE}:
             progress(total - remaining, total)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import stat
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -44,13 +45,15 @@ from nexuslims_store.errors import (
     DatabaseLockedError,
     DatabaseNotFoundError,
     NotANexusLIMSDatabaseError,
+    ReadOnlyError,
     SchemaMismatchError,
+    StoreError,
     UnknownRevisionError,
 )
-from nexuslims_store.recognition import recognise
+from nexuslims_store.recognition import State, recognise
 from nexuslims_store.translation import require_writable, translated
 
-__all__ = ["restore"]
+__all__ = ["refuse_empty", "restore", "revision_of", "what_is_wrong"]
 
 
 def restore(
@@ -92,24 +95,26 @@ def restore(
 
     After each of these the database is as it was before.
     """
-    if not source.exists():
-        raise DatabaseNotFoundError(f"there is no backup {source}; check the path")
+    size = _require_file(source).st_size
     # The file itself in place of a symbolic link to it, so that the link stays one.
     real = Path(os.path.realpath(path))
     if not os.path.lexists(real):
-        refuse_taken(real)
+        with file_errors(real):
+            refuse_taken(real)
         with temporary_file(real) as staged:
             _stage(source, staged, real, timeout=timeout, progress=progress)
-            publish(staged, [real], source.stat())
+            publish(staged, [real], _require_file(source))
         return None
-    if not real.is_file():
+    with file_errors(real):
+        old = real.stat()
+        same = source.samefile(real)
+    if not stat.S_ISREG(old.st_mode):
         raise BackupError(f"{path} is not a file; name the database file to restore")
-    if source.samefile(real):
+    if same:
         raise BackupError(f"{source} and {path} are the same file; name the backup to restore")
     require_writable(real)  # before its content is kept for nothing
     # The copy of the backup, what it replaces, and SQLite's journal.
-    new, old = source.stat().st_size, real.stat().st_size
-    require_room(real, new + old + max(new, old))
+    require_room(real, size + old.st_size + max(size, old.st_size))
     with temporary_file(real) as staged:
         _stage(source, staged, real, timeout=timeout, progress=None)
         try:
@@ -120,6 +125,47 @@ def restore(
             return _bring_in(staged, live, path, real, timeout=timeout, progress=progress)
 
 
+def revision_of(source: Path, *, timeout: float = 30.0) -> str | None:
+    """Return at what revision a backup is, None for base, or raise as `restore` does."""
+    _require_file(source)
+    with closing(connect(source, mode="rw", timeout=timeout)) as connection:
+        state = recognise(connection, source, timeout=timeout)
+    refuse_empty(state, source)
+    return state.revision
+
+
+def refuse_empty(state: State, backup: Path) -> None:
+    """Raise for a file without any table."""
+    if state.empty:
+        raise NotANexusLIMSDatabaseError(f"{backup} is empty: there is nothing to restore")
+
+
+def what_is_wrong(error: StoreError, backup: Path) -> str:
+    """Return what an error says of a backup, without its name and without advice."""
+    return str(error).partition("; ")[0].removeprefix(f"{backup} ")
+
+
+def _require_file(source: Path) -> os.stat_result:
+    """Return what the system knows of a backup, or raise where there is no file to restore."""
+    try:
+        found = source.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DatabaseNotFoundError(f"there is no backup {source}; check the path") from error
+    except PermissionError as error:
+        raise ReadOnlyError(
+            f"the backup {source} may not be reached by this user; change the permissions of its "
+            "folder"
+        ) from error
+    except OSError as error:  # too long a name, links in a circle
+        raise DatabaseNotFoundError(
+            f"no backup can be at {source} ({error.strerror}); check the path"
+        ) from error
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no file"
+        raise NotANexusLIMSDatabaseError(f"the backup {source} is {kind}; name the file to restore")
+    return found
+
+
 def _stage(
     source: Path, staged: Path, real: Path, *, timeout: float, progress: Progress | None
 ) -> None:
@@ -127,8 +173,7 @@ def _stage(
     with closing(connect(source, mode="rw", timeout=timeout)) as backup:
         copy_to_temporary(backup, source, staged, real, timeout=timeout, progress=progress)
     with closing(connect(staged, mode="ro", timeout=timeout)) as copy:
-        if recognise(copy, source).empty:
-            raise NotANexusLIMSDatabaseError(f"{source} is empty: there is nothing to restore")
+        refuse_empty(recognise(copy, source), source)
 
 
 def _open_alone(real: Path, timeout: float) -> sqlite3.Connection:

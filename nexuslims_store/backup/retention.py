@@ -11,12 +11,13 @@ from pathlib import Path
 from nexuslims_store import queries
 from nexuslims_store.backup.files import SIDECARS, file_errors, sync_folder
 from nexuslims_store.backup.names import Backup, as_backup, list_backups
+from nexuslims_store.backup.restoring import refuse_empty, what_is_wrong
 from nexuslims_store.connection import connect
 from nexuslims_store.errors import BackupError, StoreError
 from nexuslims_store.recognition import recognise
 from nexuslims_store.translation import translated
 
-__all__ = ["Keep", "Thinning", "expired", "thin_out"]
+__all__ = ["Keep", "OldBackups", "not_kept", "old_backups", "remove_backups"]
 
 _SQL = queries.load("backup.sql")
 
@@ -45,10 +46,10 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
-class Thinning:
-    """What was removed, and what looked like a backup and was left alone, with the reason."""
+class OldBackups:
+    """Which backups no rule keeps, and which files only look like backups, with the reason."""
 
-    removed: list[Path]
+    to_remove: list[Path]
     left_alone: dict[Path, str]
 
 
@@ -60,7 +61,7 @@ _PERIODS: dict[str, Callable[[Backup], Hashable]] = {
 }
 
 
-def expired(backups: Sequence[Backup], keep: Keep) -> list[Backup]:
+def not_kept(backups: Sequence[Backup], keep: Keep) -> list[Backup]:
     """Return the backups that no rule keeps.
 
     Parameters
@@ -80,15 +81,8 @@ def expired(backups: Sequence[Backup], keep: Keep) -> list[Backup]:
     return [backup for backup in backups if backup not in kept]
 
 
-def thin_out(
-    path: Path,
-    keep: Keep,
-    *,
-    new: Path,
-    timeout: float = 30.0,
-    dry_run: bool = False,
-) -> Thinning:
-    """Remove the older backups of a database that no rule keeps.
+def old_backups(path: Path, keep: Keep, *, new: Path, timeout: float = 30.0) -> OldBackups:
+    """Return the older backups of a database that no rule keeps. Nothing is removed.
 
     Parameters
     ----------
@@ -98,13 +92,10 @@ def thin_out(
     keep
         The rules.
     new
-        The backup that was just made and verified (in a dry run: its name). Its folder is the one
-        to look at, in which nothing but backups of this database is ever touched. It is never
-        removed, nor is any that is newer.
+        The backup that was just made, or the name that it is going to have. Its folder is the one
+        to look at. It is kept. What is newer by its name (the clock was wrong) is not looked at.
     timeout
         Seconds to wait for another program's lock.
-    dry_run
-        Whether to remove nothing, and only say what would be.
     """
     newest = as_backup(path, new)
     if newest is None:
@@ -115,7 +106,7 @@ def thin_out(
     mine, left_alone = [newest], {}
     with closing(connect(path, mode="rw", timeout=timeout)) as database:
         for backup in list_backups(path, new.parent):
-            if backup == newest:
+            if backup >= newest:
                 continue
             why_not = _why_not_of(backup.path, database, timeout)
             if why_not:
@@ -123,10 +114,7 @@ def thin_out(
             else:
                 mine.append(backup)
     mine.sort(reverse=True)
-    removed = [backup.path for backup in expired(mine, keep) if backup < newest]
-    if not dry_run:
-        _remove(removed, new)
-    return Thinning(removed, left_alone)
+    return OldBackups([backup.path for backup in not_kept(mine, keep)], left_alone)
 
 
 def _why_not_of(backup: Path, database: sqlite3.Connection, timeout: float) -> str:
@@ -138,8 +126,7 @@ def _why_not_of(backup: Path, database: sqlite3.Connection, timeout: float) -> s
             closing(connect(backup, mode="ro", timeout=timeout)) as copy,
             translated(backup, timeout=timeout),
         ):
-            if recognise(copy, backup, timeout=timeout).empty:
-                return "it is empty"
+            refuse_empty(recognise(copy, backup, timeout=timeout), backup)
             copy.row_factory = sqlite3.Row
             rows, question = copy.execute(_SQL.list_some_events).fetchall(), _SQL.has_event
             if not rows:
@@ -148,10 +135,11 @@ def _why_not_of(backup: Path, database: sqlite3.Connection, timeout: float) -> s
             shared = (database.execute(question, dict(row)).fetchone()[0] for row in rows)
             return "" if any(shared) or not rows else "it is another database's"
     except StoreError as error:
-        return str(error)
+        return what_is_wrong(error, backup)
 
 
-def _remove(files: list[Path], new: Path) -> None:
+def remove_backups(files: list[Path], *, new: Path) -> None:
+    """Remove old backups, once the new one is there and verified."""
     for file in files:
         try:
             file.unlink(missing_ok=True)

@@ -1,36 +1,125 @@
-"""`backup`: a checked copy of the database."""
+"""`backup`: a checked copy of the database, old copies removed by rule; `backup list`."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from pathlib import Path
 
 from nexuslims_store import backup
+from nexuslims_store.cli.changes import REFUSED, confirmed
 from nexuslims_store.cli.declaration import Command, Option
-from nexuslims_store.cli.options import JSON, database_path
-from nexuslims_store.cli.output import Output
+from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, YES, database_path, number_of
+from nexuslims_store.cli.output import Listing, Output
+from nexuslims_store.display import number
+from nexuslims_store.errors import StoreError
 
 __all__ = ["COMMAND"]
 
 
 def _backup(arguments: argparse.Namespace, output: Output) -> int:
     path = database_path(arguments)
-    copy = backup.copy(
-        path,
-        path.parent if arguments.destination is None else arguments.destination,
-        timeout=arguments.timeout,
-        progress=output.percent,
+    destination = str(path.parent) if arguments.destination is None else arguments.destination
+    keep = backup.Keep(
+        last=arguments.keep_last or 0,
+        daily=arguments.keep_daily or 0,
+        weekly=arguments.keep_weekly or 0,
+        monthly=arguments.keep_monthly or 0,
     )
-    if output.form == "json":
-        output.json({"path": copy, "size": copy.stat().st_size})
-    else:
-        output.line(str(copy))
+    copy = backup.name_for(path, destination)
+    old = backup.OldBackups([], {})
+    if keep:
+        old = backup.old_backups(path, keep, new=copy, timeout=arguments.timeout)
+        if not arguments.dry_run and not _may_remove(old.to_remove, arguments, output):
+            return REFUSED
+    size = None
+    if not arguments.dry_run:
+        copy = backup.copy(path, destination, timeout=arguments.timeout, progress=output.percent)
+        size = copy.stat().st_size
+        backup.remove_backups(old.to_remove, new=copy)
+    _print(arguments, output, copy, size, old)
     return 0
+
+
+def _may_remove(files: list[Path], arguments: argparse.Namespace, output: Output) -> bool:
+    if output.can_ask and not arguments.yes:
+        if not files:
+            return True
+        for file in files:
+            output.message(f"to be removed: {file}")
+    question = f"back up, and then remove {number(len(files), 'older backup')}?"
+    return confirmed(question, arguments, output)
+
+
+def _print(
+    arguments: argparse.Namespace,
+    output: Output,
+    copy: Path,
+    size: int | None,
+    old: backup.OldBackups,
+) -> None:
+    for file, reason in old.left_alone.items():
+        output.message(f"left alone {file}: {reason}")
+    if output.form == "json":
+        left_alone = [{"path": file, "reason": why} for file, why in old.left_alone.items()]
+        output.json(
+            {
+                "dry_run": arguments.dry_run,
+                "path": copy,
+                "size": size,
+                "removed": old.to_remove,
+                "left_alone": left_alone,
+            }
+        )
+        return
+    output.line(f"would make {copy}" if arguments.dry_run else str(copy))
+    for file in old.to_remove:
+        output.message(f"{'would remove' if arguments.dry_run else 'removed'} {file}")
+
+
+def _list(arguments: argparse.Namespace, output: Output) -> int:
+    path = database_path(arguments)
+    folder = arguments.folder or path.parent
+    listing = Listing(
+        ("path", "time", "size", "revision", "problem"),
+        ("time", "size", "revision", "path", "problem"),
+        none=f"no backup of {path.name} in {folder}",
+    )
+    output.records(listing, _described(backup.list_backups(path, folder), arguments.timeout))
+    return 0
+
+
+def _described(backups: list[backup.Backup], timeout: float) -> Iterator[dict[str, object]]:
+    for found in backups:
+        revision, problem = None, None
+        try:
+            revision = backup.revision_of(found.path, timeout=timeout)
+        except StoreError as error:
+            problem = backup.what_is_wrong(error, found.path)
+        try:
+            size = found.path.stat().st_size
+        except OSError:  # somebody removes old ones
+            continue
+        yield {
+            "path": found.path,
+            "time": found.time,
+            "size": size,
+            "revision": revision,
+            "problem": problem,
+        }
+
+
+def _keep(period: str, what: str) -> Option:
+    return Option(f"--keep-{period}", metavar="N", type=number_of, help=what)
 
 
 COMMAND = Command(
     _backup,
     description="Copies the database by SQLite's own call, also while other programs write, and "
-    "checks the copy. No file is ever written over. Prints the name of the copy.",
+    "checks the copy. No file is ever written over. Prints the name of the copy. The keep options "
+    "then remove older backups of this database from the folder, with the meaning that they have "
+    "in restic: a backup stays that any of them keeps; where there are too few, the oldest stays "
+    "too. The time in its name is a backup's age.",
     options=(
         Option(
             "destination",
@@ -39,11 +128,36 @@ COMMAND = Command(
             help="a new file, or a folder for a file named by the time (default: beside the "
             "database)",
         ),
+        _keep("last", "keep the newest N backups"),
+        _keep("daily", "keep the newest backup of each of the last N days that have one"),
+        _keep("weekly", "the same for weeks, Monday to Sunday"),
+        _keep("monthly", "the same for months"),
+        YES,
+        DRY_RUN,
         JSON,
     ),
     examples=(
         "nexuslims-store backup",
         "nexuslims-store backup /mnt/backups/",
         "nexuslims-store backup before-the-move.db",
+        "nexuslims-store backup /mnt/backups/ --keep-daily 7 --keep-weekly 4 --yes",
+        "nexuslims-store backup list /mnt/backups/",
     ),
+    commands={
+        "list": Command(
+            _list,
+            "list the backups of the database in a folder, the newest first",
+            options=(
+                Option(
+                    "folder",
+                    metavar="DIR",
+                    nargs="?",
+                    type=Path,
+                    help="the folder (default: beside the database)",
+                ),
+                FORMS,
+            ),
+            examples=("nexuslims-store backup list /mnt/backups/ --json",),
+        )
+    },
 )

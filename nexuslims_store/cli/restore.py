@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import closing
 from pathlib import Path
 
-from nexuslims_store.backup import restore
+from nexuslims_store import backup
 from nexuslims_store.cli.changes import REFUSED, confirmed
-from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.declaration import Command, Option, UsageError
 from nexuslims_store.cli.options import DRY_RUN, JSON, YES, database_path
 from nexuslims_store.cli.output import Output
-from nexuslims_store.connection import connect
 from nexuslims_store.display import size
-from nexuslims_store.errors import DatabaseNotFoundError
-from nexuslims_store.recognition import recognise
+from nexuslims_store.errors import BackupError
 from nexuslims_store.revisions import head
-from nexuslims_store.translation import translated
 
 __all__ = ["COMMAND"]
 
 
 def _restore(arguments: argparse.Namespace, output: Output) -> int:
-    source, path = arguments.source, database_path(arguments)
-    revision = _revision(source, arguments)
+    path = database_path(arguments)
+    source = _source(arguments, path)
+    revision = backup.revision_of(source, timeout=arguments.timeout)
     what = f"{source} ({revision or 'base'}, {size(source.stat().st_size)})"
-    if arguments.dry_run:
-        output.line(f"{what} would replace {path}" if path.exists() else f"{what} would be {path}")
-        return 0
-    if path.exists():
+    there = path.exists()
+    if there and not arguments.dry_run:
         output.message(f"{what} is to replace the content of {path}, which is kept beside it")
         if not confirmed(f"restore {path}?", arguments, output):
             return REFUSED
-    kept = restore(source, path, timeout=arguments.timeout, progress=output.percent)
+    kept = None
+    if not arguments.dry_run:
+        kept = backup.restore(source, path, timeout=arguments.timeout, progress=output.percent)
     if output.form == "json":
-        output.json({"path": path, "revision": revision, "kept": kept})
+        done = {"path": path, "source": source, "revision": revision, "kept": kept}
+        output.json({"dry_run": arguments.dry_run, **done})
+    elif arguments.dry_run:
+        output.line(f"{what} would {'replace' if there else 'be'} {path}")
     else:
         output.line(f"restored {path} from {source}, at {revision or 'base'}")
         if kept is not None:
@@ -44,23 +44,37 @@ def _restore(arguments: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _revision(source: Path, arguments: argparse.Namespace) -> str | None:
-    """Return the revision of the backup, or raise what `restore` would."""
-    if not source.exists():
-        raise DatabaseNotFoundError(f"there is no backup {source}; check the path")
-    with (
-        translated(source, timeout=arguments.timeout),
-        closing(connect(source, mode="rw", timeout=arguments.timeout)) as connection,
-    ):
-        return recognise(connection, source).revision
+def _source(arguments: argparse.Namespace, path: Path) -> Path:
+    """Return the backup that is meant."""
+    if arguments.source != "latest":
+        if arguments.folder is not None:
+            raise UsageError("--from says where the latest backup is: `restore latest --from DIR`")
+        return Path(arguments.source)
+    folder = arguments.folder or path.parent
+    found = backup.list_backups(path, folder)
+    if not found:
+        raise BackupError(
+            f"there is no backup of {path.name} in {folder}: name another folder (--from DIR), or "
+            "the backup itself"
+        )
+    return found[0].path
 
 
 COMMAND = Command(
     _restore,
     description="Makes the content of the database that of a backup. The backup is checked first, "
-    "and what it replaces is kept beside the database.",
+    "and what it replaces is kept beside the database, called as a backup is. `latest` is the "
+    "newest backup of this database by the time in its name (a file that is called latest is "
+    "./latest).",
     options=(
-        Option("source", metavar="SRC", type=Path, help="the backup"),
+        Option("source", metavar="SRC", help="the backup, or `latest`"),
+        Option(
+            "--from",
+            dest="folder",
+            metavar="DIR",
+            type=Path,
+            help="where to look for the latest backup (default: beside the database)",
+        ),
         YES,
         DRY_RUN,
         JSON,
@@ -68,5 +82,6 @@ COMMAND = Command(
     examples=(
         "nexuslims-store restore nexuslims_backup_20250113_120000.db --dry-run",
         "nexuslims-store restore nexuslims_backup_20250113_120000.db",
+        "nexuslims-store restore latest --from /mnt/backups/",
     ),
 )
