@@ -74,7 +74,7 @@ def _print(
         return
     output.line(f"would make {copy}" if arguments.dry_run else str(copy))
     for file in old.to_remove:
-        output.message(f"{'would remove' if arguments.dry_run else 'removed'} {file}")
+        output.line(f"{'would remove' if arguments.dry_run else 'removed'} {file}")
 
 
 def _list(arguments: argparse.Namespace, output: Output) -> int:
