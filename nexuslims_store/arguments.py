@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
+from types import NoneType
 from typing import Any, TypeVar
 
 from nexuslims_store.errors import InvalidValueError
@@ -57,8 +58,10 @@ def members(name: str, values: Any, kind: type[Member]) -> list[Member]:
 
 
 def _article(kind: type) -> str:
+    if kind is NoneType:
+        return "None"
     name = kind.__name__
-    return f"{'an' if name[0] in 'AEIOaeio' else 'a'} {name}"
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def _shown(value: object) -> str:

@@ -279,6 +279,16 @@ class Database:
         finally:
             self._depth -= 1
 
+    @contextmanager
+    def deferred_foreign_keys(self) -> Iterator[None]:
+        """Let foreign keys be checked at the end of the open transaction, not of each statement."""
+        self.rows("PRAGMA defer_foreign_keys = ON")
+        try:
+            yield
+        finally:
+            with suppress(StoreError):  # SQLite has rolled back, which ends it too
+                self.rows("PRAGMA defer_foreign_keys = OFF")
+
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""

@@ -111,7 +111,7 @@ class Store:
         self.instruments = InstrumentRepository(database)
         self.session_logs = SessionLogRepository(database)
         self.sessions = SessionRepository(database, clock)
-        self.upload_logs = UploadLogRepository(database)
+        self.upload_logs = UploadLogRepository(database, clock)
         self.external_ids = ExternalIdRepository(database, clock)
 
     @property

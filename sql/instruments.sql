@@ -1,11 +1,11 @@
 -- Statements on instruments, one row for each instrument of the facility.
--- The column timezone is the models' field timezone_str.
+-- The column timezone is the models' field timezone_str; NexusLIMS has both names.
 
 -- name: get_instrument(instrument_pid)^
 -- The instrument of a PID, by the primary key.
 SELECT
     instrument_pid, api_url, calendar_url, location, display_name, property_tag,
-    filestore_path, harvester, timezone AS timezone_str
+    filestore_path, harvester, timezone
 FROM instruments
 WHERE instrument_pid = :instrument_pid;
 
@@ -13,7 +13,7 @@ WHERE instrument_pid = :instrument_pid;
 -- The instrument behind a scheduler's address, exactly: "…?id=1" is not "…?id=10".
 SELECT
     instrument_pid, api_url, calendar_url, location, display_name, property_tag,
-    filestore_path, harvester, timezone AS timezone_str
+    filestore_path, harvester, timezone
 FROM instruments
 WHERE api_url = :api_url;
 
@@ -21,7 +21,7 @@ WHERE api_url = :api_url;
 -- All instruments in the order of their PIDs.
 SELECT
     instrument_pid, api_url, calendar_url, location, display_name, property_tag,
-    filestore_path, harvester, timezone AS timezone_str
+    filestore_path, harvester, timezone
 FROM instruments
 ORDER BY instrument_pid;
 
@@ -31,7 +31,7 @@ SELECT timezone
 FROM instruments
 WHERE instrument_pid = :instrument_pid;
 
--- name: add_instrument(instrument_pid, api_url, calendar_url, location, display_name, property_tag, filestore_path, harvester, timezone_str)!
+-- name: add_instrument(instrument_pid, api_url, calendar_url, location, display_name, property_tag, filestore_path, harvester, timezone)!
 -- A new instrument. A PID or api_url that is taken fails on its UNIQUE.
 INSERT INTO instruments (
     instrument_pid, api_url, calendar_url, location, display_name, property_tag,
@@ -39,10 +39,10 @@ INSERT INTO instruments (
 )
 VALUES (
     :instrument_pid, :api_url, :calendar_url, :location, :display_name, :property_tag,
-    :filestore_path, :harvester, :timezone_str
+    :filestore_path, :harvester, :timezone
 );
 
--- name: update_instrument(instrument_pid, api_url, calendar_url, location, display_name, property_tag, filestore_path, harvester, timezone_str)!
+-- name: update_instrument(instrument_pid, api_url, calendar_url, location, display_name, property_tag, filestore_path, harvester, timezone)!
 -- All columns but the key; changes no row where the PID is not known.
 UPDATE instruments
 SET
@@ -53,8 +53,28 @@ SET
     property_tag = :property_tag,
     filestore_path = :filestore_path,
     harvester = :harvester,
-    timezone = :timezone_str
+    timezone = :timezone
 WHERE instrument_pid = :instrument_pid;
+
+-- name: set_api_url_aside(instrument_pid, set_aside)!
+-- Frees the api_url of an instrument that is about to get another: SQLite looks at UNIQUE after
+-- each row, so two could not exchange theirs. The PID makes what stands in its place unique.
+UPDATE instruments
+SET api_url = :set_aside || instrument_pid
+WHERE instrument_pid = :instrument_pid;
+
+-- name: rename_instrument(instrument_pid, new_pid)!
+-- Another key for the same row, so that a facility's own columns stay with it; foreign keys are
+-- deferred meanwhile, since its session logs follow with the next statement.
+UPDATE instruments
+SET instrument_pid = :new_pid
+WHERE instrument_pid = :instrument_pid;
+
+-- name: rename_instrument_of_logs(instrument_pid, new_pid)!
+-- Scans session_log, which NexusLIMS has not indexed by instrument.
+UPDATE session_log
+SET instrument = :new_pid
+WHERE instrument = :instrument_pid;
 
 -- name: remove_instrument(instrument_pid)!
 -- Fails on the foreign key while session logs refer to the instrument.
@@ -76,7 +96,7 @@ SELECT
     instruments.instrument_pid,
     count(DISTINCT started.session_identifier) AS sessions_total,
     max(nxs_instant(CAST(started.timestamp AS BLOB), instruments.timezone)) AS last_instant,
-    instruments.timezone AS timezone_str
+    instruments.timezone
 FROM instruments
 LEFT JOIN session_log AS started
     ON started.instrument = instruments.instrument_pid AND started.event_type = 'START'

@@ -21,7 +21,7 @@ SELECT
     error_message, metadata_json, id
 FROM upload_log
 WHERE session_identifier = :session_identifier
-ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC'), id;
+ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') NULLS FIRST, id;
 
 -- name: list_latest_uploads(session_identifier)
 -- The latest attempt at each destination of a session.
@@ -34,7 +34,7 @@ FROM (
         error_message, metadata_json, id,
         row_number() OVER (
             PARTITION BY destination_name
-            ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC, id DESC
+            ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC NULLS LAST, id DESC
         ) AS recency
     FROM upload_log
     WHERE session_identifier = :session_identifier
@@ -42,30 +42,45 @@ FROM (
 WHERE recency = 1
 ORDER BY destination_name;
 
+-- name: list_latest_successes(session_identifier)
+-- Whether the latest attempt at each destination of a session succeeded; as in
+-- list_latest_uploads, without the columns of which an odd one would be in the way.
+SELECT success = 1 AS succeeded
+FROM (
+    SELECT
+        success,
+        row_number() OVER (
+            PARTITION BY destination_name
+            ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC NULLS LAST, id DESC
+        ) AS recency
+    FROM upload_log
+    WHERE session_identifier = :session_identifier
+)
+WHERE recency = 1;
+
 -- name: list_failed_uploads()
--- Sessions and destinations whose latest attempt failed: a failure that no later attempt at the
--- same destination follows, found by the index on the session. The failures themselves are
--- found by a scan: an index for them would have to be there at revisions without the table.
+-- Sessions and destinations whose latest attempt failed. Only those with a failure are looked at,
+-- mostly few; each attempt once, however many there are. The failures themselves are found by a
+-- scan: an index for them would have to be there at revisions without the table.
 SELECT
     session_identifier, destination_name, success, timestamp, record_id, record_url,
     error_message, metadata_json, id
-FROM upload_log AS failed
-WHERE
-    success = 0
-    AND NOT EXISTS (
-        SELECT 1
-        FROM upload_log AS later
-        WHERE
-            later.session_identifier = failed.session_identifier
-            AND later.destination_name = failed.destination_name
-            AND (
-                coalesce(nxs_instant(CAST(later.timestamp AS BLOB), 'UTC'), -9223372036854775808),
-                later.id
-            ) > (
-                coalesce(nxs_instant(CAST(failed.timestamp AS BLOB), 'UTC'), -9223372036854775808),
-                failed.id
-            )
+FROM (
+    SELECT
+        session_identifier, destination_name, success, timestamp, record_id, record_url,
+        error_message, metadata_json, id,
+        row_number() OVER (
+            PARTITION BY session_identifier, destination_name
+            ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC NULLS LAST, id DESC
+        ) AS recency
+    FROM upload_log
+    WHERE (session_identifier, destination_name) IN (
+        SELECT session_identifier, destination_name
+        FROM upload_log
+        WHERE success = 0
     )
+)
+WHERE recency = 1 AND success = 0
 ORDER BY session_identifier, destination_name;
 
 -- name: delete_uploads_of_session(session_identifier)!
@@ -77,23 +92,21 @@ WHERE session_identifier = :session_identifier;
 -- At each destination, how many sessions have a latest attempt that failed; as in
 -- list_failed_uploads.
 SELECT destination_name, count(*) AS sessions
-FROM upload_log AS failed
-WHERE
-    success = 0
-    AND NOT EXISTS (
-        SELECT 1
-        FROM upload_log AS later
-        WHERE
-            later.session_identifier = failed.session_identifier
-            AND later.destination_name = failed.destination_name
-            AND (
-                coalesce(nxs_instant(CAST(later.timestamp AS BLOB), 'UTC'), -9223372036854775808),
-                later.id
-            ) > (
-                coalesce(nxs_instant(CAST(failed.timestamp AS BLOB), 'UTC'), -9223372036854775808),
-                failed.id
-            )
+FROM (
+    SELECT
+        destination_name, success,
+        row_number() OVER (
+            PARTITION BY session_identifier, destination_name
+            ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC NULLS LAST, id DESC
+        ) AS recency
+    FROM upload_log
+    WHERE (session_identifier, destination_name) IN (
+        SELECT session_identifier, destination_name
+        FROM upload_log
+        WHERE success = 0
     )
+)
+WHERE recency = 1 AND success = 0
 GROUP BY destination_name
 ORDER BY destination_name;
 
@@ -103,4 +116,4 @@ SELECT
     session_identifier, destination_name, success, timestamp, record_id, record_url,
     error_message, metadata_json, id
 FROM upload_log
-ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC'), id;
+ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') NULLS FIRST, id;

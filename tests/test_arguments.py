@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from datetime import datetime
+
 import pytest
+from helpers.support import instrument, memory_store, upload
 
 from nexuslims_store import EventType, InvalidValueError, RecordStatus, StoreError
 from nexuslims_store.arguments import member, members, require_type
+from nexuslims_store.repository import (
+    ExternalIdRepository,
+    InstrumentRepository,
+    UploadLogRepository,
+)
 
 
 def test_a_type_that_fits_is_passed_over() -> None:
@@ -58,3 +68,59 @@ def test_what_is_no_text_is_a_type_error(value: object) -> None:
 def test_one_status_is_no_list_of_them(values: object) -> None:
     with pytest.raises(TypeError, match=r"^statuses must be a list of RecordStatus"):
         members("statuses", values, RecordStatus)
+
+
+# -- the methods of the repositories -------------------------------------------------------
+
+# What a parameter of these annotations is given that is not of its type.
+WRONG: dict[str, list[object]] = {
+    "str": [None, 5, b"Titan"],
+    "str | None": [5, b"Titan"],
+    "ExternalSystem | str": [None, 5],
+    "datetime | None": ["2025-01-13", 5, datetime(2025, 1, 13).date()],
+    "Instrument": [None, "Titan", {"instrument_pid": "Titan"}],
+    "UploadLog": [None, {}],
+    "Iterable[Instrument]": [["Titan"], [None]],
+    "Iterable[UploadLog]": [["cdcs"], [None]],
+    "Iterable[ExternalUserIdentifier]": [["ned"]],
+    "str | os.PathLike[str]": [None, 5],
+    "str | os.PathLike[str] | None": [5],
+}
+RIGHT: dict[str, object] = {"system": "nemo", "instrument": instrument(), "log": upload()}
+REPOSITORIES = {
+    "instruments": InstrumentRepository,
+    "upload_logs": UploadLogRepository,
+    "external_ids": ExternalIdRepository,
+}
+
+
+def wrong_calls() -> Iterator[tuple[str, str, str, object]]:
+    for repository, kind in REPOSITORIES.items():
+        for method, function in vars(kind).items():
+            if method.startswith("_") or not callable(function):
+                continue
+            for name, parameter in inspect.signature(function).parameters.items():
+                for value in WRONG.get(str(parameter.annotation), []):
+                    yield repository, method, name, value
+
+
+@pytest.mark.parametrize(("repository", "method", "name", "value"), [*wrong_calls()])
+def test_every_method_names_an_argument_of_the_wrong_type(
+    repository: str, method: str, name: str, value: object
+) -> None:
+    with memory_store() as store:
+        call = getattr(getattr(store, repository), method)
+        arguments = {
+            other: RIGHT.get(other, "x")
+            for other, parameter in inspect.signature(call).parameters.items()
+            if parameter.default is parameter.empty
+        }
+        with pytest.raises(
+            TypeError, match=rf"^(each of )?{name.removesuffix('s')}s? must be "
+        ) as caught:
+            list(call(**arguments | {name: value}) or ())
+        assert "not " in str(caught.value)
+
+
+def test_the_methods_are_found() -> None:
+    assert len([*wrong_calls()]) > 60

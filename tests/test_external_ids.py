@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,13 @@ import pytest
 from helpers.support import NOW, Clock, contents, memory_store, new_store
 from pydantic import ValidationError
 
-from nexuslims_store import DuplicateError, ExternalSystem, ExternalUserIdentifier, StoreError
+from nexuslims_store import (
+    DuplicateError,
+    ExternalSystem,
+    ExternalUserIdentifier,
+    InvalidValueError,
+    StoreError,
+)
 
 
 @pytest.mark.parametrize("system", ExternalSystem)
@@ -86,33 +93,147 @@ def test_the_id_of_another_user_is_refused(tmp_path: Path) -> None:
     ("arguments", "field"),
     [
         (("", "nemo", "42"), "nexuslims_username"),
-        (("ned", "", "42"), "external_system"),
-        (("ned", "NEMO", "42"), "external_system"),
         (("ned", "nemo", ""), "external_id"),
-        (("ned", "nemo", 42), "external_id"),
-        (("ned", "nemo", "42", 5), "email"),
-        (("ned", "nemo", "42", None, b"note"), "notes"),
+        (("n\0ed", "nemo", "42"), "nexuslims_username"),
+        (("ned", "nemo", "\ud800"), "external_id"),
+        (("ned", "nemo", "42", None, "\0"), "notes"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(
     tmp_path: Path, arguments: tuple[Any, ...], field: str
 ) -> None:
     with new_store(tmp_path) as store:
-        with pytest.raises(ValidationError) as caught:
-            store.external_ids.store(*arguments)
-        assert [error["loc"] for error in caught.value.errors()] == [(field,)]
+        for method in (store.external_ids.store, store.external_ids.take_over):
+            with pytest.raises(ValidationError) as caught:
+                method(*arguments)
+            assert [error["loc"] for error in caught.value.errors()] == [(field,)]
         assert contents(store.path)["external_user_identifiers"] == []
 
 
-def test_a_system_that_is_none_is_refused() -> None:
+@pytest.mark.parametrize("system", ["", "NEMO", "facebook"])
+def test_a_system_that_is_none_is_refused(system: str) -> None:
     with memory_store() as store:
         for call in (
-            lambda: store.external_ids.get("ned", "NEMO"),
-            lambda: store.external_ids.find_username("42", "facebook"),
-            lambda: store.external_ids.remove("ned", "Nemo"),
+            lambda: store.external_ids.get("ned", system),
+            lambda: store.external_ids.find_username("42", system),
+            lambda: store.external_ids.store("ned", system, "42"),
+            lambda: store.external_ids.take_over("ned", system, "42"),
+            lambda: store.external_ids.remove("ned", system),
         ):
-            with pytest.raises(ValueError, match="ExternalSystem"):
+            with pytest.raises(InvalidValueError, match="no ExternalSystem; there are: nemo"):
                 call()
+
+
+# -- from one user to another ----------------------------------------------------------
+
+
+def test_an_identifier_is_taken_over_and_nothing_else_is_lost() -> None:
+    clock = Clock()
+    with memory_store(clock=clock) as store:
+        theirs = store.external_ids.store("old", "nemo", "42", "a@example.com", "a note")
+        other = store.external_ids.store("old", "cdcs", "7")
+        mine = store.external_ids.store("new", "cdcs", "8")
+        clock.move(days=1)
+        taken = store.external_ids.take_over("new", "nemo", "42")
+        assert taken == theirs.model_copy(
+            update={"nexuslims_username": "new", "last_verified_at": clock.now}
+        )
+        assert store.external_ids.list() == [mine, taken, other]
+
+
+def test_an_identifier_that_is_taken_over_replaces_the_own_one() -> None:
+    clock = Clock()
+    with memory_store(clock=clock) as store:
+        mine = store.external_ids.store("new", "nemo", "41", "mine@example.com")
+        store.external_ids.store("old", "nemo", "42", "a@example.com", "a note")
+        clock.move(days=1)
+        taken = store.external_ids.take_over("new", "nemo", "42", notes="mine")
+        assert taken == mine.model_copy(
+            update={"external_id": "42", "notes": "mine", "last_verified_at": clock.now}
+        )
+        assert store.external_ids.list() == [taken]
+        # A second call, and one for what nobody has, are as `store`.
+        assert store.external_ids.take_over("new", "nemo", "42") == taken
+        assert store.external_ids.take_over("new", "nemo", "43").id == taken.id
+
+
+def test_a_take_over_is_undone_with_its_transaction() -> None:
+    with memory_store() as store:
+        before = store.external_ids.store("old", "nemo", "42")
+        with suppress(ZeroDivisionError), store.transaction():
+            store.external_ids.take_over("new", "nemo", "42")
+            raise ZeroDivisionError
+        assert store.external_ids.list() == [before]
+
+
+# -- many at once ----------------------------------------------------------------------
+
+
+def identifiers(*rows: tuple[str, str, str]) -> list[ExternalUserIdentifier]:
+    return [
+        ExternalUserIdentifier(nexuslims_username=user, external_system=system, external_id=id_)
+        for user, system, id_ in rows
+    ]
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
+def test_users_exchange_their_identifiers_in_any_order(order: tuple[int, ...]) -> None:
+    clock = Clock()
+    with memory_store(clock=clock) as store:
+        for user, number in (("a", "1"), ("b", "2"), ("c", "3")):
+            store.external_ids.store(user, "nemo", number, f"{user}@example.com")
+        rows = identifiers(("a", "nemo", "2"), ("b", "nemo", "1"), ("new", "nemo", "4"))
+        before = store.external_ids.list()
+        clock.move(days=1)
+        assert store.external_ids.store_many(rows[place] for place in order) == (1, 2, 0)
+        verified = {"last_verified_at": clock.now}
+        assert store.external_ids.list()[:3] == [
+            before[0].model_copy(update={"external_id": "2", **verified}),
+            before[1].model_copy(update={"external_id": "1", **verified}),
+            before[2],
+        ]
+        assert store.external_ids.store_many(rows) == (0, 0, 3)
+        assert store.external_ids.store_many([]) == (0, 0, 0)
+
+
+def test_what_another_database_wrote_is_taken_as_it_is() -> None:
+    with memory_store(clock=Clock()) as first, memory_store() as second:
+        first.external_ids.store("ned", "nemo", "42", "ned@example.com", "note")
+        first.external_ids.store("ned", "nemo", "42")
+        first.external_ids.store("commander", "cdcs", "1")
+        moved = first.external_ids.list()
+        assert second.external_ids.store_many(moved) == (2, 0, 0)
+        assert [row.model_copy(update={"id": None}) for row in second.external_ids.list()] == [
+            row.model_copy(update={"id": None}) for row in moved
+        ]
+
+
+def test_a_new_row_without_a_date_is_of_now() -> None:
+    clock = Clock()
+    with memory_store(clock=clock) as store:
+        store.external_ids.store_many(identifiers(("ned", "nemo", "42")))
+        assert store.external_ids.list()[0].created_at == clock.now
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([("a", "nemo", "9"), ("b", "nemo", "9")], "'9'"),
+        ([("new", "nemo", "9"), ("other", "nemo", "1")], "'1'.*'a'"),
+        ([("a", "nemo", "9"), ("a", "nemo", "8")], "'a' is given twice in nemo"),
+        ([("b", "nemo", "1")], "'1'.*'a'"),
+    ],
+)
+def test_a_batch_with_a_clash_changes_nothing(
+    tmp_path: Path, rows: list[tuple[str, str, str]], says: str
+) -> None:
+    with new_store(tmp_path) as store:
+        store.external_ids.store("a", "nemo", "1")
+        store.external_ids.store("b", "nemo", "2")
+        before = contents(store.path)
+        with pytest.raises(DuplicateError, match=says):
+            store.external_ids.store_many(identifiers(*rows))
+        assert contents(store.path) == before
 
 
 def test_ids_are_listed_by_user_and_system() -> None:

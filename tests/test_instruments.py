@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from helpers.support import PID, add_pair, contents, instrument, log, memory_store, new_store, write
+from helpers.support import (
+    PID,
+    SESSION,
+    add_pair,
+    contents,
+    instrument,
+    log,
+    memory_store,
+    new_store,
+    write,
+)
+from pydantic import ValidationError
 
 from nexuslims_store import (
     DuplicateError,
@@ -111,6 +125,115 @@ def test_an_instrument_is_removed_unless_it_was_used() -> None:
         assert store.instruments.list() == []
         with pytest.raises(UnknownInstrumentError, match=PID):
             store.instruments.remove(PID)
+
+
+def test_a_used_instrument_is_not_removed_and_nobody_is_told_to_delete_its_history() -> None:
+    with memory_store() as store:
+        add_pair(store)
+        with pytest.raises(InstrumentInUseError) as caught:
+            store.instruments.remove(PID)
+        for message in (str(caught.value), caught.value.for_command):
+            assert "rename" in message
+            assert not re.search("delet|remove (the|those|its)", message)
+
+
+# -- renamed ---------------------------------------------------------------------------
+
+
+def test_an_instrument_is_renamed_with_its_sessions(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        store.instruments.add(instrument("Bystander"))
+        write(store.path, "ALTER TABLE instruments ADD COLUMN room TEXT")
+        write(store.path, "UPDATE instruments SET room = instrument_pid")
+        add_pair(store)
+        add_pair(store, "other", instrument="Bystander")
+        before = store.session_logs.list_for_session(SESSION)
+        assert store.instruments.rename(PID, "Titan") == 2
+        renamed = instrument().model_copy(update={"instrument_pid": "Titan"})
+        assert store.instruments.list() == [instrument("Bystander"), renamed]
+        assert store.session_logs.list_for_session(SESSION) == [
+            row.model_copy(update={"instrument": "Titan"}) for row in before
+        ]
+        assert store.session_logs.list_for_session("other")[0].instrument == "Bystander"
+        rooms = store.connection.execute("SELECT room FROM instruments ORDER BY 1").fetchall()
+        assert rooms == [("Bystander",), (PID,)]
+        assert store.connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert [session.instrument for session in store.sessions.list_to_build()] != []
+
+
+def test_a_rename_that_cannot_be_changes_nothing(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        store.instruments.add(instrument("Other"))
+        add_pair(store)
+        before = contents(store.path)
+        with pytest.raises(DuplicateError, match="'Other' already"):
+            store.instruments.rename(PID, "Other")
+        with pytest.raises(UnknownInstrumentError, match="'None'"):
+            store.instruments.rename("None", "New")
+        for bad in ("", "NUL\0"):
+            with pytest.raises(ValidationError, match="instrument_pid"):
+                store.instruments.rename(PID, bad)
+        with suppress(ZeroDivisionError), store.transaction():
+            store.instruments.rename(PID, "New")
+            raise ZeroDivisionError
+        assert contents(store.path) == before
+        assert store.instruments.rename(PID, PID) == 2
+        assert contents(store.path) == before
+
+
+def test_foreign_keys_are_enforced_again_after_a_rename() -> None:
+    with memory_store() as store, store.transaction():
+        store.instruments.rename(PID, "New")
+        with pytest.raises(UnknownInstrumentError):
+            store.session_logs.insert(log(instrument=PID))
+
+
+def test_an_odd_instrument_can_be_renamed() -> None:
+    with memory_store() as store:
+        store.connection.execute("UPDATE instruments SET instrument_pid = '', timezone = 5")
+        assert store.instruments.rename("", "Titan") == 0
+        assert store.instruments.stored()[0]["instrument_pid"] == "Titan"
+
+
+# -- many at once ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(4))])
+def test_instruments_exchange_their_addresses_in_any_order(order: tuple[int, ...]) -> None:
+    old = [instrument(pid) for pid in "ABC"]
+    turned = [
+        instrument(pid, api_url=instrument(url).api_url)
+        for pid, url in (("A", "B"), ("B", "C"), ("C", "D"), ("D", "A"))
+    ]
+    with memory_store(*old, instrument("Other")) as store:
+        add_pair(store, instrument="A")
+        assert store.instruments.store_many(turned[place] for place in order) == (1, 3, 0)
+        assert store.instruments.list() == [*turned, instrument("Other")]
+        assert store.instruments.store_many([*turned, turned[0]]) == (0, 0, 4)
+        assert store.instruments.store_many([]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ([("New", "Other")], "'New'.*'Other'"),
+        ([("A", "B")], "'A'.*'B'"),
+        ([("New", "x"), ("Newer", "x")], "'Newer'.*'New'"),
+        ([("New", "x"), ("New", "y")], "'New' is given twice"),
+        ([("A", "New"), ("B", "New")], "'B'.*'A'"),
+    ],
+)
+def test_a_batch_with_a_clash_changes_nothing(
+    tmp_path: Path, given: list[tuple[str, str]], says: str
+) -> None:
+    with new_store(tmp_path) as store:
+        store.instruments.store_many([instrument("A"), instrument("B"), instrument("Other")])
+        before = contents(store.path)
+        with pytest.raises(DuplicateError, match=says):
+            store.instruments.store_many(
+                [instrument(pid, api_url=instrument(url).api_url) for pid, url in given]
+            )
+        assert contents(store.path) == before
 
 
 # -- by path ---------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from nexuslims_store import (
     StoreError,
     UploadLog,
 )
+from nexuslims_store.models import column_of
 from nexuslims_store.queries import Queries, Query, load
 
 FILES = sorted(path.name for path in SQL.glob("*.sql"))
@@ -102,7 +103,7 @@ def test_a_missing_file_is_reported() -> None:
 
 # A value for each parameter with which the statements run on `filled`.
 VALUES: dict[str, object] = {
-    **instrument("New").model_dump(),
+    **instrument("New").to_dict(),
     **upload().model_dump(mode="json"),
     "session_identifier": SESSION,
     "instrument": PID,
@@ -114,6 +115,11 @@ VALUES: dict[str, object] = {
     "nexuslims_username": "ned",
     "external_system": "nemo",
     "external_id": "42",
+    "new_pid": PID,
+    "new_username": "ned",
+    "set_aside": "aside:",
+    "created_at": "2025-06-02T12:00:00+00:00",
+    "last_verified_at": None,
     "email": None,
     "notes": None,
     "now": "2025-06-02T12:00:00+00:00",
@@ -149,9 +155,14 @@ def filled(filled_file: Path, tmp_path: Path, request: pytest.FixtureRequest) ->
         yield store
 
 
+# What is there already cannot be inserted.
+NEW = {"insert_external_id": {"nexuslims_username": "new", "external_id": "new"}}
+
+
 def values_of(query: Query) -> dict[str, object]:
     """The parameters of a statement; for those of filters and limits "1" does."""
-    return {name: VALUES.get(name, "1") for name in query.parameters}
+    values = VALUES | NEW.get(query.name, {})
+    return {name: values.get(name, "1") for name in query.parameters}
 
 
 def columns_of(query: Query, store: Store) -> list[str]:
@@ -205,7 +216,7 @@ def test_the_columns_are_the_fields_of_the_model(query: Query, filled: Store) ->
     columns = columns_of(query, filled)
     assert len(set(columns)) == len(columns)
     for model in MODELS:
-        fields = list(model.model_fields)
+        fields = [column_of(field) for field in model.model_fields]
         if FEEDS.get(query.name) is model or set(columns) == set(fields):
             assert columns == fields
 
@@ -294,9 +305,14 @@ HOT = {
     "get_instrument_by_api_url": "sqlite_autoindex_instruments_2",
     "get_timezone": BY_PID,
     "update_instrument": BY_PID,
+    "set_api_url_aside": BY_PID,
+    "rename_instrument": BY_PID,
     "get_external_id": "sqlite_autoindex_external_user_identifiers_1",
     "find_username": "sqlite_autoindex_external_user_identifiers_2",
     "list_external_ids_of_user": "sqlite_autoindex_external_user_identifiers_1",
+    "update_external_id": "sqlite_autoindex_external_user_identifiers_1",
+    "set_external_id_aside": "sqlite_autoindex_external_user_identifiers_1",
+    "move_external_id": "sqlite_autoindex_external_user_identifiers_1",
     "insert_event": BY_SESSION,
     "correct_event": BY_SESSION,
     "get_event": BY_SESSION,
@@ -315,6 +331,7 @@ HOT = {
     "release_newest_claim": BY_SESSION,
     "list_uploads_of_session": BY_UPLOAD,
     "list_latest_uploads": BY_UPLOAD,
+    "list_latest_successes": BY_UPLOAD,
     "delete_uploads_of_session": BY_UPLOAD,
 }
 
@@ -332,6 +349,8 @@ SCANS = {
     "count_session_logs": "counts every row",
     "list_activity": "looks at every session; no index by instrument or time",
     "remove_instrument": "the foreign key's own check; no index by instrument",
+    "rename_instrument": "the foreign key's own check; no index by instrument",
+    "rename_instrument_of_logs": "no index by instrument",
     "count_logs_of_instrument": "asked once, after a removal was refused; no index by instrument",
     "list_logs_by_status": "most rows are of one status; no index by status",
     "list_pairs_between": "times of different offsets cannot be found by an index on their text",

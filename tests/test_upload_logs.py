@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.support import SESSION, contents, new_store, upload, write
+from helpers.support import SESSION, Clock, contents, memory_store, new_store, upload, write
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nexuslims_store import InvalidRowError, Store, UploadLog
+from nexuslims_store import InvalidRowError, InvalidValueError, Store, UploadLog, queries
+
+_SQL = queries.load("upload_log.sql")
 
 
 @pytest.fixture
@@ -168,9 +173,9 @@ def test_a_record_was_exported(
     assert store.upload_logs.was_exported(SESSION, strategy="best_effort") is anywhere
 
 
-@pytest.mark.parametrize("strategy", ["any", "", "ALL", None])
+@pytest.mark.parametrize("strategy", ["any", "", "ALL"])
 def test_a_strategy_that_is_none_is_refused(store: Store, strategy: Any) -> None:
-    with pytest.raises(ValueError, match="best_effort"):
+    with pytest.raises(InvalidValueError, match=r"strategy is '.*best_effort"):
         store.upload_logs.was_exported(SESSION, strategy)
 
 
@@ -182,3 +187,66 @@ def test_a_stored_row_that_is_not_valid_is_named(tmp_path: Path) -> None:
             store.upload_logs.list_for_session(SESSION)
     error = caught.value
     assert (error.table, error.row_id, error.column) == ("upload_log", 2, "metadata_json")
+
+
+def test_an_odd_row_does_not_hide_that_a_record_was_exported(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        write_upload(store.path, metadata_json="[NaN]", record_url=b"x")
+        write_upload(store.path, destination_name="eln", success=0)
+        assert store.upload_logs.was_exported(SESSION, "best_effort")
+        assert not store.upload_logs.was_exported(SESSION)
+
+
+def test_an_attempt_is_of_now_by_default() -> None:
+    clock = Clock()
+    made = UploadLog(session_identifier=SESSION, destination_name="cdcs", success=True)
+    with memory_store() as store:
+        assert store.upload_logs.insert(made).timestamp == made.timestamp
+    with memory_store(clock=clock) as store:
+        assert store.upload_logs.insert(made).timestamp == clock.now
+        assert store.upload_logs.insert(upload()).timestamp == upload().timestamp
+        assert [log.timestamp for log in store.upload_logs.list_for_session(SESSION)] == [
+            clock.now,
+            upload().timestamp,
+        ]
+
+
+rows = st.tuples(
+    st.sampled_from("ab"),
+    st.sampled_from(["cdcs", "eln"]),
+    st.booleans(),
+    st.sampled_from([*TIMES, "garbage", ""]),
+)
+
+
+@given(st.lists(rows, max_size=12))
+def test_what_failed_is_the_latest_of_each_session_and_destination(
+    attempts: list[tuple[str, str, bool, str]],
+) -> None:
+    instants = dict(zip(TIMES, [1, 2, 2, 3, 4], strict=True))
+
+    def key(place: int) -> tuple[int, int]:
+        return instants.get(attempts[place][3], 0), place  # what cannot be read is the earliest
+
+    latest: dict[tuple[str, str], int] = {}
+    for place, attempt in enumerate(attempts):
+        other = latest.setdefault(attempt[:2], place)
+        latest[attempt[:2]] = max(other, place, key=key)
+    failed = sorted(of for of, place in latest.items() if not attempts[place][2])
+    with memory_store() as store:
+        for row in attempts:
+            store.connection.execute(
+                "INSERT INTO upload_log (session_identifier, destination_name, success, timestamp) "
+                "VALUES (?, ?, ?, ?)",
+                row,
+            )
+        # Those whose time cannot be read are no models; the statement finds them all the same.
+        found = store.connection.execute(_SQL.list_failed_uploads).fetchall()
+        assert [(row[0], row[1]) for row in found] == failed
+        assert [row[-1] for row in found] == [latest[of] + 1 for of in failed]
+        counts = Counter(destination for _, destination in failed)
+        assert store.upload_logs.count_failed() == counts
+        for session in "ab":
+            outcomes = [attempts[at][2] for of, at in latest.items() if of[0] == session]
+            exported = store.upload_logs.was_exported(session)
+            assert exported is (bool(outcomes) and all(outcomes))

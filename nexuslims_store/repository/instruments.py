@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
-from typing import NoReturn
 
 from nexuslims_store import queries
+from nexuslims_store.arguments import require_type
 from nexuslims_store.config import data_root
-from nexuslims_store.connection import Database
-from nexuslims_store.errors import (
-    DuplicateError,
-    InstrumentInUseError,
-    StoreError,
-    UnknownInstrumentError,
-)
-from nexuslims_store.models import Instrument, InstrumentActivity
+from nexuslims_store.connection import Database, Row
+from nexuslims_store.errors import DuplicateError, InstrumentInUseError, UnknownInstrumentError
+from nexuslims_store.models import InsertSummary, Instrument, InstrumentActivity, column_of
+from nexuslims_store.repository.batches import SET_ASIDE, find_clash
 from nexuslims_store.repository.rows import RowMapper
 from nexuslims_store.times import zone
 from nexuslims_store.translation import ConstraintError
@@ -24,24 +22,29 @@ from nexuslims_store.translation import ConstraintError
 __all__ = ["InstrumentRepository", "unknown_instrument"]
 
 _SQL = queries.load("instruments.sql")
-
-_COLUMNS = tuple(
-    "timezone" if field == "timezone_str" else field for field in Instrument.model_fields
-)
-
+_COLUMNS = tuple(map(column_of, Instrument.model_fields))
 _MAPPER = RowMapper(Instrument, table="instruments", key="instrument_pid")
 
 
 def unknown_instrument(pid: str) -> UnknownInstrumentError:
     """Return the error for a PID that no instrument has."""
     return UnknownInstrumentError(
-        f"no instrument has the PID {pid!r}; `nexuslims-store instruments list` shows those "
-        "there are, `instruments add` adds one"
+        f"no instrument has the PID {pid!r}",
+        call="store.instruments.list() returns those there are, store.instruments.add() adds one",
+        command="`nexuslims-store instruments list` shows those there are, `instruments add` adds "
+        "one",
     )
 
 
+@lru_cache(maxsize=1024)
+def _instrument(row: Row) -> Instrument:
+    # The row is read each time; that the same values make the same frozen model need not be
+    # found out again, which takes three times as long as reading them.
+    return _MAPPER.models([row])[0]
+
+
 class InstrumentRepository:
-    """`store.instruments`: the rows of `instruments`. Nothing is cached between calls."""
+    """`store.instruments`: the rows of `instruments`. Each call reads what is stored now."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -54,11 +57,14 @@ class InstrumentRepository:
         InvalidRowError
             The stored row is not a valid instrument (as with every method that returns rows).
         """
-        return _MAPPER.first(self._database.rows(_SQL.get_instrument, {"instrument_pid": pid}))
+        row = self._row(pid)
+        return None if row is None else _instrument(row)
 
     def get_by_api_url(self, url: str) -> Instrument | None:
         """Return the instrument whose `api_url` is exactly this one, or None."""
-        return _MAPPER.first(self._database.rows(_SQL.get_instrument_by_api_url, {"api_url": url}))
+        require_type("url", url, str)
+        rows = self._database.rows(_SQL.get_instrument_by_api_url, {"api_url": url})
+        return _instrument(rows[0]) if rows else None
 
     def find_by_path(
         self, file: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
@@ -70,8 +76,9 @@ class InstrumentRepository:
         file
             A file or folder, there or not. A relative path starts at the current folder.
         root
-            The folder that instruments' `filestore_path`s are relative to; by default what the
-            environment variable `NX_INSTRUMENT_DATA_PATH` says.
+            The folder that instruments' `filestore_path`s are relative to; by default what
+            `NX_INSTRUMENT_DATA_PATH` says, in the environment or else in `.env` of the working
+            directory.
 
         Notes
         -----
@@ -83,8 +90,11 @@ class InstrumentRepository:
         Raises
         ------
         StoreError
-            No root is given, nor set in the environment.
+            No root is given, nor set.
         """
+        require_type("file", file, (str, os.PathLike))
+        if root is not None:
+            require_type("root", root, (str, os.PathLike))
         top = data_root() if root is None else Path(root)
         root_parts, file_parts = _parts(top), _parts(file)
         best: object = None
@@ -113,10 +123,8 @@ class InstrumentRepository:
 
         For looking at, and mending, rows that are no valid `Instrument`.
         """
-        return [
-            dict(zip(_COLUMNS, row, strict=True))
-            for row in self._database.rows(_SQL.list_instruments)
-        ]
+        rows = self._database.rows(_SQL.list_instruments)
+        return [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
 
     def list(self) -> list[Instrument]:
         """Return all instruments in the order of their PIDs."""
@@ -134,15 +142,13 @@ class InstrumentRepository:
         DuplicateError
             The PID or the `api_url` is another instrument's.
         """
+        require_type("instrument", instrument, Instrument)
         try:
-            self._database.change(_SQL.add_instrument, instrument.model_dump())
+            self._database.change(_SQL.add_instrument, instrument.to_dict())
         except ConstraintError as error:
-            if self.get(instrument.instrument_pid) is not None:
-                raise DuplicateError(
-                    f"there is an instrument {instrument.instrument_pid!r} already; "
-                    "`instruments.update()` changes it"
-                ) from error
-            self._raise_api_url_taken(instrument, error)
+            if self._row(instrument.instrument_pid) is not None:
+                raise _pid_taken(instrument.instrument_pid) from error
+            raise self._url_taken(instrument, error) from error
         return instrument
 
     def update(self, instrument: Instrument) -> Instrument:
@@ -155,13 +161,96 @@ class InstrumentRepository:
         DuplicateError
             The `api_url` is another instrument's.
         """
+        require_type("instrument", instrument, Instrument)
         try:
-            changed = self._database.change(_SQL.update_instrument, instrument.model_dump())
+            changed = self._database.change(_SQL.update_instrument, instrument.to_dict())
         except ConstraintError as error:
-            self._raise_api_url_taken(instrument, error)
+            raise self._url_taken(instrument, error) from error
         if not changed:
             raise unknown_instrument(instrument.instrument_pid)
         return instrument
+
+    def store_many(self, instruments: Iterable[Instrument]) -> InsertSummary:
+        """Add those that are not there and update the others, all or none, in one transaction.
+
+        They are judged as a whole: two that exchange their `api_url`s are no conflict, in
+        whatever order they come. Instruments that are not given stay as they are.
+
+        Returns
+        -------
+        InsertSummary
+            How many instruments were added, changed, and there already as they are given.
+
+        Raises
+        ------
+        DuplicateError
+            Two have the same PID or `api_url`, or an `api_url` is that of an instrument which is
+            not given. Nothing was stored.
+        """
+        given: dict[str, Instrument] = {}
+        for instrument in instruments:
+            require_type("each of instruments", instrument, Instrument)
+            if given.setdefault(instrument.instrument_pid, instrument) != instrument:
+                raise DuplicateError(
+                    f"the instrument {instrument.instrument_pid!r} is given twice, with different "
+                    "values; leave one out"
+                )
+        with self._database.transaction():
+            stored = {row[0]: row for row in self._database.rows(_SQL.list_instruments)}
+            clash = find_clash(
+                {pid: instrument.api_url for pid, instrument in given.items()},
+                {row[1]: pid for pid, row in stored.items()},
+            )
+            if clash is not None:
+                raise _api_url_clash(*clash)
+            rows = [instrument.to_dict() for instrument in given.values()]
+            new = [row for row in rows if row["instrument_pid"] not in stored]
+            changed = [
+                row
+                for row in rows
+                if (old := stored.get(row["instrument_pid"])) and old != tuple(row.values())
+            ]
+            self._database.change_many(
+                _SQL.set_api_url_aside,
+                [
+                    {"instrument_pid": row["instrument_pid"], "set_aside": SET_ASIDE}
+                    for row in changed
+                    if stored[row["instrument_pid"]][1] != row["api_url"]
+                ],
+            )
+            self._database.change_many(_SQL.update_instrument, changed)
+            self._database.change_many(_SQL.add_instrument, new)
+        return InsertSummary(len(new), len(changed), len(rows) - len(new) - len(changed))
+
+    def rename(self, pid: str, new_pid: str) -> int:
+        """Give an instrument another PID, together with its session logs, in one transaction.
+
+        Returns
+        -------
+        int
+            How many session logs went with it.
+
+        Raises
+        ------
+        UnknownInstrumentError
+            No instrument has the PID.
+        DuplicateError
+            Another instrument has the new one.
+        pydantic.ValidationError
+            The new one cannot be a PID.
+        """
+        require_type("pid", pid, str)
+        require_type("new_pid", new_pid, str)
+        _require_pid(new_pid)
+        names = {"instrument_pid": pid, "new_pid": new_pid}
+        with self._database.transaction(), self._database.deferred_foreign_keys():
+            try:
+                renamed = self._database.change(_SQL.rename_instrument, names)
+            except ConstraintError as error:
+                raise _pid_taken(new_pid) from error
+            if not renamed:
+                raise unknown_instrument(pid)
+            return self._database.change(_SQL.rename_instrument_of_logs, names)
 
     def remove(self, pid: str) -> None:
         """Delete the instrument of a PID.
@@ -173,6 +262,7 @@ class InstrumentRepository:
         InstrumentInUseError
             Session logs refer to it; the message says how many.
         """
+        require_type("pid", pid, str)
         try:
             removed = self._database.change(_SQL.remove_instrument, {"instrument_pid": pid})
         except ConstraintError as error:
@@ -180,20 +270,57 @@ class InstrumentRepository:
                 _SQL.count_logs_of_instrument, {"instrument_pid": pid}
             )
             raise InstrumentInUseError(
-                f"{count} session logs refer to the instrument {pid!r}, so it cannot be removed; "
-                "delete those sessions first (`nexuslims-store sessions delete`)"
+                f"{count} session logs refer to the instrument {pid!r}, so it is not removed: it "
+                "is part of their history",
+                call="leave it, or change it with store.instruments.update() or .rename()",
+                command="leave it, or change it with `nexuslims-store instruments update` or "
+                "`instruments rename`",
             ) from error
         if not removed:
             raise unknown_instrument(pid)
 
-    def _raise_api_url_taken(self, instrument: Instrument, error: StoreError) -> NoReturn:
-        other = self.get_by_api_url(instrument.api_url)
-        if other is None:
-            raise error
-        raise DuplicateError(
-            f"the api_url {instrument.api_url!r} is that of the instrument "
-            f"{other.instrument_pid!r} already; each instrument needs its own"
-        ) from error
+    def _row(self, pid: str) -> Row | None:
+        require_type("pid", pid, str)
+        rows = self._database.rows(_SQL.get_instrument, {"instrument_pid": pid})
+        return rows[0] if rows else None
+
+    def _url_taken(self, instrument: Instrument, error: ConstraintError) -> Exception:
+        """Return the error for an `api_url` that another has, or what else it was."""
+        rows = self._database.rows(_SQL.get_instrument_by_api_url, {"api_url": instrument.api_url})
+        if not rows:
+            return error
+        return _api_url_clash(instrument.instrument_pid, instrument.api_url, rows[0][0])
+
+
+def _require_pid(pid: str) -> None:
+    """Raise the model's own error for what cannot be a PID.
+
+    With any other values: the stored row, which is to have it, may be one that no model takes.
+    """
+    Instrument(
+        instrument_pid=pid,
+        api_url="http://any",
+        calendar_url="",
+        location="",
+        display_name="",
+        property_tag="",
+        filestore_path="",
+    )
+
+
+def _pid_taken(pid: str) -> DuplicateError:
+    return DuplicateError(
+        f"there is an instrument {pid!r} already",
+        call="store.instruments.update() changes it",
+        command="`nexuslims-store instruments update` changes it",
+    )
+
+
+def _api_url_clash(pid: str, api_url: str, other: str) -> DuplicateError:
+    return DuplicateError(
+        f"the instrument {pid!r} cannot have the api_url {api_url!r}, which is that of the "
+        f"instrument {other!r} already; each needs its own"
+    )
 
 
 def _parts(path: str | os.PathLike[str]) -> tuple[str, ...]:

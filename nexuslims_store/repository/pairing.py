@@ -130,7 +130,8 @@ class Pairing:
     def _instrument(self, pid: str) -> Instrument | InvalidRowError | None:
         if pid not in self._known:
             try:
-                self._known[pid] = self._instruments.get(pid)
+                # A stored BLOB is no PID.
+                self._known[pid] = self._instruments.get(pid) if isinstance(pid, str) else None
             except InvalidRowError as error:
                 self._known[pid] = error
             except StoreError as error:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Literal
+from types import NoneType
+from typing import Literal, get_args
 
 from nexuslims_store import queries
+from nexuslims_store.arguments import require_type
 from nexuslims_store.connection import Database
+from nexuslims_store.errors import InvalidValueError
 from nexuslims_store.models import UploadLog
 from nexuslims_store.repository.rows import RowMapper
-from nexuslims_store.times import aware, instant
+from nexuslims_store.times import aware, instant, utc_now
 
 __all__ = ["UploadLogRepository"]
 
@@ -20,32 +23,49 @@ _SQL = queries.load("upload_log.sql")
 _MAPPER = RowMapper(UploadLog, table="upload_log", key="id")
 
 Strategy = Literal["all", "first_success", "best_effort"]
+_STRATEGIES = get_args(Strategy)
 
 
 class UploadLogRepository:
     """`store.upload_logs`: the rows of `upload_log`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime] = utc_now) -> None:
         self._database = database
+        self._clock = clock
 
     def insert(self, log: UploadLog) -> UploadLog:
         """Store one attempt and return it as stored, with its id.
 
-        A naive `timestamp` is taken as UTC.
+        A naive `timestamp` is taken as UTC. One that was not given is that of the store's clock,
+        if it has one of its own.
         """
-        timestamp = aware(log.timestamp, UTC).isoformat()
-        values = {**log.model_dump(exclude={"id"}), "timestamp": timestamp}
+        require_type("log", log, UploadLog)
+        time = log.timestamp
+        if self._clock is not utc_now and "timestamp" not in log.model_fields_set:
+            time = self._clock()
+        timestamp = aware(time, UTC).isoformat()
+        values = {
+            "session_identifier": log.session_identifier,
+            "destination_name": log.destination_name,
+            "success": log.success,
+            "timestamp": timestamp,
+            "record_id": log.record_id,
+            "record_url": log.record_url,
+            "error_message": log.error_message,
+            "metadata_json": log.metadata_json,
+        }
         ((row_id,),) = self._database.rows(_SQL.insert_upload_log, values)
         # As it will be read back: with an offset and no zone's name.
         return log.model_copy(update={"timestamp": datetime.fromisoformat(timestamp), "id": row_id})
 
     def insert_many(self, logs: Iterable[UploadLog]) -> list[UploadLog]:
-        """Store attempts, all or none, and return them as stored."""
+        """Store attempts, all or none, in one transaction, and return them as stored."""
         with self._database.transaction():
             return [self.insert(log) for log in logs]
 
     def list_for_session(self, session_identifier: str) -> list[UploadLog]:
         """Return all attempts for a session, in the order of time."""
+        require_type("session_identifier", session_identifier, str)
         return _MAPPER.models(
             self._database.rows(
                 _SQL.list_uploads_of_session, {"session_identifier": session_identifier}
@@ -73,6 +93,8 @@ class UploadLogRepository:
         limit
             Only that many, the latest.
         """
+        require_type("start", start, (datetime, NoneType))
+        require_type("end", end, (datetime, NoneType))
         logs: Iterable[UploadLog] = (
             _MAPPER.stream(self._database.stream(_SQL.list_all_uploads))
             if session_identifiers is None
@@ -100,6 +122,7 @@ class UploadLogRepository:
 
     def latest(self, session_identifier: str) -> dict[str, UploadLog]:
         """Return the latest attempt for a session at each destination."""
+        require_type("session_identifier", session_identifier, str)
         rows = self._database.rows(
             _SQL.list_latest_uploads, {"session_identifier": session_identifier}
         )
@@ -125,13 +148,18 @@ class UploadLogRepository:
 
         Raises
         ------
-        ValueError
-            Another strategy.
+        InvalidValueError
+            There is no such strategy.
         """
-        if strategy not in ("all", "first_success", "best_effort"):
-            raise ValueError(
-                f"unknown export strategy {strategy!r}; there are 'all', 'first_success' and "
-                "'best_effort'"
+        require_type("session_identifier", session_identifier, str)
+        require_type("strategy", strategy, str)
+        if strategy not in _STRATEGIES:
+            raise InvalidValueError(
+                f"strategy is {strategy!r}, which is no export strategy; there are: "
+                + ", ".join(_STRATEGIES)
             )
-        successes = [log.success for log in self.latest(session_identifier).values()]
+        rows = self._database.rows(
+            _SQL.list_latest_successes, {"session_identifier": session_identifier}
+        )
+        successes = [success for (success,) in rows]
         return bool(successes) and (all if strategy == "all" else any)(successes)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from hypothesis import HealthCheck, settings
 
@@ -81,7 +82,7 @@ def instrument(pid: str = PID, **values: Any) -> Instrument:
     return Instrument.model_validate(
         {
             "instrument_pid": pid,
-            "api_url": f"https://nemo.example.com/api/tools/?id={pid}",
+            "api_url": f"https://nemo.example.com/api/tools/?id={quote(pid)}",
             "calendar_url": "https://nemo.example.com/calendar/titan",
             "location": "Building 217, Room F101",
             "display_name": "Titan TEM",
