@@ -75,8 +75,9 @@ def test_the_source_distribution_holds_what_the_tests_need(
     path, _ = distributions
     with tarfile.open(path) as source:
         found = {name.partition("/")[2] for name in source.getnames()}
-    expected = {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "PKG-INFO"}
-    for folder in ("nexuslims_store", "sql", "tests"):
+    expected = {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "PKG-INFO", ".justfile"}
+    expected.add(".pre-commit-config.yaml")
+    for folder in (".ci", ".github", "nexuslims_store", "sql", "tests"):
         expected |= files_of(ROOT / folder).keys()
     assert {name for name in found if name} == expected | {".gitignore"}
 

@@ -1,0 +1,56 @@
+# What people do here; `just` lists it. In an environment made by: pip install -e '.[dev]'
+
+python := `[ -x .venv/bin/python ] && echo .venv/bin/python || echo python3`
+
+_list:
+    @just --list --unsorted
+
+# all tests, as the README's test command runs them
+test *arguments:
+    {{ python }} -m pytest -q -n 2 {{ arguments }}
+
+# the tests without the slow ones, about a minute
+fast *arguments:
+    {{ python }} -m pytest -q -n 2 -m "not slow and not soak and not interop" {{ arguments }}
+
+# style and types, for Linux, macOS and Windows
+lint:
+    {{ python }} -m ruff check
+    {{ python }} -m ruff format --check
+    {{ python }} -m mypy --platform linux
+    {{ python }} -m mypy --platform darwin --no-warn-unreachable
+    {{ python }} -m mypy --platform win32 --no-warn-unreachable --exclude '^tests/(helpers/)?(faults|interop)/'
+
+# everything that must hold before a change is accepted, from a fresh checkout of HEAD
+ci:
+    .ci/run
+
+# the tests with the real NexusLIMS, in environments that are kept in build/
+interop *arguments:
+    [ -d build/nexuslims-2.8.0 ] || .ci/nexuslims-environment 2.8.0 build/nexuslims-2.8.0
+    [ -d build/nexuslims-2.5.1 ] || .ci/nexuslims-environment 2.5.1 build/nexuslims-2.5.1
+    [ -d build/nexuslims-sources ] || .ci/nexuslims-sources build/nexuslims-sources 2.3.0 2.4.1
+    {{ python }} -m pytest -q -n 2 -m interop tests/interop \
+        --nexuslims-2-8-0=build/nexuslims-2.8.0/bin/python \
+        --nexuslims-2-5-1=build/nexuslims-2.5.1/bin/python \
+        --nexuslims-sources=build/nexuslims-sources {{ arguments }}
+
+# each row of the README table "How fast" beside the same work by hand, about eight minutes
+bench *arguments:
+    {{ python }} -m tests.benchmarks {{ arguments }}
+
+# how many lines stand where
+house:
+    {{ python }} -m tests.house
+
+# changes the code in small ways and names the changes that no test notices
+mutate *arguments:
+    {{ python }} -m tests.mutation {{ arguments }}
+
+# the pages of the Python interface, from the docstrings, into build/docs
+docs:
+    {{ python }} -m pdoc --docformat numpy --output-directory build/docs nexuslims_store
+
+# a release: .ci/release says its steps
+release version:
+    .ci/release {{ version }}
