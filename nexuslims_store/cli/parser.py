@@ -25,7 +25,7 @@ COMMANDS = {
     "restore": "bring the database back from a backup",
     "doctor": "examine the database, and say what is wrong and how to mend it",
     "schema": "print the tables as a diagram, a data dictionary or SQL",
-    "report": "write a page with charts: sessions, use, pending and failed work, uploads",
+    "report": "write a page or a mail: what needs a person, sessions, use, records, uploads",
     "demo": "make a small database to try everything on",
 }
 """The commands, each declared by the module of its name, in the order of the help text."""

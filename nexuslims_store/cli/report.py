@@ -1,4 +1,4 @@
-"""`report`: the facility's weeks as a page to read."""
+"""`report`: what needs a person, and the facility's weeks, as a page to look at or a mail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nexuslims_store import report
 from nexuslims_store.cli.declaration import Command, Option
 from nexuslims_store.cli.files import check_destination
 from nexuslims_store.cli.opening import open_store
-from nexuslims_store.cli.options import database_path, number_of, path_or_standard_output
+from nexuslims_store.cli.options import database_path, path_or_standard_output
 from nexuslims_store.cli.output import Output
 from nexuslims_store.times import utc_now
 
@@ -21,35 +21,65 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     if destination is not None:
         check_destination(destination, database=database_path(arguments), replace=True)
     with open_store(arguments, read_only=True) as store:
-        output.text(report.render(store, utc_now(), weeks=arguments.weeks))
+        output.text(
+            report.render(
+                store,
+                utc_now(),
+                weeks=arguments.weeks,
+                title=arguments.title.strip() or report.TITLE,
+                text=arguments.text,
+            )
+        )
     if destination is not None:
         output.save(destination, replace=True)
         output.message(f"wrote {destination}")
     return 0
 
 
+def _weeks(text: str) -> int:
+    weeks = int(text) if text.isdecimal() and len(text) < 12 else 0
+    if not 1 <= weeks <= report.MOST_WEEKS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of weeks from 1 to {report.MOST_WEEKS}"
+        )
+    return weeks
+
+
 COMMAND = Command(
     _run,
-    description="Writes one HTML page that needs no network and no other file: sessions per week, "
-    "use of each instrument, pending and failed work, uploads. The database is opened read-only.",
+    description="Writes one HTML page that needs no network and no other file: what needs a "
+    "person and why, this week against the last, sessions, use of the instruments, how long "
+    "records take, uploads. The database is opened read-only.",
     options=(
         Option(
             "--output",
             metavar="FILE",
             type=path_or_standard_output,
-            help="the file to write; one that is there is replaced, unless it is a database; - is "
-            "standard output (the default)",
+            help="the file to write; one that is there is replaced and keeps its owner and mode, "
+            "unless it is a database; - is standard output (the default)",
         ),
         Option(
             "--weeks",
             metavar="N",
-            type=number_of,
+            type=_weeks,
             default=report.WEEKS,
-            help=f"how many weeks it covers (default: {report.WEEKS})",
+            help=f"how many weeks it covers, {report.MOST_WEEKS} at most (default: {report.WEEKS})",
+        ),
+        Option(
+            "--title",
+            metavar="TEXT",
+            default=report.TITLE,
+            help=f"its heading (default: {report.TITLE})",
+        ),
+        Option(
+            "--text",
+            action="store_true",
+            help="write plain text for the body of a mail, at most 100 columns wide",
         ),
     ),
     examples=(
         "nexuslims-store report --output report.html",
-        "nexuslims-store report --weeks 52 > year.html",
+        'nexuslims-store report --weeks 52 --title "Our year" > year.html',
+        "nexuslims-store report --weeks 1 --text | mail -s 'This week' me@example.com",
     ),
 )

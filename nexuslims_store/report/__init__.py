@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs no network, no script and no other file.
+"""A report for people who look rather than read: what needs them, then what happened.
 
 ::
 
@@ -12,27 +12,46 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nexuslims_store.report import figures, page
+from nexuslims_store.report import figures, page, plain
+from nexuslims_store.report.content import compose
+from nexuslims_store.report.periods import MOST_WEEKS
 from nexuslims_store.store import Store
 
-__all__ = ["WEEKS", "render"]
+__all__ = ["MOST_WEEKS", "TITLE", "WEEKS", "render"]
 
 WEEKS = 13
 """How many weeks a report covers: a quarter of a year."""
 
+TITLE = "Sessions and records"
 
-def render(store: Store, now: datetime, *, weeks: int = WEEKS) -> str:
-    """Return the report of a database as HTML.
+
+def render(
+    store: Store, now: datetime, *, weeks: int = WEEKS, title: str = TITLE, text: bool = False
+) -> str:
+    """Return the report of a database.
 
     Parameters
     ----------
     store
-        The database; nothing is written to it.
+        The database; nothing is written to it. It is read in parts, so that nobody who writes
+        waits long: the report is of no single moment.
     now
         The present time, aware. The report covers the week it is in and those before.
     weeks
-        How many weeks it covers in all.
+        How many weeks it covers in all, `MOST_WEEKS` at most.
+    title
+        Its heading.
+    text
+        Whether it is for the body of a mail, at most 100 columns wide, rather than one HTML page
+        that needs no network, no script and no other file.
+
+    Raises
+    ------
+    ValueError
+        Too few or too many weeks.
     """
-    if weeks < 1:
-        raise ValueError("a report covers one week or more")
-    return page.write(figures.read(store, now, weeks), store)
+    if not 1 <= weeks <= MOST_WEEKS:
+        raise ValueError(f"a report covers 1 to {MOST_WEEKS} weeks, not {weeks}")
+    found = figures.read(store, now, weeks)
+    document = compose(found, title=title, database=f"{store.path.name}, {store.revision}")
+    return plain.write(document) if text else page.write(document)

@@ -1,107 +1,109 @@
 """Charts as inline SVG.
 
 Widths are in percent and heights in pixels, and there is no viewBox: a chart fills the page from a
-phone to a sheet of paper, and its letters stay as large as all others.
+phone to a sheet of paper, and its letters stay as large as all others. What stands beside a bar is
+HTML around it, which breaks lines where there is no room.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import count
 
-from nexuslims_store.report.text import cut_out, safe
+from nexuslims_store.report.blocks import Bar, Bars, Columns
+from nexuslims_store.report.values import html
 
-__all__ = ["Bar", "columns", "rows"]
+__all__ = ["bars", "columns"]
 
-_GUTTER = 8.0  # percent, for the numbers of the scale
 _HEIGHT = 220
 _TOP, _BELOW = 12, 26
-_ROW = 46
+_PLOT = _HEIGHT - _TOP - _BELOW
+_BAR = 12
+
+# How many marks fit below the columns on a screen, on paper or a small screen, and on a phone; and
+# how much of the width the last of them takes, in percent. A mark is at most ten characters wide,
+# and begins where its column does.
+_LAYOUTS = (("wide", 10, 9.0), ("medium", 6, 15.0), ("narrow", 3, 29.0))
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One bar.
-
-    Attributes
-    ----------
-    label
-        What it stands for.
-    parts
-        What it is made of, in order, name to size.
-    says, more
-        Its size in words; `more` where there is room.
-    """
-
-    label: str
-    parts: Mapping[str, float]
-    says: str = ""
-    more: str = ""
-
-
-def columns(title: str, bars: Sequence[Bar], colours: Mapping[str, str]) -> str:
+def columns(chart: Columns) -> str:
     """Return stacked columns side by side."""
-    step, top = _scale(max((sum(bar.parts.values()) for bar in bars), default=0))
-    plot = _HEIGHT - _TOP - _BELOW
+    step, top = _scale(max((bar.size for bar in chart.bars), default=0))
     lines = []
     for mark in range(0, top + 1, step):
-        y = _TOP + plot - plot * mark / top
+        y = _TOP + _PLOT - _PLOT * mark / top
         lines.append(
-            f'<line class="grid" x1="{_GUTTER}%" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text class="scale" x="{_GUTTER - 1}%" y="{y + 4:.1f}">{mark:,}</text>'
+            f'<line class="grid" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="scale" x="-8" y="{y + 4:.1f}">{mark:,}</text>'
         )
-    width = (100 - _GUTTER) / max(len(bars), 1)
-    for place, bar in enumerate(bars):
-        x = _GUTTER + place * width
-        y = float(_TOP + plot)
-        for name, size in bar.parts.items():
-            height = plot * size / top
-            y -= height
-            lines.append(
-                f'<rect x="{x + width * 0.14:.3f}%" width="{width * 0.72:.3f}%" y="{y:.2f}" '
-                f'height="{height:.2f}" fill="{colours[name]}">'
-                f"<title>{safe(bar.label)}: {size:,.0f} {safe(name)}</title></rect>"
-            )
-        # On a narrow screen there is room for every third label only, counted from the last.
-        few = "" if (len(bars) - 1 - place) % 3 == 0 else " more"
+    width = 100 / max(len(chart.bars), 1)
+    # Wide columns with gaps where there are few; at most as wide as a finger is.
+    thickness = min(width * 0.76, 12)
+    for place, bar in enumerate(chart.bars):
+        x = place * width
+        lines.append(f"<g><title>{html(bar.label)}: {html(bar.says)}</title>")
+        lines += _column(bar, x + (width - thickness) / 2, thickness, top)
+        # What the pointer finds is the whole height.
         lines.append(
-            f'<text class="label{few}" x="{x + width / 2:.3f}%" y="{_HEIGHT - 8}">'
-            f"{safe(bar.label)}</text>"
+            f'<rect class="touch" x="{x:.3f}%" width="{width:.3f}%" y="{_TOP}" '
+            f'height="{_PLOT}"/></g>'
         )
-    return _svg(title, _HEIGHT, lines)
+    lines += _marks([bar.mark for bar in chart.bars], width, (width - thickness) / 2)
+    return (
+        f'<svg class="columns" role="img" aria-label="{html(chart.title)}" width="100%" '
+        f'height="{_HEIGHT}">\n<title>{html(chart.title)}</title>\n' + "\n".join(lines) + "\n</svg>"
+    )
 
 
-def rows(title: str, bars: Sequence[Bar], colours: Mapping[str, str]) -> str:
+def _column(bar: Bar, x: float, width: float, top: int) -> Iterator[str]:
+    y = float(_TOP + _PLOT)
+    for kind, size in bar.parts.items():
+        height = _PLOT * size / top
+        y -= height
+        yield (
+            f'<rect class="part {kind.colour}" x="{x:.3f}%" width="{width:.3f}%" y="{y:.2f}" '
+            f'height="{height:.2f}"/>'
+        )
+
+
+def _marks(marks: Sequence[str], width: float, indent: float) -> Iterator[str]:
+    """Yield what stands below the columns, each in the layouts that have room for it."""
+    shown: dict[int, list[str]] = {}
+    for layout, most, room in _LAYOUTS:
+        chosen = [place for place, mark in enumerate(marks) if mark]
+        every = -(-len(chosen) // most)
+        for place in chosen[::every] if every else ():
+            if place * width + indent + room <= 100 or len(marks) == 1:
+                shown.setdefault(place, []).append(layout)
+    for place, layouts in sorted(shown.items()):
+        x = place * width + indent
+        yield (
+            f'<g class="mark {" ".join(layouts)}"><line x1="{x:.3f}%" x2="{x:.3f}%" '
+            f'y1="{_TOP + _PLOT}" y2="{_TOP + _PLOT + 5}"/>'
+            f'<text class="label" x="{x:.3f}%" y="{_HEIGHT - 6}">{html(marks[place])}</text></g>'
+        )
+
+
+def bars(chart: Bars) -> str:
     """Return stacked bars one below the other, each under its label."""
-    longest = max((sum(bar.parts.values()) for bar in bars), default=0) or 1
+    longest = max((bar.size for bar in chart.bars), default=0) or 1
     lines = []
-    for place, bar in enumerate(bars):
-        y = place * _ROW
-        lines.append(
-            f'<text x="0" y="{y + 15}">{safe(cut_out(bar.label, 38))}</text>'
-            f'<text class="says" x="100%" y="{y + 15}">{safe(bar.says)}'
-            f'<tspan class="more">{safe(bar.more)}</tspan></text>'
-            f'<rect class="track" x="0" width="100%" y="{y + 22}" height="14"/>'
-        )
-        x = 0.0
-        for name, size in bar.parts.items():
+    for bar in chart.bars:
+        x, rects = 0.0, []
+        for kind, size in bar.parts.items():
             width = 100 * size / longest
-            lines.append(
-                f'<rect x="{x:.3f}%" width="{width:.3f}%" y="{y + 22}" height="14" '
-                f'fill="{colours[name]}"><title>{safe(bar.label)}: {size:,.0f} {safe(name)}'
-                "</title></rect>"
+            rects.append(
+                f'<rect class="part {kind.colour}" x="{x:.3f}%" width="{width:.3f}%" '
+                f'height="{_BAR}"/>'
             )
             x += width
-    return _svg(title, len(bars) * _ROW, lines)
-
-
-def _svg(title: str, height: int, lines: Sequence[str]) -> str:
-    content = "\n".join(lines)
-    return (
-        f'<svg role="img" aria-label="{safe(title)}" width="100%" height="{height}">\n'
-        f"<title>{safe(title)}</title>\n{content}\n</svg>"
-    )
+        lines.append(
+            f'<li><span class="name"><bdi>{html(bar.label)}</bdi></span> '
+            f'<span class="says">{html(bar.says)}</span>'
+            f'<svg class="bar" width="100%" height="{_BAR}" aria-hidden="true">'
+            f'<rect class="track" width="100%" height="{_BAR}"/>{"".join(rects)}</svg></li>'
+        )
+    return f'<ul class="bars" aria-label="{html(chart.title)}">\n' + "\n".join(lines) + "\n</ul>"
 
 
 def _scale(highest: float) -> tuple[int, int]:

@@ -1,61 +1,113 @@
-"""How the page looks: dark on light, on a phone, on a screen and on paper."""
+"""How the page looks: light, dark, on a phone, on a screen and on paper."""
 
 from __future__ import annotations
 
 __all__ = ["STYLE"]
 
 STYLE = """
-:root { color-scheme: light; }
+:root { color-scheme: light dark;
+  --page: #fff; --ink: #18222d; --soft: #4a5865; --line: #d9e0e6; --panel: #f3f6f8;
+  --link: #15599c; --calm: #1d6b43; --calm-panel: #e8f5ee; --alarm: #a3241b;
+  --alarm-panel: #fdeeec;
+  --done: #2e8b5e; --files: #a98f7e; --consent: #75828e; --reservation: #b3bec7;
+  --running: #8fc3ee; --waiting: #2f74b8; --unsent: #e39a16; --failed: #c8362b;
+  --other: #444; }
+@media screen and (prefers-color-scheme: dark) { :root {
+  --page: #14191f; --ink: #e6ebf0; --soft: #a3b0bc; --line: #323c46; --panel: #1e262e;
+  --link: #7db8f2; --calm: #7fd6a6; --calm-panel: #16301f; --alarm: #ff9d92;
+  --alarm-panel: #3a1b19;
+  --done: #3fa274; --files: #a58c7b; --consent: #83909c; --reservation: #55626d;
+  --running: #7fb7e4; --waiting: #3d83c8; --unsent: #e9a83a; --failed: #e4564a;
+  --other: #ccc; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 60rem; padding: 1.5rem; background: #fff; color: #1c2733;
+body { margin: 0 auto; max-width: 60rem; padding: 1.5rem; background: var(--page);
+  color: var(--ink); overflow-wrap: anywhere;
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-header { border-bottom: 2px solid #1c2733; margin-bottom: 1.25rem; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 0; }
-header p, footer p { color: #4a5865; margin: .35rem 0 .6rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2.2rem 0 .8rem; }
+header p, footer p, .more { color: var(--soft); font-size: .85rem; margin: .35rem 0 0; }
+h2 { font-size: 1.15rem; margin: 2.4rem 0 .8rem; }
+p { margin: .6rem 0; }
 ul { list-style: none; margin: 0; padding: 0; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .6rem; }
-.cards li { background: #f2f5f8; border-left: 4px solid #1f6fb5; border-radius: 3px;
-  padding: .5rem .8rem; color: #33414e; font-size: .9rem; }
-.cards b { display: block; color: #1c2733; font-size: 1.5rem; line-height: 1.25; }
-.cards .bad { border-color: #c0392b; }
+a { color: var(--link); }
+code { background: var(--panel); border-radius: 3px; padding: .1em .3em; font-size: .85em;
+  font-family: ui-monospace, SFMono-Regular, Consolas, "Liberation Mono", monospace; }
+.verdict { border-left: 6px solid; border-radius: 4px; font-size: 1.25rem; font-weight: 600;
+  line-height: 1.35; margin: 1.2rem 0 0; padding: .8rem 1rem; }
+.verdict.calm { background: var(--calm-panel); color: var(--calm); }
+.verdict.alarming { background: var(--alarm-panel); color: var(--alarm); }
+.verdict + section h2 { margin-top: 1.4rem; }
+.points li { border-left: 3px solid var(--alarm); margin: .5rem 0; padding: .1rem 0 .1rem .8rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: .6rem;
+  margin: 1rem 0; }
+.cards li { background: var(--panel); border-radius: 4px; color: var(--soft); font-size: .85rem;
+  line-height: 1.3; padding: .5rem .8rem; }
+.cards b { display: block; color: var(--ink); font-size: 1.5rem; line-height: 1.25; }
+.cards .alarming b { color: var(--alarm); }
 svg { display: block; overflow: visible; }
-svg text { font-size: 12px; fill: #33414e; }
-svg .scale, svg .says { text-anchor: end; fill: #4a5865; }
-svg .label { text-anchor: middle; }
-svg .grid { stroke: #d9e0e6; stroke-width: 1; shape-rendering: crispEdges; }
-svg .track { fill: #eef2f5; }
-.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: .6rem 0 0; font-size: .8rem; }
-.legend svg { display: inline-block; vertical-align: -1px; }
-.table { margin-top: 1.2rem; overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; width: 100%; }
-caption { color: #33414e; font-weight: 600; padding-bottom: .3rem; text-align: left; }
-th, td { border-bottom: 1px solid #d9e0e6; padding: .3rem .7rem .3rem 0; text-align: left;
-  vertical-align: top; overflow-wrap: break-word; min-width: 4.5rem; }
-tbody th, #uploads td:last-child:not(.number) { overflow-wrap: anywhere; }
-thead th { color: #4a5865; font-weight: 600; font-size: .78rem; overflow-wrap: normal; }
-tbody th { font-weight: 400; }
-#weeks tbody th { white-space: nowrap; }
-#weeks th, #weeks td { min-width: 3rem; }
-.number { font-variant-numeric: tabular-nums; }
-.table + p { color: #4a5865; font-size: .85rem; margin: .3rem 0 0; }
-footer { border-top: 1px solid #d9e0e6; font-size: .8rem; margin-top: 2.5rem; }
-@media (max-width: 40rem) {
+.columns { margin-top: .4rem; padding-left: 3.2rem; }
+.columns text { fill: var(--soft); font-size: 12px; }
+.columns .scale { text-anchor: end; }
+.columns line { stroke: var(--line); stroke-width: 1; shape-rendering: crispEdges; }
+.columns .mark { display: none; }
+.columns .mark line { stroke: var(--soft); }
+.touch { fill: transparent; }
+.columns g:hover > .part { opacity: .75; }
+.track { fill: var(--panel); }
+.done { fill: var(--done); } .files { fill: var(--files); } .consent { fill: var(--consent); }
+.reservation { fill: var(--reservation); } .running { fill: var(--running); }
+.waiting { fill: var(--waiting); } .unsent { fill: var(--unsent); }
+.failed { fill: var(--failed); } .other { fill: var(--other); }
+.bars li { display: grid; grid-template-columns: 1fr auto; gap: .1rem 1rem; margin: .6rem 0;
+  font-size: .87rem; line-height: 1.35; }
+.bars .says { color: var(--soft); text-align: right; font-variant-numeric: tabular-nums; }
+.bars svg { grid-column: 1 / -1; }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .8rem; }
+.swatch { display: inline-block; vertical-align: -1px; margin-right: .4rem; }
+table { border-collapse: collapse; font-size: .87rem; margin-top: 1.2rem; width: 100%; }
+caption { font-weight: 600; padding-bottom: .3rem; text-align: left; }
+th, td { border-bottom: 1px solid var(--line); padding: .35rem .9rem .35rem 0; text-align: left;
+  vertical-align: top; }
+th:last-child, td:last-child { padding-right: 0; }
+thead th { color: var(--soft); font-size: .8rem; font-weight: 600; overflow-wrap: normal;
+  vertical-align: bottom; }
+tbody th { font-weight: 400; min-width: 6.5rem; }
+time { white-space: nowrap; }
+.number { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
+.number.empty { color: var(--soft); }
+details { margin-top: .9rem; }
+summary { color: var(--link); cursor: pointer; font-size: .87rem; padding: .3rem 0; }
+details table { margin-top: .3rem; }
+footer { border-top: 1px solid var(--line); margin-top: 2.5rem; padding-top: .3rem; }
+@media screen { details caption { display: none; } }
+@media screen and (min-width: 60.01rem) { .mark.wide { display: inline; } }
+@media screen and (min-width: 40.01rem) and (max-width: 60rem) {
+  .mark.medium { display: inline; } }
+@media screen and (max-width: 40rem) {
   body { padding: 1rem; }
-  svg .more { display: none; }
-  .wide table { min-width: 38rem; }
+  .mark.narrow { display: inline; }
+  .columns { padding-left: 2.6rem; }
   .cards { grid-template-columns: 1fr 1fr; }
+  .wide thead { display: none; }
+  .wide, .wide :is(caption, tbody, tr, th, td) { display: block; padding: 0; border: 0; }
+  .wide tr { border-bottom: 1px solid var(--line); padding: .5rem 0; }
+  .wide tbody th { font-weight: 600; }
+  .wide td { display: flex; gap: 1rem; justify-content: space-between; text-align: right; }
+  .wide td::before { color: var(--soft); content: attr(data-head); flex: none; max-width: 50%;
+    text-align: left; }
+  .wide caption { padding-bottom: .3rem; }
+  .wide .empty { display: none; }
 }
 @media print {
   @page { margin: 15mm; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  svg, .cards, tr, .legend { break-inside: avoid; }
-  h2, caption, thead { break-after: avoid; }
-  .cards { grid-template-columns: repeat(6, 1fr); gap: 2mm; }
-  .table { overflow: visible; }
-  table { font-size: 8pt; }
-  th, td, #weeks th, #weeks td { min-width: 0; padding-right: 2mm; }
-  thead th { font-size: 6.5pt; }
+  .mark.medium { display: inline; }
+  svg, .cards, tr, .bars li, .legend, .verdict, .points li { break-inside: avoid; }
+  h2, caption, thead, .verdict, section > p { break-after: avoid; }
+  /* What is folded away on a screen is on paper. */
+  details::details-content { content-visibility: visible; display: block; height: auto; }
+  summary { display: none; }
+  table { font-size: 8.5pt; }
+  a { color: inherit; text-decoration: none; }
 }
 """

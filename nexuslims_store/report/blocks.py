@@ -1,0 +1,205 @@
+"""What a report is made of, whatever it is written as: sections of notes, tables and charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "Bar",
+    "Bars",
+    "Block",
+    "Card",
+    "Cards",
+    "Cell",
+    "Coded",
+    "Column",
+    "Columns",
+    "Document",
+    "Identifier",
+    "Kind",
+    "Note",
+    "Points",
+    "Section",
+    "Table",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """What names a session; a link where it is a URL."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """Words in place of a code, which stays at hand."""
+
+    words: str
+    code: str
+
+
+Cell = str | int | Identifier | Coded | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a part of a bar stands for.
+
+    Attributes
+    ----------
+    words, code
+        Its name for people, and the one that is stored; the latter may be empty.
+    colour
+        Its name in the style sheet.
+    """
+
+    words: str
+    code: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A paragraph; what stands in backticks is a command."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A list of short paragraphs."""
+
+    points: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One figure to see from afar; `alarming` when somebody must do something about it."""
+
+    figure: str
+    words: str
+    alarming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """Figures side by side."""
+
+    cards: Sequence[Card]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table; numbers stand at its right."""
+
+    head: str
+    number: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows below a head.
+
+    Attributes
+    ----------
+    caption, columns, rows
+        The rows have a cell for each column.
+    more
+        What is not in it, in words.
+    kinds
+        What the rows stand for in a chart, if the table is its legend.
+    folded
+        Whether it is out of sight until somebody asks for it.
+    of_chart
+        Whether it says once more what the chart before it says; folded too.
+    """
+
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    more: str = ""
+    kinds: Sequence[Kind] = ()
+    folded: bool = False
+    of_chart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar or column.
+
+    Attributes
+    ----------
+    label
+        What it stands for.
+    parts
+        What it is made of, in order.
+    says
+        Its size in words.
+    mark
+        What stands at the axis below it, if there is room.
+    """
+
+    label: str
+    parts: Mapping[Kind, float]
+    says: str
+    mark: str = ""
+
+    @property
+    def size(self) -> float:
+        """The sum of its parts."""
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Stacked columns side by side, in the order of time."""
+
+    title: str
+    bars: Sequence[Bar]
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Stacked bars one below the other."""
+
+    title: str
+    bars: Sequence[Bar]
+    kinds: Sequence[Kind] = ()
+
+
+Block = Note | Points | Cards | Table | Columns | Bars
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a report; `name` is its anchor in a page."""
+
+    name: str
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A whole report.
+
+    Attributes
+    ----------
+    title, subtitle
+        What it is, and of which database and time.
+    verdict
+        The answer to "what needs a person?" in one sentence.
+    calm
+        Whether the answer is "nothing".
+    sections, footer
+        The rest.
+    """
+
+    title: str
+    subtitle: str
+    verdict: str
+    calm: bool
+    sections: Sequence[Section]
+    footer: str

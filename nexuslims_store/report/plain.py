@@ -1,0 +1,185 @@
+"""A report as text for the body of a mail, at most 100 columns wide.
+
+Only an identifier that is longer stands alone on its line, since half of one is of no use.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import singledispatch
+
+from nexuslims_store.display import printable
+from nexuslims_store.report.blocks import (
+    Bar,
+    Bars,
+    Block,
+    Cards,
+    Cell,
+    Coded,
+    Columns,
+    Document,
+    Identifier,
+    Note,
+    Points,
+    Section,
+    Table,
+)
+from nexuslims_store.report.values import cut
+
+__all__ = ["write"]
+
+_WIDTH = 100
+_GAP = "  "
+_BAR = 24
+_LABEL = 36
+
+
+def write(document: Document) -> str:
+    """Return the text."""
+    lines = [
+        *_wrapped(document.title),
+        *_wrapped(document.subtitle),
+        "",
+        *_wrapped(document.verdict),
+    ]
+    for section in document.sections:
+        lines += _section(section)
+    lines += ["", *_wrapped(document.footer)]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _section(section: Section) -> Iterator[str]:
+    title = printable(section.title).upper()
+    yield from ("", "", title, "-" * _columns(title))
+    for block in section.blocks:
+        lines = list(_block(block))
+        if lines:
+            yield ""
+            yield from lines
+
+
+# -- blocks ----------------------------------------------------------------------------
+
+
+@singledispatch
+def _block(block: Block) -> Iterator[str]:
+    raise TypeError(f"a mail has no form for {block!r}")
+
+
+@_block.register
+def _(note: Note) -> Iterator[str]:
+    yield from _wrapped(note.text)
+
+
+@_block.register
+def _(points: Points) -> Iterator[str]:
+    for point in points.points:
+        yield from _wrapped(point, first="* ", others="  ")
+
+
+@_block.register
+def _(cards: Cards) -> Iterator[str]:
+    widest = max(len(card.figure) for card in cards.cards)
+    for card in cards.cards:
+        yield f"{card.figure:>{widest}}  {card.words}"
+
+
+@_block.register
+def _(chart: Columns) -> Iterator[str]:
+    yield from _bars(chart.title, chart.bars)
+
+
+@_block.register
+def _(chart: Bars) -> Iterator[str]:
+    yield from _bars(chart.title, chart.bars)
+
+
+@_block.register
+def _(table: Table) -> Iterator[str]:
+    if table.of_chart:
+        return
+    yield from _wrapped(f"{table.caption}:")
+    rows = [[_cell(cell) for cell in row] for row in table.rows]
+    heads = [column.head for column in table.columns]
+    widths = [max(map(_columns, cells)) for cells in zip(heads, *rows, strict=True)]
+    if sum(widths) + len(_GAP) * (len(widths) - 1) <= _WIDTH:
+        for texts in (heads, *rows):
+            yield _GAP.join(
+                _padded(text, width, right=column.number)
+                for text, width, column in zip(texts, widths, table.columns, strict=True)
+            )
+    else:
+        for row, cells in zip(table.rows, rows, strict=True):
+            yield from _record(heads, row, cells)
+    if table.more:
+        yield from _wrapped(table.more)
+
+
+def _record(heads: Sequence[str], row: Sequence[Cell], texts: Sequence[str]) -> Iterator[str]:
+    """Yield one row of a table as lines: what it is about, then what there is to say of it."""
+    first, *others = texts
+    yield from [first] if isinstance(row[0], Identifier) else _wrapped(first)
+    said = [f"{head} {text}" for head, text in zip(heads[1:], others, strict=True) if text != "-"]
+    yield from _wrapped("; ".join(said), first="  ", others="  ")
+
+
+def _bars(title: str, bars: Sequence[Bar]) -> Iterator[str]:
+    yield from _wrapped(f"{title}:")
+    longest = max((bar.size for bar in bars), default=0) or 1
+    labels = [cut(printable(cut(bar.label)), _LABEL) for bar in bars]
+    widest = max(map(_columns, labels), default=0)
+    for bar, label in zip(bars, labels, strict=True):
+        length = round(_BAR * bar.size / longest) or (1 if bar.size else 0)
+        begin = f"{_padded(label, widest)}{_GAP}{'#' * length:{_BAR}}{_GAP}"
+        yield from _wrapped(bar.says, first=begin, others=" " * _columns(begin))
+
+
+# -- words and cells -------------------------------------------------------------------
+
+
+def _cell(cell: Cell) -> str:
+    match cell:
+        case None:
+            return "-"
+        case int():
+            return f"{cell:,}"
+        case Coded(words, code):
+            return printable(cut(words if words == code else f"{words} ({code})"))
+        case Identifier(text):
+            return printable(cut(text))
+        case _:
+            return printable(cut(cell))
+
+
+def _wrapped(text: str, first: str = "", others: str = "") -> list[str]:
+    """Return lines that are not too wide, broken between words where that can be."""
+    room = _WIDTH - _columns(others)
+    lines: list[str] = []
+    for line in textwrap.wrap(printable(text), room, break_on_hyphens=False) or [""]:
+        lines += _halved(line, room)
+    return [f"{others if place else first}{line}" for place, line in enumerate(lines)]
+
+
+def _halved(line: str, room: int) -> Iterator[str]:
+    """Yield a line as it is, or in parts where its letters are two columns wide."""
+    while _columns(line) > room:
+        yield line[: room // 2]
+        line = line[room // 2 :]
+    yield line
+
+
+def _padded(text: str, width: int, *, right: bool = False) -> str:
+    padding = " " * (width - _columns(text))
+    return padding + text if right else text + padding
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )

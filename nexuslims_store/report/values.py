@@ -1,0 +1,54 @@
+"""What is stored, as text that may stand in a page."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+from nexuslims_store.display import printable, shown
+
+__all__ = ["address", "cause_of", "cut", "html"]
+
+_LONGEST = 300
+# What differs from one failure to the next although the cause is one: addresses, hashes, numbers of
+# records. A short number, or one that is called a code, says what the cause is.
+_CODE = r"^\d{3}\b|\b(?:HTTP(?:/[\d.]+)?|status|code|error|errno)\W{0,3}\d+\b"
+_OWN = re.compile(
+    rf"(?P<code>{_CODE})|https?://\S+|\b(?=[a-f-]*\d)[\da-f]{{8,}}(?:-[\da-f]+)*\b|\b\d{{3,}}\b",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"https?://[^\s<>\"\\^`{|}]{1,2000}", re.IGNORECASE)
+
+
+def cut(text: str, length: int = _LONGEST) -> str:
+    """Return a text no longer than `length`; things that begin alike often end differently."""
+    if len(text) <= length:
+        return text
+    end = length // 3
+    return f"{text[: length - end - 1]}…{text[-end:]}"
+
+
+def cause_of(error: object) -> str:
+    """Return what the errors of one cause have in common: the first line without what is its own.
+
+    Parameters
+    ----------
+    error
+        As stored.
+    """
+    if not isinstance(error, str):
+        return "no reason given" if error is None else cut(shown(error))
+    lines = shown(error)[:2000].strip().splitlines() or ["no reason given"]
+    return cut(_OWN.sub(lambda found: found["code"] or "…", " ".join(lines[0].split())))
+
+
+def html(text: str) -> str:
+    """Return a text as HTML: no markup, nothing invisible, not without end."""
+    # Among what cannot be printed are NUL, which no page may hold, and marks that turn the
+    # direction of all text after them.
+    return escape(printable(cut(text)))
+
+
+def address(text: str) -> str | None:
+    """Return what a link to a web page points at, None where a text is no address of one."""
+    return escape(text) if _ADDRESS.fullmatch(text) and text.isprintable() else None
