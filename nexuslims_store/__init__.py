@@ -8,6 +8,9 @@
         for session in store.sessions.list_to_build():
             print(session.instrument, session.dt_from, session.duration)
 
+`nexuslims_store.testing` makes stores and sessions for the tests of programs that use them,
+`nexuslims_store.migrations` upgrades databases, `nexuslims_store.compat` has NexusLIMS's own names.
+
 Importing the package opens nothing and configures no logging; its logger is "nexuslims_store".
 """
 
@@ -50,12 +53,14 @@ if TYPE_CHECKING:
         UnpairedSession,
         UploadLog,
     )
+    from nexuslims_store.repository.overviews import Claim, SessionOverview
     from nexuslims_store.store import Store
 
 __version__ = "0.2.0"
 
 __all__ = [
     "BackupError",
+    "Claim",
     "ClaimLostError",
     "ClaimedError",
     "ConsentError",
@@ -80,6 +85,7 @@ __all__ = [
     "SchemaMismatchError",
     "Session",
     "SessionLog",
+    "SessionOverview",
     "StorageFullError",
     "Store",
     "StoreError",
@@ -93,8 +99,8 @@ __all__ = [
 
 logging.getLogger("nexuslims_store").addHandler(logging.NullHandler())
 
-_SUBMODULES = ("compat", "migrations")
-_HOMES = ("config", "enums", "errors", "models", "store")
+_SUBMODULES = ("compat", "migrations", "testing")
+_HOMES = ("config", "enums", "errors", "models", "store", "repository.overviews")
 
 
 def __getattr__(name: str) -> Any:

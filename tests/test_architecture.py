@@ -184,6 +184,7 @@ def test_all_names_what_the_contract_names() -> None:
     models = {
         *("Instrument", "SessionLog", "Session", "UploadLog", "ExternalUserIdentifier"),
         *("InsertSummary", "InstrumentActivity", "UnpairedSession"),
+        *("Claim", "SessionOverview"),
     }
     enums = {"EventType", "RecordStatus", "ExternalSystem"}
     assert errors | models | enums | {"Store", "default_path", "__version__"} <= set(

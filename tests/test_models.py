@@ -454,7 +454,7 @@ def read_from_a_store(kind: str) -> BaseModel:
                 store.session_logs.insert(log())
                 return store.session_logs.list_for_session(SESSION)[0]
             case "upload log":
-                store.upload_logs.insert(upload(metadata_json="[1]"))
+                store.upload_logs.insert(upload(metadata_json='{"a": 1}'))
                 return store.upload_logs.list_for_session(SESSION)[0]
             case _:
                 store.external_ids.store("ned", "nemo", "42", notes="a note")

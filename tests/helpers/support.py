@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from hypothesis import HealthCheck, settings
 
 from nexuslims_store import (
     EventType,
-    Instrument,
     RecordStatus,
     Session,
     SessionLog,
     Store,
     UploadLog,
+    testing,
 )
+from nexuslims_store.testing import make_instrument, make_store
 
 ROOT = Path(__file__).resolve().parents[2]
 SQL = ROOT / "sql"
@@ -69,28 +69,8 @@ def new_store(folder: Path, **options: Any) -> Store:
     return store
 
 
-def memory_store(*instruments: Instrument, **options: Any) -> Store:
-    """Open a database in memory that holds these instruments, by default `instrument()`."""
-    store = Store(":memory:", **options)
-    for one in instruments or (instrument(),):
-        store.instruments.add(one)
-    return store
-
-
-def instrument(pid: str = PID, **values: Any) -> Instrument:
-    """An instrument, ordinary where nothing else is said."""
-    return Instrument.model_validate(
-        {
-            "instrument_pid": pid,
-            "api_url": f"https://nemo.example.com/api/tools/?id={quote(pid)}",
-            "calendar_url": "https://nemo.example.com/calendar/titan",
-            "location": "Building 217, Room F101",
-            "display_name": "Titan TEM",
-            "property_tag": "012345",
-            "filestore_path": f"./{pid}",
-            **values,
-        }
-    )
+memory_store = make_store
+instrument = make_instrument
 
 
 def log(event_type: EventType = EventType.START, **values: Any) -> SessionLog:
@@ -143,18 +123,11 @@ def session_of(store: Store, session_identifier: str = SESSION) -> Session:
     return session
 
 
-class Clock:
-    """A clock that stands still until it is told to move."""
+class Clock(testing.Clock):
+    """The clock of `nexuslims_store.testing`, which shows a time with microseconds."""
 
     def __init__(self, now: datetime = NOW) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def move(self, **time: float) -> None:
-        """Let some time pass; arguments as for `timedelta`."""
-        self.now += timedelta(**time)
+        super().__init__(now)
 
 
 def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
