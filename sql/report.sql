@@ -79,14 +79,43 @@ FROM (
     LIMIT :size
 );
 
--- name: list_attempts_of_part(after, last)
--- The attempts of a part, without their long texts.
+-- name: list_attempts_of_part(after, last, first_day)
+-- The attempts of a part, without their long texts, from a day on. A text that is a time begins
+-- with its year, so those below the day before the span can be left out unread.
 SELECT
     destination_name,
     success,
     nxs_instant(CAST(timestamp AS BLOB), 'UTC') AS tried
 FROM upload_log
-WHERE id > :after AND id <= :last;
+WHERE id > :after AND id <= :last AND timestamp >= :first_day;
+
+-- name: list_failures()
+-- Sessions and destinations whose latest attempt failed, as in list_failed_uploads, with the
+-- beginning of the error: an error may be a whole page, and none is sorted or sent here. Of one
+-- moment, since which attempt is the latest is known when all were seen.
+SELECT
+    failed.session_identifier,
+    failed.destination_name,
+    nxs_instant(CAST(failed.timestamp AS BLOB), 'UTC') AS tried,
+    substr(failed.error_message, 1, 1000) AS error_message,
+    failed.id
+FROM (
+    SELECT
+        id,
+        success,
+        row_number() OVER (
+            PARTITION BY session_identifier, destination_name
+            ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC NULLS LAST, id DESC
+        ) AS recency
+    FROM upload_log
+    WHERE (session_identifier, destination_name) IN (
+        SELECT session_identifier, destination_name
+        FROM upload_log
+        WHERE success = 0
+    )
+) AS attempt
+INNER JOIN upload_log AS failed ON failed.id = attempt.id
+WHERE attempt.recency = 1 AND attempt.success = 0;
 
 -- name: get_instrument_name(instrument_pid)$
 -- What people call an instrument.

@@ -165,6 +165,7 @@ def test_this_week_against_the_last(store: Store) -> None:
             upload(session_identifier=name, success=status == "COMPLETED", timestamp=start)
         )
     head, *rows = tables(report.render(store, NOW))[THIS_WEEK]
+    assert tables(report.render(store, NOW, weeks=1))[THIS_WEEK] == [head, *rows]
     assert head == ["", "this week", "last week until Tuesday 12:00", "all of last week"]
     assert rows == [
         ["sessions begun", "1", "1", "2"],

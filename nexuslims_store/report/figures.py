@@ -23,7 +23,7 @@ from nexuslims_store.report.delays import Delays
 from nexuslims_store.report.periods import WEEK, Span
 from nexuslims_store.report.values import cause_of
 from nexuslims_store.store import Store
-from nexuslims_store.times import instant, stored_instant
+from nexuslims_store.times import instant
 
 __all__ = [
     "NAMED",
@@ -41,7 +41,6 @@ NAMED = 10
 """How many sessions are named; the others are counted."""
 
 _SQL = queries.load("report.sql")
-_UPLOADS = queries.load("upload_log.sql")
 _PART = 10_000  # rows; some hundredths of a second
 _BEFORE_ALL = -(2**63)
 _FAILED = (RecordStatus.ERROR.value, RecordStatus.BUILT_NOT_EXPORTED.value)
@@ -204,7 +203,9 @@ def _namer(store: Store) -> Callable[[object], Coded]:
     return name
 
 
-def _parts(store: Store, last_of_part: str, rows_of_part: str) -> Iterator[Row]:
+def _parts(
+    store: Store, last_of_part: str, rows_of_part: str, **parameters: object
+) -> Iterator[Row]:
     """Yield rows of a large table; SQLite's lock is let go after each part of it."""
     database = store._open_database()
     after = _BEFORE_ALL
@@ -212,7 +213,7 @@ def _parts(store: Store, last_of_part: str, rows_of_part: str) -> Iterator[Row]:
         ((last,),) = database.rows(last_of_part, {"after": after, "size": _PART})
         if last is None:
             return
-        yield from database.rows(rows_of_part, {"after": after, "last": last})
+        yield from database.rows(rows_of_part, {"after": after, "last": last, **parameters})
         after = last
 
 
@@ -256,15 +257,16 @@ def _count(figures: Figures, session: _Session) -> None:
     for week in figures.weeks_of(built):
         week.built += session.status in _WITH_RECORD
         week.failed += session.status == RecordStatus.ERROR
-    part = None if began is None else figures.span.part(began)
-    if began is None or part is None:
-        return
-    figures.parts[part][shown(session.status)] += 1
-    time = timedelta() if ended is None else max(ended - began, 0) * _MICROSECOND
-    use = figures.use.setdefault(session.instrument, Use())
-    use.add(time)
+    time = timedelta()
+    if began is not None and ended is not None:
+        time = max(ended - began, 0) * _MICROSECOND
     for week in figures.weeks_of(began):
         week.use.add(time)
+    part = None if began is None else figures.span.part(began)
+    if part is None:
+        return
+    figures.parts[part][shown(session.status)] += 1
+    figures.use.setdefault(session.instrument, Use()).add(time)
     if session.status in _WITH_RECORD and ended is not None and built is not None:
         figures.delays.add((built - ended) * _MICROSECOND)
 
@@ -272,23 +274,23 @@ def _count(figures: Figures, session: _Session) -> None:
 def _read_attempts(figures: Figures, store: Store) -> None:
     first, last = instant(figures.span.start), instant(figures.span.now)
     for destination, success, tried in _parts(
-        store, _SQL.get_last_upload_of_part, _SQL.list_attempts_of_part
+        store,
+        _SQL.get_last_upload_of_part,
+        _SQL.list_attempts_of_part,
+        first_day=figures.span.first_day,
     ):
-        if tried is None or not first <= tried <= last:
-            continue
         arrived = success == 1
-        figures.attempts.setdefault(shown(destination), Counter())[arrived] += 1
         for week in figures.weeks_of(tried):
             week.arrived += arrived
             week.lost += not arrived
+        if tried is not None and first <= tried <= last:
+            figures.attempts.setdefault(shown(destination), Counter())[arrived] += 1
 
 
 def _read_failed_uploads(figures: Figures, store: Store) -> None:
     latest = _Latest[FailedUpload]()
-    # Of one moment: whether an attempt is the latest is known when all were seen.
-    for rows in store._open_database().stream(_UPLOADS.list_failed_uploads):
-        for session, destination, _, timestamp, _, _, error, _, number in rows:
-            tried = stored_instant(timestamp, "UTC")
+    for rows in store._open_database().stream(_SQL.list_failures):
+        for session, destination, tried, error, number in rows:
             where, why = shown(destination), cause_of(error)
             figures.uploads.setdefault((where, why), Group()).add(tried)
             latest.add(tried, number, FailedUpload(session, where, tried, why))

@@ -58,6 +58,8 @@ class Span:
     ----------
     start, now
         Its bounds.
+    first_day
+        A day before all times that matter, in any time zone, as text.
     noun
         What its parts are: "week", "month", "quarter" or "year".
     names, marks
@@ -71,6 +73,9 @@ class Span:
         self.now = now
         self.this_week = monday
         self.start = monday - (weeks - 1) * WEEK
+        # The last week is told of whatever the span is; clocks are less than a day from UTC.
+        earliest = min(self.start, self.this_week - WEEK) - timedelta(days=2)
+        self.first_day = earliest.date().isoformat()
         unit = next(unit for most, unit in _UNITS if weeks <= most)
         days = list(_days(self.start.date(), now.date(), unit))
         self.noun = unit.noun
