@@ -23,6 +23,7 @@ from nexuslims_store import (
     StoreError,
     demo,
     doctor,
+    report,
 )
 
 NOW = datetime(2025, 6, 3, tzinfo=UTC)
@@ -158,6 +159,31 @@ def test_what_stands_in_the_way_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="one week"):
         demo.create(tmp_path / "demo.db", weeks=0)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", [":memory:", "postgresql://me:secret@host/db"])
+def test_it_is_made_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="made in a file") as refused:
+        demo.create(name)
+    assert "secret" not in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_shows_every_part_of_the_report(tmp_path: Path) -> None:
+    for day in range(1, 8):  # whatever day of the week it is
+        now = NOW.replace(day=day)
+        path = demo.create(tmp_path / f"{day}.db", now=now)
+        with Store(path, read_only=True) as store:
+            text = report.render(store, now, text=True)
+        for part in (
+            *("to be built", "being built now", "builds failed", "built, not exported"),
+            *("waits longest", "Failures by cause", "Builds that failed", "Uploads that failed"),
+            *("Sessions that began in each week", "Hours of use", "nine in ten", "Attempts to"),
+        ):
+            assert part in text
+        for nothing in ("There were no", "There are no", "No record", "Nothing needs"):
+            assert nothing not in text
 
 
 def test_nothing_half_made_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from pathlib import Path
 
 from nexuslims_store import demo
 from nexuslims_store.cli.declaration import Command, Option
@@ -25,7 +24,7 @@ COMMAND = Command(
     description="Makes a new database with ten instruments and six weeks of sessions in every "
     "status, uploads and users. A file that is there is never overwritten.",
     options=(
-        Option("path", metavar="PATH", type=Path, help="the new file"),
+        Option("path", metavar="PATH", help="the new file"),
         Option(
             "--seed",
             metavar="N",
