@@ -43,20 +43,17 @@ class ExternalIdRepository:
 
     def get(self, username: str, system: ExternalSystem | str) -> str | None:
         """Return a user's identifier in a system, or None."""
-        return self._text(
-            self._database.rows(_SQL.get_external_id, _user_and_system(username, system))
-        )
+        rows = self._database.rows(_SQL.get_external_id, _user_and_system(username, system))
+        return self._text(rows) if rows else None
 
     def find_username(self, external_id: str, system: ExternalSystem | str) -> str | None:
         """Return the user behind a system's identifier, or None."""
         require_type("external_id", external_id, str)
         external_system = member("system", system, ExternalSystem).value
-        return self._text(
-            self._database.rows(
-                _SQL.find_username,
-                {"external_id": external_id, "external_system": external_system},
-            )
+        rows = self._database.rows(
+            _SQL.find_username, {"external_id": external_id, "external_system": external_system}
         )
+        return self._text(rows) if rows else None
 
     def store(
         self,
@@ -234,10 +231,8 @@ class ExternalIdRepository:
             "notes": one.notes,
         }
 
-    def _text(self, rows: Sequence[Row]) -> str | None:
-        """Return the one value of the first row, None where there is no row."""
-        if not rows:
-            return None
+    def _text(self, rows: Sequence[Row]) -> str:
+        """Return the one value of the first row."""
         value = rows[0][0]
         if isinstance(value, str) and (value.isascii() or not _SURROGATE.search(value)):
             return value
