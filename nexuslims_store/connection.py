@@ -1,47 +1,60 @@
-"""One SQLite connection: how it is opened, guarded and used.
+"""One SQLite connection: how it is opened and used.
 
-Pragmas, locks and savepoints are here, and no table is named.
+Pragmas and SQLite's own ways are here, and no table is named.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from stat import S_ISREG
+from typing import Literal
 
+from nexuslims_store.database import Database, Parameters, Row
 from nexuslims_store.errors import DatabaseNotFoundError, StoreError
-from nexuslims_store.times import stored_instant
+from nexuslims_store.times import checked_timeout, stored_instant
 from nexuslims_store.translation import (
     CHECK_PATH,
     SQLITE_ERRORS,
+    interruption,
     is_undecodable,
     translate,
     translated,
+    why_not_opened,
 )
+from nexuslims_store.turns import AnyThread
 
-__all__ = ["MEMORY", "Database", "Row", "connect"]
+__all__ = ["MEMORY", "SQLiteDatabase", "SharedSQLiteDatabase", "absolute", "connect"]
 
 MEMORY = Path(":memory:")
 """The path of a private database that is never a file."""
 
-Parameters = Mapping[str, object]
-Row = tuple[Any, ...]
 Mode = Literal["ro", "rw", "rwc"]
 
 # Enough for every statement of sql/, so that each is prepared once a connection.
 _CACHED_STATEMENTS = 256
 _ROWS_AT_A_TIME = 256
-# In seconds. More milliseconds than SQLite can count would be no timeout at all.
-_LONGEST_TIMEOUT = 2_000_000.0
 _MINIMUM_SQLITE = (3, 35, 0)  # RETURNING
 
 
-def connect(path: Path, *, mode: Mode, timeout: float) -> sqlite3.Connection:
+def absolute(path: Path) -> Path:
+    """Return where a path is now, so that it stays there when the current folder changes."""
+    if path == MEMORY:
+        return path
+    try:
+        return path.absolute()
+    except OSError as error:  # the current folder is gone
+        raise _nowhere(path, error) from error
+
+
+def connect(
+    path: Path, *, mode: Mode, timeout: float, any_thread: bool = False
+) -> sqlite3.Connection:
     """Open a database file under exactly this name.
 
     Parameters
@@ -52,6 +65,8 @@ def connect(path: Path, *, mode: Mode, timeout: float) -> sqlite3.Connection:
         "ro" reads only, "rw" reads and writes an existing file, "rwc" creates it if need be.
     timeout
         Seconds to wait for another connection's lock.
+    any_thread
+        Whether other threads may use the connection; they must not at the same time.
 
     Returns
     -------
@@ -66,12 +81,19 @@ def connect(path: Path, *, mode: Mode, timeout: float) -> sqlite3.Connection:
             f"this Python has SQLite {sqlite3.sqlite_version}, nexuslims_store needs {needed}: "
             "use a newer Python"
         )
+    timeout = checked_timeout(timeout)
+    uri = f"{_uri(path)}?mode={mode}"
+    if path == MEMORY:
+        uri = ":memory:"
+    else:
+        _look_before_opening(path)
     with translated(path, timeout=timeout):
         connection = sqlite3.connect(
-            ":memory:" if path == MEMORY else f"{_uri(path)}?mode={mode}",
+            uri,
             uri=path != MEMORY,
-            timeout=min(timeout, _LONGEST_TIMEOUT),
+            timeout=timeout,
             isolation_level=None,
+            check_same_thread=not any_thread,
             cached_statements=_CACHED_STATEMENTS,
         )
         try:
@@ -91,20 +113,31 @@ def _uri(path: Path) -> str:
         if "\0" in str(path):  # where SQLite would take the name to end
             raise ValueError("a NUL is in it")
         uri = path.absolute().as_uri()
-    except (OSError, ValueError) as error:
-        # A lone surrogate, or a current folder that is gone.
-        raise DatabaseNotFoundError(
-            f"no file can be at {str(path)!r} ({error})", **CHECK_PATH
-        ) from error
+    except (OSError, ValueError) as error:  # a lone surrogate
+        raise _nowhere(path, error) from error
     # A Windows share is file://server/share for the URI's standard, and an error for SQLite,
     # which wants the server as part of the path.
     return uri if uri.startswith("file:///") else uri.replace("file://", "file:////", 1)
 
 
-class Database:
-    """One connection and all that runs on it, with this package's own errors.
+def _nowhere(path: Path, error: Exception) -> DatabaseNotFoundError:
+    return DatabaseNotFoundError(f"no file can be at {str(path)!r} ({error})", **CHECK_PATH)
 
-    It belongs to the thread and the process that made it.
+
+def _look_before_opening(path: Path) -> None:
+    """Refuse what SQLite would wait for, or take for an empty file: a pipe, a device."""
+    try:
+        ordinary = S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return  # to be created, or for SQLite to miss
+    except OSError:
+        ordinary = False
+    if not ordinary:
+        raise why_not_opened(path)
+
+
+class SQLiteDatabase(Database):
+    """An SQLite database that is there already, opened.
 
     Parameters
     ----------
@@ -113,13 +146,18 @@ class Database:
     """
 
     def __init__(self, path: Path, *, read_only: bool = False, timeout: float = 30.0) -> None:
-        self.path = path
+        super().__init__()
+        self.path = absolute(path)
+        self.name = str(self.path)
         self.read_only = read_only
-        self.timeout = timeout
-        self._thread = threading.get_ident()
-        self._depth = 0
-        self._connection: sqlite3.Connection | _Unusable
-        self._connection = connect(path, mode="ro" if read_only else "rw", timeout=timeout)
+        self.timeout = checked_timeout(timeout)
+        self._begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+        self._connection: sqlite3.Connection | _Unusable = connect(
+            self.path,
+            mode="ro" if read_only else "rw",
+            timeout=timeout,
+            any_thread=isinstance(self, AnyThread),
+        )
         _open_databases.add(self)
 
     @property
@@ -129,6 +167,7 @@ class Database:
             raise StoreError(self._connection.reason)
         if not self.is_own_thread:
             raise StoreError(self._wrong_thread())
+        self._undo_what_was_left()
         return self._connection
 
     @property
@@ -136,19 +175,18 @@ class Database:
         """Whether the connection is closed, or another process's."""
         return isinstance(self._connection, _Unusable)
 
-    @property
-    def is_own_thread(self) -> bool:
-        """Whether this is the thread the database belongs to."""
-        return threading.get_ident() == self._thread
-
     def close(self) -> None:
         """Close the connection. An open transaction is rolled back. Twice does no harm."""
         if isinstance(self._connection, _Unusable):
             return
-        with self.translated():
-            self.connection.close()
-        self._connection = _Unusable(f"the store of {self.path} is closed; open it again")
-        _open_databases.discard(self)
+        connection = self.connection
+        try:
+            with self.translated():
+                connection.close()
+        finally:
+            connection.close()  # an interrupt may have come before the first time
+            self._connection = _Unusable(f"the store of {self.name} is closed; open it again")
+            _open_databases.discard(self)
 
     # -- statements --------------------------------------------------------------------
 
@@ -158,68 +196,56 @@ class Database:
             self.connection.executescript(script)
 
     def rows(self, sql: str, parameters: Parameters | tuple[()] = ()) -> list[Row]:
-        """Run one statement and return all its rows.
-
-        A statement that writes takes the write lock at its start and is committed when its
-        rows are read, unless a transaction is open.
-        """
-        self._not_rolled_back()
+        """Run one statement and return all its rows."""
+        if self._open:
+            self._check()
+        rows: list[Row] = []
+        cursor = None
         try:
-            return self._connection.execute(sql, parameters).fetchall()
+            cursor = self._connection.execute(sql, parameters)
+            rows.extend(cursor)
         except _ERRORS as error:
-            if is_undecodable(error):
-                return self._leniently(lambda: self._connection.execute(sql, parameters).fetchall())
-            raise self._meaning(error) from error
+            if cursor is None or not is_undecodable(error):
+                raise self._meaning(error) from error
+            self._read_leniently(rows, cursor)
+        finally:
+            # Half read, a statement that writes keeps its lock, and a traceback this frame.
+            cursor = None
+        return rows
 
     def change(self, sql: str, parameters: Parameters | tuple[()] = ()) -> int:
         """Run one INSERT, UPDATE or DELETE and return how many rows it changed."""
-        self._not_rolled_back()
+        if self._open:
+            self._check()
         try:
             return self._connection.execute(sql, parameters).rowcount
         except _ERRORS as error:
             raise self._meaning(error) from error
 
     def change_many(self, sql: str, parameters: Iterable[Parameters]) -> int:
-        """Run one INSERT, UPDATE or DELETE for each set of parameters, all inside a transaction.
-
-        Returns how many rows were changed in all. The statement must not return rows.
-        """
-        self._not_rolled_back()
+        """Run one INSERT, UPDATE or DELETE for each set of parameters, all inside a transaction."""
+        if self._open:
+            self._check()
         try:
             return self.connection.executemany(sql, parameters).rowcount
         except _ERRORS as error:
             raise self._meaning(error) from error
 
-    def stream(self, sql: str, parameters: Parameters | tuple[()] = ()) -> Iterator[list[Row]]:
-        """Run one query and yield its rows, some hundred at a time.
+    def stream(self, sql: str, parameters: Parameters | tuple[()] = ()) -> Generator[list[Row]]:
+        """Run one query and yield its rows, some hundred at a time, in constant memory.
 
-        SQLite keeps its read lock until the last row is read or the iterator is closed.
+        SQLite keeps its read lock until the last row is read or the iterator is closed: in
+        rollback-journal mode other programs cannot write so long.
         """
-        read = 0
-        lenient = False
-        cursor: sqlite3.Cursor | None = None
+        cursor = None
         try:
-            while True:
-                if isinstance(self._connection, _Unusable):
-                    raise StoreError(self._connection.reason)
-                try:
-                    if cursor is None:
-                        self._not_rolled_back()
-                        cursor = self._connection.execute(sql, parameters)
-                        for _ in range(read):
-                            cursor.fetchone()
-                    if lenient:
-                        chunk = self._leniently(cursor.fetchmany, _ROWS_AT_A_TIME)
-                    else:
-                        chunk = cursor.fetchmany(_ROWS_AT_A_TIME)
-                except _ERRORS as error:
-                    if lenient or not is_undecodable(error):
-                        raise self._meaning(error) from error
-                    lenient, cursor = True, None
-                    continue
-                if not chunk:
-                    return
-                read += len(chunk)
+            if self._open:
+                self._check()
+            try:
+                cursor = self._connection.execute(sql, parameters)
+            except _ERRORS as error:
+                raise self._meaning(error) from error
+            while chunk := self._next_rows(cursor):
                 yield chunk
         finally:
             if cursor is not None:
@@ -227,16 +253,29 @@ class Database:
                 with suppress(sqlite3.Error):
                     cursor.close()
 
-    def _leniently(self, fetch: Callable[..., list[Row]], *arguments: int) -> list[Row]:
-        """Fetch rows that hold text which is not UTF-8: it comes with lone surrogates.
+    def _next_rows(self, cursor: sqlite3.Cursor) -> list[Row]:
+        if isinstance(self._connection, _Unusable):
+            raise StoreError(self._connection.reason)
+        rows: list[Row] = []
+        try:
+            rows.extend(islice(cursor, _ROWS_AT_A_TIME))
+        except _ERRORS as error:
+            if not is_undecodable(error):
+                raise self._meaning(error) from error
+            self._read_leniently(rows, islice(cursor, _ROWS_AT_A_TIME - len(rows)))
+        return rows
+
+    def _read_leniently(self, rows: list[Row], remaining: Iterable[Row]) -> None:
+        """Go on where a text was met that is not UTF-8: it comes with lone surrogates.
 
         No model takes those, so the row is reported as the invalid one it is, and the other
-        rows are not lost.
+        rows are not lost. The cursor still stands at that row, and the statement is not run
+        again: it may have written, or others may have.
         """
         connection = self.connection
-        connection.text_factory = _decode_leniently
         try:
-            return fetch(*arguments)
+            connection.text_factory = _decode_leniently
+            rows.extend(remaining)
         except _ERRORS as error:
             raise self._meaning(error) from error
         finally:
@@ -244,40 +283,18 @@ class Database:
 
     # -- transactions ------------------------------------------------------------------
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make what runs inside all or nothing. Inside another transaction: a savepoint.
+    def _has_transaction(self) -> bool:
+        return self._connection.in_transaction
 
-        The outermost takes the write lock at its start (BEGIN IMMEDIATE), so that nothing in
-        it can fail on a lock half-way. In a read-only database it is a snapshot to read from.
-        """
-        # A BEGIN of the user's own, by way of `store.connection`, is a transaction to join too.
-        outermost = not self._connection.in_transaction and self._depth == 0
-        name = f"nxs_{self._depth}"
-        if outermost:
-            self.rows("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
-        else:
-            self.rows(f"SAVEPOINT {name}")
-        self._depth += 1
+    def _run(self, statement: str) -> None:
         try:
-            yield
-            # Still counted as inside, so that a transaction which SQLite has rolled back, after
-            # an error that the block kept to itself, is noticed.
-            self.rows("COMMIT" if outermost else f"RELEASE {name}")
-        except BaseException:
-            # After some errors, a full disk among them, SQLite has rolled back already. Whatever
-            # this rollback meets, the first error is the one to tell.
-            connection = self._connection
-            if isinstance(connection, sqlite3.Connection) and connection.in_transaction:
-                with suppress(sqlite3.Error):
-                    if outermost:
-                        connection.execute("ROLLBACK")
-                    else:
-                        connection.execute(f"ROLLBACK TO {name}")
-                        connection.execute(f"RELEASE {name}")
-            raise
-        finally:
-            self._depth -= 1
+            self._connection.execute(statement)
+        except _ERRORS as error:
+            raise self._meaning(error) from error
+
+    def _attempt(self, statement: str) -> None:
+        with suppress(sqlite3.Error, StoreError):
+            self._connection.execute(statement)
 
     @contextmanager
     def deferred_foreign_keys(self) -> Iterator[None]:
@@ -288,18 +305,6 @@ class Database:
         finally:
             with suppress(StoreError):  # SQLite has rolled back, which ends it too
                 self.rows("PRAGMA defer_foreign_keys = OFF")
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction is open."""
-        return self.connection.in_transaction
-
-    def _not_rolled_back(self) -> None:
-        if self._depth and not self._connection.in_transaction:
-            raise StoreError(
-                f"{self.path}: SQLite has rolled the open transaction back after an earlier "
-                "error; leave the `with store.transaction()` block and start again"
-            )
 
     # -- errors ------------------------------------------------------------------------
 
@@ -313,20 +318,16 @@ class Database:
 
     def _meaning(
         self, error: sqlite3.Error | UnicodeDecodeError | UnicodeEncodeError | OverflowError
-    ) -> StoreError:
+    ) -> BaseException:
         if isinstance(error, OverflowError):
             return StoreError(f"a number beyond 64 bits cannot be stored or looked up ({error})")
         if isinstance(error, UnicodeEncodeError):
             return StoreError(f"text with a lone surrogate cannot be stored or looked up ({error})")
+        if isinstance(self._connection, _Unusable):
+            return StoreError(self._connection.reason)
         if not self.is_own_thread:
             return StoreError(self._wrong_thread())
-        return translate(error, self.path, timeout=self.timeout)
-
-    def _wrong_thread(self) -> str:
-        return (
-            f"the store of {self.path} belongs to the thread that opened it; open another "
-            "Store in this thread"
-        )
+        return interruption(error) or translate(error, self.path, timeout=self.timeout)
 
     # -- other processes ---------------------------------------------------------------
 
@@ -339,9 +340,13 @@ class Database:
         if isinstance(self._connection, sqlite3.Connection):
             _keep_for_ever(self._connection)
             self._connection = _Unusable(
-                f"the store of {self.path} belongs to the process that opened it; open another "
+                f"the store of {self.name} belongs to the process that opened it; open another "
                 "Store in this forked process"
             )
+
+
+class SharedSQLiteDatabase(AnyThread, SQLiteDatabase):
+    """An SQLite database that any thread may use, one at a time."""
 
 
 class _Unusable:
@@ -365,7 +370,7 @@ def _decode_leniently(stored: bytes) -> str:
     return stored.decode(errors="surrogateescape")
 
 
-_open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_open_databases: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
 
 
 def _abandon_all() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nexuslims_store import queries
 from nexuslims_store.backup import journal_mode
-from nexuslims_store.connection import Database
+from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.display import number
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.layouts import BASE, LAYOUTS
@@ -165,7 +165,7 @@ def examine(path: Path, *, timeout: float = 30.0, lease: timedelta = LEASE) -> O
     Raises as `migrations.current`.
     """
     with (
-        closing(Database(path, read_only=True, timeout=timeout)) as database,
+        closing(SQLiteDatabase(path, read_only=True, timeout=timeout)) as database,
         database.transaction(),
         database.translated(),
     ):
@@ -182,7 +182,7 @@ def examine(path: Path, *, timeout: float = 30.0, lease: timedelta = LEASE) -> O
         )
 
 
-def read(database: Database, now: datetime, *, lease: timedelta = LEASE) -> Work:
+def read(database: SQLiteDatabase, now: datetime, *, lease: timedelta = LEASE) -> Work:
     """Look at the work of the record builders, on an open database at the head revision.
 
     Parameters
@@ -198,7 +198,7 @@ def read(database: Database, now: datetime, *, lease: timedelta = LEASE) -> Work
 
 
 def _read(
-    database: Database, now: datetime, lease: timedelta, tables: set[str], *, at_head: bool
+    database: SQLiteDatabase, now: datetime, lease: timedelta, tables: set[str], *, at_head: bool
 ) -> Work:
     if "session_log" not in tables:
         return Work(now=now, lease=lease)

@@ -12,9 +12,10 @@ from sqlite3 import Connection
 from types import TracebackType
 from typing import NoReturn, Self
 
+from nexuslims_store.arguments import require_type
 from nexuslims_store.config import default_path
-from nexuslims_store.connection import MEMORY, Database
-from nexuslims_store.errors import BackupError, StoreError
+from nexuslims_store.connection import MEMORY, SharedSQLiteDatabase, SQLiteDatabase, absolute
+from nexuslims_store.errors import BackupError, DatabaseNotFoundError, StoreError
 from nexuslims_store.recognition import check_head
 from nexuslims_store.repository import (
     ExternalIdRepository,
@@ -24,7 +25,8 @@ from nexuslims_store.repository import (
     UploadLogRepository,
 )
 from nexuslims_store.revisions import fresh_script, head
-from nexuslims_store.times import utc_now
+from nexuslims_store.times import checked_clock, checked_timeout, utc_now
+from nexuslims_store.translation import CHECK_PATH
 
 __all__ = ["Store"]
 
@@ -33,7 +35,8 @@ class Store:
     """An open NexusLIMS database at the head revision.
 
     It belongs to the thread and the process that opened it: another thread opens a store of its
-    own. Use it as a context manager, or call `close()`.
+    own, or this one is opened with `any_thread=True`. Use it as a context manager, or call
+    `close()`.
 
     Parameters
     ----------
@@ -47,20 +50,13 @@ class Store:
         Create the file, or bring it to the head revision, with a backup before the first
         change (see `nexuslims_store.migrations.upgrade`).
     timeout
-        Seconds to wait while another program holds the lock.
+        Seconds to wait while another program holds the lock, or another thread is at work.
+    any_thread
+        Let any thread use the store, one at a time, as web frameworks do: a call waits, up to
+        `timeout`, while another thread is inside a call or a transaction. A transaction ends in
+        the thread that began it.
     clock
         Returns the present time, aware; for tests.
-
-    Attributes
-    ----------
-    path
-        The path as a `pathlib.Path`.
-    revision
-        The revision of the schema, for example "v2_5_0b".
-    read_only
-        As given.
-    instruments, session_logs, sessions, upload_logs, external_ids
-        The repositories, one for each table, and one for sessions.
 
     Raises
     ------
@@ -74,7 +70,33 @@ class Store:
         It is at a revision this package does not know, or its tables contradict its revision.
     CorruptDatabaseError, DatabaseLockedError, ReadOnlyError
         It is damaged, or cannot be read now, or not by this user.
+    TypeError, InvalidValueError
+        An argument is not of its type, or a timeout is negative; the message names it.
+
+    Notes
+    -----
+    A transaction belongs to the thread and the asyncio task that began it; a call of another
+    task, which would become part of it, is a StoreError. Where a suspended generator has one
+    open, its thread's calls are part of it. Whatever is raised, by a signal handler for example
+    while a lock is waited for, leaves no transaction open and no lock held.
     """
+
+    path: Path
+    """The file, absolute: a later change of the current folder does not move it."""
+    revision: str
+    """The revision of the schema, for example "v2_5_0b"."""
+    read_only: bool
+    """Whether nothing is ever written."""
+    instruments: InstrumentRepository
+    """The instruments of the facility."""
+    session_logs: SessionLogRepository
+    """The events of sessions, as they are stored."""
+    sessions: SessionRepository
+    """The sessions that the events make, their status, and who builds their records."""
+    upload_logs: UploadLogRepository
+    """The attempts to upload records."""
+    external_ids: ExternalIdRepository
+    """Who the users are in other systems."""
 
     def __init__(
         self,
@@ -83,10 +105,18 @@ class Store:
         read_only: bool = False,
         migrate: bool = False,
         timeout: float = 30.0,
+        any_thread: bool = False,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._database: Database | None = None  # for __del__, should anything below fail
-        self.path = default_path() if path is None else Path(path)
+        self._database: SQLiteDatabase | None = None  # for __del__, should anything below fail
+        for name, value in (
+            ("read_only", read_only),
+            ("migrate", migrate),
+            ("any_thread", any_thread),
+        ):
+            require_type(name, value, bool)
+        clock, timeout = checked_clock(clock), checked_timeout(timeout)
+        self.path = _database_path(path)
         self.read_only = read_only
         if read_only and migrate:
             raise StoreError("a read-only store cannot migrate; leave out one of the two")
@@ -94,7 +124,8 @@ class Store:
             from nexuslims_store.migrations import upgrade  # noqa: PLC0415 -- imports yoyo
 
             upgrade(self.path, timeout=timeout)
-        database = Database(self.path, read_only=read_only, timeout=timeout)
+        kind = SharedSQLiteDatabase if any_thread else SQLiteDatabase
+        database = kind(self.path, read_only=read_only, timeout=timeout)
         try:
             if self.path == MEMORY:
                 database.run_script(fresh_script())
@@ -118,7 +149,8 @@ class Store:
     def connection(self) -> Connection:
         """The sqlite3 connection, for SQL of your own and `pandas.read_sql`.
 
-        It is in autocommit mode; errors are sqlite3's own.
+        It is in autocommit mode; errors are sqlite3's own. A BEGIN of yours is a transaction
+        that every method joins until your COMMIT or ROLLBACK.
         """
         return self._open_database().connection
 
@@ -190,7 +222,22 @@ class Store:
             "and open another Store there"
         )
 
-    def _open_database(self) -> Database:
+    def _open_database(self) -> SQLiteDatabase:
         if self._database is None:
             raise StoreError(f"{self!r} was never opened")
         return self._database
+
+
+def _database_path(path: str | os.PathLike[str] | None) -> Path:
+    if path is None:
+        default = default_path()
+        if default == MEMORY:
+            raise StoreError(
+                "NX_DB_PATH is ':memory:', which is no file: it would be gone with this program. "
+                'Set it to a path, or call Store(":memory:")'
+            )
+        return absolute(default)
+    require_type("path", path, (str, os.PathLike))
+    if os.fspath(path) == "":
+        raise DatabaseNotFoundError("the path is empty", **CHECK_PATH)
+    return absolute(Path(path))

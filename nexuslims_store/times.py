@@ -7,24 +7,84 @@ shapes: with an offset, with `Z`, or naive (then it is the local time of the ins
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from nexuslims_store.errors import StoreError
+from nexuslims_store.arguments import require_type
+from nexuslims_store.errors import InvalidValueError, StoreError
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-__all__ = ["aware", "instant", "require_zone_data", "stored_instant", "utc_now", "zone"]
+__all__ = [
+    "LONGEST_TIMEOUT",
+    "aware",
+    "checked_clock",
+    "checked_timeout",
+    "instant",
+    "raised_in_sql",
+    "require_zone_data",
+    "stored_instant",
+    "utc_now",
+    "zone",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+LONGEST_TIMEOUT = 2_000_000.0
+"""In seconds, three weeks. More milliseconds than SQLite can count would be no timeout at all."""
+
+
+def checked_timeout(timeout: float) -> float:
+    """Return how many seconds to wait for a lock; infinity is the longest there is.
+
+    Raises
+    ------
+    TypeError
+        It is no number.
+    InvalidValueError
+        It is negative, or NaN.
+    """
+    require_type("timeout", timeout, (int, float))
+    if not timeout >= 0:
+        raise InvalidValueError(f"timeout is {timeout!r}: give the seconds to wait, 0 or more")
+    return float(min(timeout, LONGEST_TIMEOUT))
+
+
 def utc_now() -> datetime:
     """Return the present time in UTC. The clock of every store that is not given another."""
     return datetime.now(UTC)
+
+
+def checked_clock(clock: Callable[[], datetime]) -> Callable[[], datetime]:
+    """Return a clock that raises where `clock` returns anything but an aware time.
+
+    Raises
+    ------
+    TypeError
+        It is no function; or, when it is asked, the answer is no datetime.
+    InvalidValueError
+        When it is asked: the answer is naive.
+    """
+    if not callable(clock):
+        raise TypeError(f"clock is a function that returns the present time, not {clock!r}")
+
+    def checked() -> datetime:
+        time = clock()
+        require_type("what clock returns", time, datetime)
+        if time.utcoffset() is None:
+            raise InvalidValueError(
+                f"clock returned {time!r}, which says of no zone: return an aware time, such as "
+                "datetime.now(UTC)"
+            )
+        return time
+
+    return clock if clock is utc_now else checked
 
 
 # Zones of the data that mean another place on each computer, or none, or count leap seconds.
@@ -81,6 +141,10 @@ def instant(time: datetime) -> int:
     return (time - _EPOCH) // _MICROSECOND
 
 
+raised_in_sql: dict[int, BaseException] = {}
+"""What `stored_instant` raised last in a thread: whoever ran the statement raises it again."""
+
+
 def stored_instant(stored: Any, timezone: Any) -> int | None:
     """Return the instant of a stored time stamp, None where there is none to be read.
 
@@ -107,3 +171,7 @@ def stored_instant(stored: Any, timezone: Any) -> int | None:
         return instant(time)
     except (ValueError, TypeError, OverflowError):
         return None
+    except BaseException as error:
+        # sqlite3 drops what a function of SQL raises, Ctrl-C included.
+        raised_in_sql[get_ident()] = error
+        raise

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISREG
+from threading import current_thread, get_ident, main_thread
 
 from nexuslims_store.errors import (
     CorruptDatabaseError,
@@ -19,17 +20,19 @@ from nexuslims_store.errors import (
     StorageFullError,
     StoreError,
 )
-from nexuslims_store.times import require_zone_data
+from nexuslims_store.times import raised_in_sql, require_zone_data
 
 __all__ = [
     "CHECK_PATH",
     "SQLITE_ERRORS",
     "WAIT_LONGER",
     "ConstraintError",
+    "interruption",
     "is_undecodable",
     "require_writable",
     "translate",
     "translated",
+    "why_not_opened",
 ]
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
@@ -69,7 +72,7 @@ def translated(path: Path, *, timeout: float) -> Iterator[None]:
     try:
         yield
     except SQLITE_ERRORS as error:
-        raise translate(error, path, timeout=timeout) from error
+        raise interruption(error) or translate(error, path, timeout=timeout) from error
 
 
 def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
@@ -116,9 +119,14 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
                 f"{path} is not an SQLite database, and nothing was written to it", **CHECK_PATH
             )
         case sqlite3.SQLITE_CANTOPEN:
-            return _why_not_opened(path)
+            return why_not_opened(path)
         case sqlite3.SQLITE_IOERR if os.path.isdir(path):  # which can be opened for reading
-            return _why_not_opened(path)
+            return why_not_opened(path)
+        case sqlite3.SQLITE_ABORT:
+            return StoreError(
+                f"{path}: a transaction of this store was rolled back while these rows were read; "
+                "read them again"
+            )
         case sqlite3.SQLITE_CONSTRAINT:
             return ConstraintError(
                 f"{path}: the tables refuse the row ({error})",
@@ -168,11 +176,10 @@ def _why_read_only(path: Path, extended: int) -> str:
             f"{path} was left in the middle of a write (its -journal file is there), and a "
             "read-only store may not repair it; open it once for writing"
         )
-    if extended in {sqlite3.SQLITE_READONLY_RECOVERY, sqlite3.SQLITE_READONLY_CANTINIT}:
-        return (
-            f"{path} is in WAL mode, and its -shm file cannot be written; make the folder "
-            f"{path.parent} writable"
-        )
+    if extended in {sqlite3.SQLITE_READONLY_RECOVERY, sqlite3.SQLITE_READONLY_CANTINIT} or (
+        extended == sqlite3.SQLITE_READONLY_DIRECTORY and not _can_be_read(path)
+    ):
+        return _wal_nowhere_to_write(path)
     if extended == sqlite3.SQLITE_READONLY_DBMOVED:
         return f"{path} was moved or replaced while it was open; open it again"
     if path.exists() and not os.access(path, os.W_OK):
@@ -185,9 +192,28 @@ def _why_read_only(path: Path, extended: int) -> str:
     return f"{path} was opened read-only; open it without read_only=True to write"
 
 
-def _why_not_opened(path: Path) -> StoreError:  # noqa: PLR0911
+def _wal_nowhere_to_write(path: Path) -> str:
+    return (
+        f"{path} is in WAL mode: whoever reads it needs its -wal and -shm files beside it, and the "
+        f"folder {path.parent} is read-only for this user; read a copy of it in a folder that may "
+        "be written, or make this one writable"
+    )
+
+
+def _can_be_read(path: Path) -> bool:
+    """Whether reading works, so that it was a write that failed."""
     try:
-        is_folder = S_ISDIR(path.stat().st_mode)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error:
+        return False
+    return True
+
+
+def why_not_opened(path: Path) -> StoreError:  # noqa: PLR0911
+    """Return the error that says why a path is not opened as a database."""
+    try:
+        mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if not path.parent.is_dir():
             return DatabaseNotFoundError(
@@ -204,15 +230,34 @@ def _why_not_opened(path: Path) -> StoreError:  # noqa: PLR0911
         )
     except OSError as error:  # too long a name, links in a circle
         return DatabaseNotFoundError(f"no file can be at {path} ({error.strerror})", **CHECK_PATH)
-    if is_folder:
+    if S_ISDIR(mode):
         return NotANexusLIMSDatabaseError(f"{path} is a folder; name the database file in it")
+    if not S_ISREG(mode):
+        return NotANexusLIMSDatabaseError(
+            f"{path} is no file but a pipe, a socket or a device, and was not opened", **CHECK_PATH
+        )
     if not os.access(path, os.R_OK):
         return ReadOnlyError(f"{path} may not be read by this user; change its permissions")
+    if not any(Path(f"{path}{suffix}").exists() for suffix in ("-journal", "-wal")):
+        return ReadOnlyError(_wal_nowhere_to_write(path))
     return ReadOnlyError(
         f"{path} cannot be opened with its -journal or -wal file: the folder {path.parent} is "
         "read-only for this user, or such a file beside it belongs to another user; change the "
         "permissions"
     )
+
+
+def interruption(error: Exception) -> BaseException | None:
+    """Return what interrupted a statement inside the SQL function of this package, if that is it.
+
+    The function returns None for whatever it cannot read, so that what it raises is a signal
+    handler's exception. sqlite3 drops that. What was raised before the function's first
+    instruction is lost; nearly always it was Ctrl-C.
+    """
+    if str(error) != "user-defined function raised exception":
+        return None
+    lost = KeyboardInterrupt() if current_thread() is main_thread() else None
+    return raised_in_sql.pop(get_ident(), lost)
 
 
 def is_undecodable(error: Exception) -> bool:

@@ -21,8 +21,8 @@ MODULES = {
 LAYERS = (
     {"display", "enums", "errors"},
     {"arguments", "dotenv"},
-    {"times", "config"},
-    {"ddl", "layouts", "models", "queries", "revisions", "translation"},
+    {"times", "config", "database"},
+    {"ddl", "layouts", "models", "queries", "revisions", "translation", "turns"},
     {"connection"},
     {"catalogue", "postgresql", "repository", "tables"},
     {"recognition"},

@@ -10,7 +10,7 @@ from nexuslims_store import schema
 from nexuslims_store.cli.declaration import Command, Option
 from nexuslims_store.cli.options import database_path
 from nexuslims_store.cli.output import Output
-from nexuslims_store.connection import MEMORY, Database
+from nexuslims_store.connection import MEMORY, SQLiteDatabase
 from nexuslims_store.recognition import recognise
 from nexuslims_store.revisions import fresh_script, head
 
@@ -23,7 +23,9 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     if arguments.db is None and not os.path.lexists(path):
         output.message(f"there is no database {path}; these are the tables of {head()}")
         path = MEMORY
-    with closing(Database(path, read_only=path != MEMORY, timeout=arguments.timeout)) as database:
+    with closing(
+        SQLiteDatabase(path, read_only=path != MEMORY, timeout=arguments.timeout)
+    ) as database:
         if path == MEMORY:
             database.run_script(fresh_script())
         with database.translated():

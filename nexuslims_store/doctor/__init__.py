@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from nexuslims_store.catalogue import Catalogue, read
-from nexuslims_store.connection import Database
+from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor import drift, file, rows, sessions
 from nexuslims_store.doctor.finding import Finding, Severity
 from nexuslims_store.errors import (
@@ -77,7 +77,7 @@ def iter_findings(
     clock: Callable[[], datetime] = utc_now,
 ) -> Iterator[Finding]:
     """Yield what `examine` returns one by one, in constant memory."""
-    database = Database(Path(path), read_only=True, timeout=timeout)
+    database = SQLiteDatabase(Path(path), read_only=True, timeout=timeout)
     with closing(database):
         try:
             # The first statement to read the file at all, and SQLite's to read its catalogue.
@@ -97,7 +97,7 @@ def iter_findings(
         yield from _as_far_as_it_goes(database, "its tables", _examine_content(database, clock()))
 
 
-def _examine_content(database: Database, now: datetime) -> Iterator[Finding]:
+def _examine_content(database: SQLiteDatabase, now: datetime) -> Iterator[Finding]:
     with database.translated():
         catalogue = read(database.connection)
     state, revision = None, None
@@ -118,7 +118,7 @@ def _examine_content(database: Database, now: datetime) -> Iterator[Finding]:
 
 
 def _examinations(
-    database: Database, catalogue: Catalogue, revision: str | None, now: datetime
+    database: SQLiteDatabase, catalogue: Catalogue, revision: str | None, now: datetime
 ) -> Iterator[tuple[str, Iterator[Finding]]]:
     """Yield all that can be examined of a file with these tables, each with its name."""
     if revision is not None:
@@ -138,7 +138,7 @@ def _examinations(
 
 
 def _as_far_as_it_goes(
-    database: Database, what: str, findings: Iterator[Finding]
+    database: SQLiteDatabase, what: str, findings: Iterator[Finding]
 ) -> Iterator[Finding]:
     """Yield findings; what stops the examination of one thing does not stop that of the others."""
     try:
@@ -156,7 +156,7 @@ def _as_far_as_it_goes(
 # -- the revision ----------------------------------------------------------------------
 
 
-def _examine_state(database: Database, state: State) -> Iterator[Finding]:
+def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
     path, revision = database.path, state.revision
     if state.empty or revision is None:
         yield Finding(

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from nexuslims_store import ddl
-from nexuslims_store.connection import Database
+from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor.finding import Finding
 from nexuslims_store.doctor.rows import MODELS
 from nexuslims_store.migrations.script import to_sql
@@ -84,7 +84,7 @@ class Difference:
     text: str
 
 
-def examine_tables(database: Database, revision: str) -> Iterator[Finding]:
+def examine_tables(database: SQLiteDatabase, revision: str) -> Iterator[Finding]:
     """Find how the tables of a file differ from those of its revision."""
     expected = _reference(revision)
     there = {
@@ -241,7 +241,7 @@ def _affinity(declared: str) -> str:
 @cache
 def _reference(revision: str) -> dict[str, Table]:
     """Run the migrations in memory and read the tables that they make."""
-    database = Database(Path(":memory:"))
+    database = SQLiteDatabase(Path(":memory:"))
     with closing(database):
         database.run_script(to_sql(None, revision))
         names = database.rows("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -249,7 +249,7 @@ def _reference(revision: str) -> dict[str, Table]:
         return {name: table for name, table in tables.items() if table is not None}
 
 
-def _read(database: Database, name: str) -> Table | None:
+def _read(database: SQLiteDatabase, name: str) -> Table | None:
     """Read a table off the catalogue; None where there is none of the name."""
 
     created = database.rows(

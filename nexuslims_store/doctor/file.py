@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from nexuslims_store.backup import PARTIAL_FILES
-from nexuslims_store.connection import Database
+from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor.finding import Finding
 from nexuslims_store.errors import ReadOnlyError
 
@@ -50,7 +50,7 @@ def damaged(path: Path, what: object) -> Finding:
     )
 
 
-def examine_pages(database: Database) -> Iterator[Finding]:
+def examine_pages(database: SQLiteDatabase) -> Iterator[Finding]:
     """Ask SQLite to look at every page."""
     # The rows that break a CHECK are found one by one, with their ids, elsewhere.
     database.rows("PRAGMA ignore_check_constraints = ON")
@@ -70,7 +70,7 @@ def examine_pages(database: Database) -> Iterator[Finding]:
             )
 
 
-def examine_neighbours(database: Database, now: datetime) -> Iterator[Finding]:
+def examine_neighbours(database: SQLiteDatabase, now: datetime) -> Iterator[Finding]:
     """Look at the files that SQLite and this package keep beside the database."""
     # SQLite follows a symbolic link, and keeps its files where the link leads.
     path = Path(os.path.realpath(database.path))
@@ -107,5 +107,5 @@ def examine_neighbours(database: Database, now: datetime) -> Iterator[Finding]:
             )
 
 
-def _journal_mode(database: Database) -> str:
+def _journal_mode(database: SQLiteDatabase) -> str:
     return str(database.rows("PRAGMA journal_mode")[0][0])

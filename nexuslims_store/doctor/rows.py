@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from nexuslims_store import queries
-from nexuslims_store.connection import Database
+from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor.finding import Finding, in_shell, shown
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
 from nexuslims_store.models import ExternalUserIdentifier, Instrument, SessionLog, UploadLog
@@ -50,7 +50,9 @@ _ROWS_AT_A_TIME = 2000
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 
-def examine_rows(database: Database, table: str, columns: frozenset[str]) -> Iterator[Finding]:
+def examine_rows(
+    database: SQLiteDatabase, table: str, columns: frozenset[str]
+) -> Iterator[Finding]:
     """Find the rows of a table that its model refuses, and each column that it refuses them for.
 
     Parameters
@@ -86,7 +88,7 @@ def examine_rows(database: Database, table: str, columns: frozenset[str]) -> Ite
                 )
 
 
-def _lots(database: Database, statement: str) -> Iterator[list[tuple[Any, ...]]]:
+def _lots(database: SQLiteDatabase, statement: str) -> Iterator[list[tuple[Any, ...]]]:
     """Yield all rows of a table, some thousand at a time, each lot in a read of its own."""
     first: int = _LOWEST
     while rows := database.rows(statement, {"first_rowid": first, "number": _ROWS_AT_A_TIME}):

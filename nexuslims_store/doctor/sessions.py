@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from nexuslims_store import queries
-from nexuslims_store.connection import Database
+from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor.finding import Finding, in_shell, shown
 from nexuslims_store.repository import SessionRepository
 from nexuslims_store.times import instant
@@ -29,7 +29,7 @@ def _statements() -> queries.Queries:
     return queries.load("doctor.sql")
 
 
-def examine_references(database: Database) -> Iterator[Finding]:
+def examine_references(database: SQLiteDatabase) -> Iterator[Finding]:
     """Find the events on instruments that are not there."""
     for rows in database.stream(_statements()["list_unknown_instruments"]):
         for row_id, session, instrument, event in rows:
@@ -46,7 +46,7 @@ def examine_references(database: Database) -> Iterator[Finding]:
             )
 
 
-def examine_repeated(database: Database) -> Iterator[Finding]:
+def examine_repeated(database: SQLiteDatabase) -> Iterator[Finding]:
     """Find events that are stored more than once."""
     for rows in database.stream(_statements()["list_repeated_events"]):
         for session, instrument, event, number, _, last_id, ids in rows:
@@ -66,7 +66,7 @@ def examine_repeated(database: Database) -> Iterator[Finding]:
             )
 
 
-def examine_unpaired(database: Database) -> Iterator[Finding]:
+def examine_unpaired(database: SQLiteDatabase) -> Iterator[Finding]:
     """Find the events to be built that make no session. At the head revision only."""
     for odd in SessionRepository(database, _no_clock).list_unpaired():
         rows = " and ".join(str(row) for row in (odd.start_id, odd.end_id) if row is not None)
@@ -81,7 +81,7 @@ def examine_unpaired(database: Database) -> Iterator[Finding]:
         )
 
 
-def examine_uploads(database: Database) -> Iterator[Finding]:
+def examine_uploads(database: SQLiteDatabase) -> Iterator[Finding]:
     """Find attempts to export the record of a session that is not there."""
     for rows in database.stream(_statements()["list_orphaned_uploads"]):
         for row_id, session, destination in rows:
@@ -97,7 +97,7 @@ def examine_uploads(database: Database) -> Iterator[Finding]:
             )
 
 
-def examine_claims(database: Database, now: datetime) -> Iterator[Finding]:
+def examine_claims(database: SQLiteDatabase, now: datetime) -> Iterator[Finding]:
     """Find builders that began long ago and never said how it ended."""
     values = {"lease_start": instant(now - LEASE)}
     for rows in database.stream(_statements()["list_stale_claims"], values):

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Generic, NamedTuple, TypeVar
 
 from nexuslims_store import overview, queries
-from nexuslims_store.connection import Row
+from nexuslims_store.database import Row
 from nexuslims_store.display import shown
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.report.blocks import Coded

@@ -10,7 +10,7 @@ from types import NoneType
 
 from nexuslims_store import queries
 from nexuslims_store.arguments import member, require_type
-from nexuslims_store.connection import Database, Row
+from nexuslims_store.database import Database, Row
 from nexuslims_store.enums import ExternalSystem
 from nexuslims_store.errors import DuplicateError
 from nexuslims_store.models import ExternalUserIdentifier, InsertSummary

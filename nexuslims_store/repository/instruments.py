@@ -11,7 +11,7 @@ from pathlib import Path
 from nexuslims_store import queries
 from nexuslims_store.arguments import require_type
 from nexuslims_store.config import data_root
-from nexuslims_store.connection import Database, Row
+from nexuslims_store.database import Database, Row
 from nexuslims_store.errors import DuplicateError, InstrumentInUseError, UnknownInstrumentError
 from nexuslims_store.models import InsertSummary, Instrument, InstrumentActivity, column_of
 from nexuslims_store.repository.batches import SET_ASIDE, find_clash

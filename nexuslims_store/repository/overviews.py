@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nexuslims_store import queries
-from nexuslims_store.connection import Database
+from nexuslims_store.database import Database
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.times import aware, stored_instant, zone
 
@@ -111,17 +112,18 @@ class SessionOverviews:
         wanted = None if statuses is None else {RecordStatus(status).value for status in statuses}
         on = None if instruments is None else set(instruments)
         span = _Span(start, end)
-        chosen = (
-            row
-            for rows in self._database.stream(_SQL.list_overviews)
-            for row in rows
-            if (on is None or row[1] in on)
-            and (user is None or row[4] == user)
-            and (wanted is None or row[5] in wanted)
-            and span.includes(*row[6:])
-        )
-        # Rows rather than overviews are dropped where only the latest are wanted.
-        yield from map(_overview, chosen if limit is None else deque(chosen, maxlen=limit))
+        with closing(self._database.stream(_SQL.list_overviews)) as chunks:
+            chosen = (
+                row
+                for rows in chunks
+                for row in rows
+                if (on is None or row[1] in on)
+                and (user is None or row[4] == user)
+                and (wanted is None or row[5] in wanted)
+                and span.includes(*row[6:])
+            )
+            # Rows rather than overviews are dropped where only the latest are wanted.
+            yield from map(_overview, chosen if limit is None else deque(chosen, maxlen=limit))
 
     def overview(self, session_identifier: str) -> list[SessionOverview]:
         """Return what there is of a session: one for each instrument that has rows of it."""

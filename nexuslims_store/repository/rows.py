@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Annotated, Any, Generic, NoReturn, TypeVar
 
@@ -76,16 +77,17 @@ class RowMapper(Generic[Model]):
         """Return the first row as a model, None where there is no row."""
         return self.models(rows[:1])[0] if rows else None
 
-    def stream(self, chunks: Iterable[list[Row]]) -> Iterator[Model]:
+    def stream(self, chunks: Generator[list[Row]]) -> Generator[Model]:
         """Yield the rows as models. Those before an invalid row are yielded first."""
-        for rows in chunks:
-            try:
-                instances = self.models(rows)
-            except InvalidRowError:
-                for row in rows:
-                    yield from self.models([row])
-                raise
-            yield from instances
+        with closing(chunks):  # they hold SQLite's read lock, and a traceback may hold them
+            for rows in chunks:
+                try:
+                    instances = self.models(rows)
+                except InvalidRowError:
+                    for row in rows:
+                        yield from self.models([row])
+                    raise
+                yield from instances
 
     def _zipped(self, rows: list[Row]) -> Dicts:
         fields = self._fields

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from nexuslims_store import queries
-from nexuslims_store.connection import Database, Row
+from nexuslims_store.database import Database, Row
 from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.errors import InvalidRowError
 from nexuslims_store.models import InsertSummary, SessionLog

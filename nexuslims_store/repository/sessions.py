@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from nexuslims_store import queries
-from nexuslims_store.connection import Database
+from nexuslims_store.database import Database
 from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.models import Instrument, Session, SessionLog, UnpairedSession
 from nexuslims_store.repository.instruments import InstrumentRepository, unknown_instrument

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from types import NoneType
 from typing import Literal, get_args
 
 from nexuslims_store import queries
 from nexuslims_store.arguments import require_type
-from nexuslims_store.connection import Database
+from nexuslims_store.database import Database
 from nexuslims_store.errors import InvalidValueError
 from nexuslims_store.models import UploadLog
 from nexuslims_store.repository.rows import RowMapper
@@ -95,30 +96,31 @@ class UploadLogRepository:
         """
         require_type("start", start, (datetime, NoneType))
         require_type("end", end, (datetime, NoneType))
-        logs: Iterable[UploadLog] = (
+        logs = (
             _MAPPER.stream(self._database.stream(_SQL.list_all_uploads))
             if session_identifiers is None
-            else self._list_for_sessions(session_identifiers)
+            else self._stream_for_sessions(session_identifiers)
         )
         wanted = None if destinations is None else set(destinations)
         earliest = None if start is None else aware(start, UTC)
         latest = None if end is None else aware(end, UTC)
-        chosen = (
-            log
-            for log in logs
-            if (wanted is None or log.destination_name in wanted)
-            and (earliest is None or aware(log.timestamp, UTC) >= earliest)
-            and (latest is None or aware(log.timestamp, UTC) < latest)
-        )
-        yield from chosen if limit is None else deque(chosen, maxlen=limit)
+        with closing(logs):
+            chosen = (
+                log
+                for log in logs
+                if (wanted is None or log.destination_name in wanted)
+                and (earliest is None or aware(log.timestamp, UTC) >= earliest)
+                and (latest is None or aware(log.timestamp, UTC) < latest)
+            )
+            yield from chosen if limit is None else deque(chosen, maxlen=limit)
 
-    def _list_for_sessions(self, session_identifiers: Iterable[str]) -> list[UploadLog]:
+    def _stream_for_sessions(self, session_identifiers: Iterable[str]) -> Generator[UploadLog]:
         found = [
             log
             for identifier in set(session_identifiers)
             for log in self.list_for_session(identifier)
         ]
-        return sorted(found, key=lambda log: (instant(aware(log.timestamp, UTC)), log.id))
+        yield from sorted(found, key=lambda log: (instant(aware(log.timestamp, UTC)), log.id))
 
     def latest(self, session_identifier: str) -> dict[str, UploadLog]:
         """Return the latest attempt for a session at each destination."""

@@ -1,0 +1,201 @@
+"""An exception at any moment of any method: nothing stays open, held or half done.
+
+The exception is raised by a trace function at the nth event of the package's own frames and of
+contextlib's (every line, and where that is quick every instruction), for every n; and by real
+signals at real moments. It is kept while the store is looked at, as a notebook keeps the last one:
+what only the end of its traceback would let go of is found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from helpers.support import PID, SESSION, TABLES, Clock, instrument
+from test_transactions import MUTATORS
+from test_transactions import path as filled  # noqa: F401 -- a fixture
+
+import nexuslims_store
+from nexuslims_store import Store
+
+PACKAGE = str(Path(nexuslims_store.__file__).parent)
+FRAMES = (PACKAGE, contextlib.__file__)
+
+
+def first(models: Any) -> None:
+    """Stop after one."""
+    with closing(models):
+        next(models)
+
+
+READERS: dict[str, Callable[[Store], object]] = {
+    "instruments.get": lambda s: s.instruments.get(PID),
+    "instruments.list": lambda s: s.instruments.list(),
+    "instruments.find_by_path": lambda s: s.instruments.find_by_path("/data/a", root="/data"),
+    "instruments.activity": lambda s: s.instruments.activity(),
+    "session_logs.list_for_session": lambda s: s.session_logs.list_for_session(SESSION),
+    "session_logs.iter_all": lambda s: list(s.session_logs.iter_all()),
+    "session_logs.iter_all, one": lambda s: first(s.session_logs.iter_all()),
+    "sessions.get": lambda s: s.sessions.get(SESSION),
+    "sessions.list_to_build": lambda s: s.sessions.list_to_build(),
+    "sessions.iter_between": lambda s: list(
+        s.sessions.iter_between(datetime(2025, 1, 1), datetime(2026, 1, 1))
+    ),
+    "sessions.iter_overview": lambda s: list(s.sessions.iter_overview()),
+    "sessions.counts_by_status": lambda s: s.sessions.counts_by_status(),
+    "upload_logs.list_failed": lambda s: s.upload_logs.list_failed(),
+    "external_ids.get": lambda s: s.external_ids.get("ned", "nemo"),
+}
+
+
+def nested(store: Store) -> None:
+    """A transaction, one inside it that fails, and one that does not."""
+    with store.transaction():
+        store.instruments.add(instrument("A"))
+        with contextlib.suppress(ZeroDivisionError), store.transaction():
+            store.instruments.add(instrument("B"))
+            raise ZeroDivisionError
+        with store.transaction():
+            store.instruments.add(instrument("C"))
+
+
+def failing(store: Store) -> None:
+    """A transaction that fails."""
+    with contextlib.suppress(ZeroDivisionError), store.transaction():
+        store.instruments.add(instrument("A"))
+        raise ZeroDivisionError
+
+
+def stacked(store: Store) -> None:
+    """A transaction in an ExitStack."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(store.transaction())
+        store.instruments.add(instrument("A"))
+
+
+TRANSACTIONS = {"nested": nested, "failing": failing, "stacked": stacked}
+ALL = MUTATORS | READERS | TRANSACTIONS
+
+
+class Interruption:
+    """Raises KeyboardInterrupt at one event of the frames that are looked at."""
+
+    def __init__(self, at: int, *, instructions: bool) -> None:
+        self.seen = 0
+        self._at = at
+        self._instructions = instructions
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
+        if not frame.f_code.co_filename.startswith(FRAMES):
+            return None
+        frame.f_trace_opcodes = self._instructions
+        self.seen += 1
+        if self.seen == self._at:
+            sys.settrace(None)
+            raise KeyboardInterrupt(f"{frame.f_code.co_qualname}:{frame.f_lineno}, {event}")
+        return self
+
+
+@contextmanager
+def traced(trace: Interruption) -> Iterator[None]:
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+class Bystander:
+    """Another program, which looks and puts everything back as it was."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+        self._connection.execute("PRAGMA synchronous = OFF")
+        self.before = self.rows()
+
+    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        return {
+            table: self._connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()
+            for table in TABLES
+        }
+
+    def restore(self) -> None:
+        """Also finds a lock that is held, were it one to read only."""
+        self._connection.execute("BEGIN EXCLUSIVE")
+        for table in reversed(TABLES):
+            self._connection.execute(f"DELETE FROM {table}")
+        for table in TABLES:
+            for row in self.before[table]:
+                marks = ", ".join("?" * len(row))
+                self._connection.execute(f"INSERT INTO {table} VALUES ({marks})", row)
+        self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def sweep(path: Path, work: Callable[[Store], object], *, instructions: bool) -> int:
+    """Interrupt work at each of its moments; return how many there were."""
+    with closing(Bystander(path)) as bystander, Store(path, clock=Clock(), timeout=0.2) as store:
+        store.connection.execute("PRAGMA synchronous = OFF")
+        work(store)
+        after = bystander.rows()
+        bystander.restore()
+        moment = 0
+        while True:
+            moment += 1
+            trace = Interruption(moment, instructions=instructions)
+            kept: BaseException | None = None
+            try:
+                with traced(trace):
+                    work(store)
+            except KeyboardInterrupt as interrupt:
+                kept = interrupt
+            where = f"moment {moment}: {kept}"
+            if work is stacked:
+                # contextlib's frames keep the block, and are in a circle.
+                kept = kept and KeyboardInterrupt()
+                gc.collect()
+            try:
+                assert bystander.rows() in (bystander.before, after), where
+                bystander.restore()
+                assert not store.connection.in_transaction, where
+                store.instruments.add(instrument("Next"))
+                assert any(row[0] == "Next" for row in bystander.rows()["instruments"]), where
+                bystander.restore()
+            except sqlite3.OperationalError as error:
+                raise AssertionError(f"{where}: {error}") from None
+            if kept is None:
+                return moment - 1
+
+
+every_method = pytest.mark.parametrize("work", ALL.values(), ids=list(ALL))
+
+
+@every_method
+def test_interrupted_at_every_line(filled: Path, work: Callable[[Store], object]) -> None:  # noqa: F811
+    assert sweep(filled, work, instructions=False) > 10
+
+
+@pytest.mark.parametrize("work", [nested, failing, READERS["external_ids.get"]])
+def test_interrupted_at_every_instruction(filled: Path, work: Callable[[Store], object]) -> None:  # noqa: F811
+    assert sweep(filled, work, instructions=True) > 100
+
+
+@pytest.mark.soak
+@every_method
+def test_every_method_interrupted_at_every_instruction(
+    filled: Path,  # noqa: F811
+    work: Callable[[Store], object],
+) -> None:
+    assert sweep(filled, work, instructions=True) > 100
