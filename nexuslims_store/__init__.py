@@ -45,15 +45,19 @@ if TYPE_CHECKING:
     )
     from nexuslims_store.models import (
         ExternalUserIdentifier,
-        InsertSummary,
         Instrument,
-        InstrumentActivity,
         Session,
         SessionLog,
-        UnpairedSession,
         UploadLog,
     )
-    from nexuslims_store.repository.overviews import Claim, SessionOverview
+    from nexuslims_store.results import (
+        Claim,
+        InsertSummary,
+        InstrumentActivity,
+        ResetSummary,
+        SessionOverview,
+        UnpairedSession,
+    )
     from nexuslims_store.store import Store
 
 __version__ = "0.2.0"
@@ -82,6 +86,7 @@ __all__ = [
     "PendingMigrationsError",
     "ReadOnlyError",
     "RecordStatus",
+    "ResetSummary",
     "SchemaMismatchError",
     "Session",
     "SessionLog",
@@ -100,7 +105,7 @@ __all__ = [
 logging.getLogger("nexuslims_store").addHandler(logging.NullHandler())
 
 _SUBMODULES = ("compat", "migrations", "testing")
-_HOMES = ("config", "enums", "errors", "models", "store", "repository.overviews")
+_HOMES = ("config", "enums", "errors", "models", "results", "store")
 
 
 def __getattr__(name: str) -> Any:

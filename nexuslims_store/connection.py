@@ -100,7 +100,10 @@ def connect(
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA cell_size_check = ON")
-            connection.create_function("nxs_instant", 2, stored_instant, deterministic=True)
+            for arguments in (2, 3):
+                connection.create_function(
+                    "nxs_instant", arguments, stored_instant, deterministic=True
+                )
         except BaseException:
             connection.close()
             raise

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -27,19 +26,16 @@ from pydantic import (
 )
 
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
-from nexuslims_store.times import aware, instant, utc_now, zone
+from nexuslims_store.times import aware, aware_end, instant, utc_now, zone
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 __all__ = [
     "ExternalUserIdentifier",
-    "InsertSummary",
     "Instrument",
-    "InstrumentActivity",
     "Session",
     "SessionLog",
-    "UnpairedSession",
     "UploadLog",
     "column_of",
     "field_of",
@@ -242,17 +238,16 @@ class Session(BaseModel):  # noqa: PLW1641 -- Pydantic gives every frozen model 
     dt_to: Timestamp
     user: Text | None = None
 
-    # The row that claims the session, so that release() takes back this claim and no other's.
-    _claim_id: int | None = PrivateAttr(default=None)
+    # The claim that the session is built under: its row's id and time, which pickling keeps.
+    _claim: tuple[int, str] | None = PrivateAttr(default=None)
+    # Whether the build was finished, or the claim released, through this very object.
+    _settled: bool = PrivateAttr(default=False)
 
     @model_validator(mode="after")
     def _localize(self) -> Self:
         timezone = self.instrument.timezone
-        start, end = aware(self.dt_from, timezone), aware(self.dt_to, timezone)
-        if end is not self.dt_to and instant(end) < instant(start):
-            # In the hour that the end of summer time repeats, a naive END is the second one if
-            # the first is before the START.
-            end = end.replace(fold=1)
+        start = aware(self.dt_from, timezone)
+        end = aware_end(self.dt_to, instant(start), timezone)
         if instant(end) < instant(start):
             raise ValueError(
                 f"dt_to: the END {end.isoformat()} is before the START {start.isoformat()}"
@@ -272,29 +267,6 @@ class Session(BaseModel):  # noqa: PLW1641 -- Pydantic gives every frozen model 
         if not isinstance(other, Session):
             return NotImplemented
         return self.__dict__ == other.__dict__
-
-
-@dataclass(frozen=True, slots=True)
-class UnpairedSession:
-    """Events to be built that make no session, and why.
-
-    No model: what it holds may be what no model takes.
-
-    Attributes
-    ----------
-    session_identifier, instrument
-        As stored.
-    start_id, end_id
-        `id_session_log` of the START and of the END; None where there is none.
-    reason
-        What is wrong, in words.
-    """
-
-    session_identifier: str
-    instrument: str
-    start_id: int | None
-    end_id: int | None
-    reason: str
 
 
 class UploadLog(_Row):
@@ -356,40 +328,3 @@ class ExternalUserIdentifier(_Row):
     )
     notes: Text | None = Field(default=None, description="Remarks")
     id: RowId | None = Field(default=None, description="Number of the row, given by the database")
-
-
-class InsertSummary(NamedTuple):
-    """What storing many rows at once did, as numbers of rows.
-
-    Attributes
-    ----------
-    inserted
-        Rows that were not there before.
-    updated
-        Rows that were there, and were changed.
-    unchanged
-        Rows that were there already as they were given.
-    """
-
-    inserted: int
-    updated: int
-    unchanged: int
-
-
-@dataclass(frozen=True, slots=True)
-class InstrumentActivity:
-    """How much an instrument was used.
-
-    Attributes
-    ----------
-    instrument_pid
-        The instrument.
-    sessions_total
-        How many sessions were started on it.
-    last_session
-        When the last of them started, in the instrument's zone; None where there is none.
-    """
-
-    instrument_pid: str
-    sessions_total: int
-    last_session: datetime | None

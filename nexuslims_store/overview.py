@@ -20,19 +20,22 @@ from nexuslims_store.display import number
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.layouts import BASE, LAYOUTS
 from nexuslims_store.migrations.plan import Plan, make_plan
-from nexuslims_store.models import InstrumentActivity, UnpairedSession
 from nexuslims_store.repository import (
     InstrumentRepository,
     SessionRepository,
     UploadLogRepository,
 )
-from nexuslims_store.repository.overviews import Claim, SessionOverview
+from nexuslims_store.repository.views import with_views
+from nexuslims_store.results import (
+    LEASE,
+    Claim,
+    InstrumentActivity,
+    SessionOverview,
+    UnpairedSession,
+)
 from nexuslims_store.times import utc_now
 
 __all__ = ["LEASE", "PATIENCE", "Overview", "Work", "examine", "read"]
-
-LEASE = timedelta(hours=6)
-"""How long a claim is believed in: the default of `sessions.claim`."""
 
 PATIENCE = timedelta(days=3)
 """How long a session may wait to be built; NexusLIMS itself waits two days for files."""
@@ -53,10 +56,10 @@ class Work:
         How old a claim must be to be stale.
     sessions
         How many sessions there are in each status.
-    oldest_to_build
-        The session that waits for a builder and started first.
     claims
         The newest claim of each session that waits to be built.
+    oldest_to_build
+        The session that waits for a builder and started first.
     unpaired, failed_uploads
         What makes no session; how many sessions have a latest upload that failed, by
         destination. None at revisions where they cannot be told.
@@ -206,15 +209,22 @@ def _read(
     return Work(
         now=now,
         lease=lease,
-        sessions=dict(database.rows(_SQL.count_sessions_by_status)),
-        oldest_to_build=sessions.oldest_to_build(),
+        sessions=dict(with_views(database).rows(_SQL.count_sessions_by_status)),
         claims=sessions.list_claims(),
-        # Older revisions have other columns of instruments, which no model takes.
+        # Before the head instruments have other columns, which no model takes.
+        oldest_to_build=(sessions.oldest_to_build() if at_head else _oldest_before_head(sessions)),
         unpaired=sessions.list_unpaired() if at_head else None,
         failed_uploads=(
             UploadLogRepository(database).count_failed() if "upload_log" in tables else None
         ),
         instruments=InstrumentRepository(database).activity(),
+    )
+
+
+def _oldest_before_head(sessions: SessionRepository) -> SessionOverview | None:
+    found = sessions.iter_overview(statuses=[RecordStatus.TO_BE_BUILT])
+    return next(
+        (one for one in found if one.duration is not None and one.duration >= timedelta()), None
     )
 
 

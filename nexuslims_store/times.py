@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LONGEST_TIMEOUT",
     "aware",
+    "aware_end",
     "checked_clock",
     "checked_timeout",
     "instant",
@@ -135,6 +136,20 @@ def aware(time: datetime, naive_zone: tzinfo) -> datetime:
     return time.replace(tzinfo=naive_zone) if time.utcoffset() is None else time
 
 
+def aware_end(end: datetime, start: int | None, naive_zone: tzinfo) -> datetime:
+    """Return the END of a session with an offset, as `aware` does, but never before its START.
+
+    In the hour that the end of summer time repeats, a naive END is the first of the two unless
+    that is before `start`, the instant of the START.
+    """
+    first = aware(end, naive_zone)
+    if first is end or start is None or instant(first) >= start:
+        return first
+    second = first.replace(fold=1)
+    # Where no hour is repeated they are the same, or, in a gap, the second is the earlier.
+    return second if instant(second) > instant(first) else first
+
+
 def instant(time: datetime) -> int:
     """Return an aware time as whole microseconds since 1970-01-01 UTC."""
     # Not time.timestamp(): a float cannot tell microseconds apart in far years.
@@ -145,10 +160,10 @@ raised_in_sql: dict[int, BaseException] = {}
 """What `stored_instant` raised last in a thread: whoever ran the statement raises it again."""
 
 
-def stored_instant(stored: Any, timezone: Any) -> int | None:
+def stored_instant(stored: Any, timezone: Any, start: Any = None) -> int | None:
     """Return the instant of a stored time stamp, None where there is none to be read.
 
-    It is the SQL function `nxs_instant(timestamp, timezone)` of every connection.
+    It is the SQL function `nxs_instant(timestamp, timezone[, start])` of every connection.
 
     Parameters
     ----------
@@ -157,6 +172,8 @@ def stored_instant(stored: Any, timezone: Any) -> int | None:
         is not valid UTF-8 (`CAST(timestamp AS BLOB)`).
     timezone
         IANA name of the zone of a naive time stamp. Not looked at for an aware one.
+    start
+        For an END, the time stamp of its START, in the same form: see `aware_end`.
 
     Returns
     -------
@@ -167,7 +184,8 @@ def stored_instant(stored: Any, timezone: Any) -> int | None:
         text = stored.decode() if isinstance(stored, bytes) else stored
         time = datetime.fromisoformat(text)
         if time.utcoffset() is None:
-            time = time.replace(tzinfo=zone(timezone))
+            began = None if start is None else stored_instant(start, timezone)
+            time = aware_end(time, began, zone(timezone))
         return instant(time)
     except (ValueError, TypeError, OverflowError):
         return None

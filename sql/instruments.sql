@@ -89,16 +89,18 @@ FROM session_log
 WHERE instrument = :instrument_pid;
 
 -- name: list_activity()
--- How much each instrument was used: its sessions (by their START; one that a harvester
--- inserted twice counts once) and the start of the last one. Scans session_log, as there is
--- no index by instrument or time.
+-- How much each instrument was used: its sessions, by the START that counts of each (views.sql),
+-- and the start of the last one. Scans session_log, as there is no index by instrument or time.
 SELECT
     instruments.instrument_pid,
-    count(DISTINCT started.session_identifier) AS sessions_total,
-    max(nxs_instant(CAST(started.timestamp AS BLOB), instruments.timezone)) AS last_instant,
+    coalesce(used.sessions_total, 0) AS sessions_total,
+    used.last_instant,
     instruments.timezone
 FROM instruments
-LEFT JOIN session_log AS started
-    ON started.instrument = instruments.instrument_pid AND started.event_type = 'START'
-GROUP BY instruments.instrument_pid
+LEFT JOIN (
+    SELECT instrument, count(*) AS sessions_total, max(instant) AS last_instant
+    FROM nxs_counted
+    WHERE event_type = 'START'
+    GROUP BY instrument
+) AS used ON used.instrument = instruments.instrument_pid
 ORDER BY instruments.instrument_pid;

@@ -1,10 +1,6 @@
--- Statements on session_log, one row for each event of a session, and on the sessions which its
--- rows make: a START paired with the END of the same session_identifier and instrument. Of
--- several STARTs or ENDs the newest row, that of the highest id, counts.
---
--- nxs_instant(timestamp, timezone) is the instant of a stored time in microseconds, NULL where it
--- cannot be read. The time is handed over as a BLOB, because even text that is not UTF-8 must
--- not stop a statement. The zone is that of the instrument, for times without an offset.
+-- Statements on session_log, one row for each event of a session, and on the sessions that its
+-- rows make. Which rows of a session count, how their times are read and what a claim is, is said
+-- in views.sql.
 
 -- name: insert_event(session_identifier, instrument, timestamp, event_type, record_status, user)
 -- An event, if it is not there yet; returns its id, or no row. One statement, so that of any
@@ -49,21 +45,14 @@ WHERE
 -- differs. A time that only looks different ("Z" for "+00:00") is left as it is stored.
 UPDATE session_log
 SET
-    timestamp = CASE
-        WHEN
-            nxs_instant(
-                CAST(timestamp AS BLOB),
-                (SELECT timezone FROM instruments WHERE instrument_pid = :instrument)
-            ) IS :instant
-            THEN timestamp
-        ELSE :timestamp
-    END,
+    timestamp = CASE WHEN stored.instant IS :instant THEN session_log.timestamp ELSE :timestamp END,
     "user" = :user,
     record_status = CASE
-        WHEN :record_status = 'TO_BE_BUILT' THEN 'TO_BE_BUILT' ELSE record_status
+        WHEN :record_status = 'TO_BE_BUILT' THEN 'TO_BE_BUILT' ELSE session_log.record_status
     END
+FROM nxs_event AS stored
 WHERE
-    id_session_log = (
+    session_log.id_session_log = (
         SELECT max(id_session_log)
         FROM session_log
         WHERE
@@ -71,14 +60,12 @@ WHERE
             AND instrument = :instrument
             AND event_type = :event_type
     )
-    AND record_status IN ('WAITING_FOR_END', 'TO_BE_BUILT')
+    AND stored.id_session_log = session_log.id_session_log
+    AND session_log.record_status IN ('WAITING_FOR_END', 'TO_BE_BUILT')
     AND (
-        "user" IS NOT :user
-        OR (record_status = 'WAITING_FOR_END' AND :record_status = 'TO_BE_BUILT')
-        OR nxs_instant(
-            CAST(timestamp AS BLOB),
-            (SELECT timezone FROM instruments WHERE instrument_pid = :instrument)
-        ) IS NOT :instant
+        session_log."user" IS NOT :user
+        OR (session_log.record_status = 'WAITING_FOR_END' AND :record_status = 'TO_BE_BUILT')
+        OR stored.instant IS NOT :instant
     )
 RETURNING
     session_identifier, instrument, timestamp, event_type, record_status, "user", id_session_log;
@@ -105,89 +92,44 @@ WHERE id_session_log = :id_session_log;
 -- name: list_logs_of_session(session_identifier)
 -- All events of a session, in the order of time.
 SELECT
-    log.session_identifier, log.instrument, log.timestamp, log.event_type, log.record_status,
-    log."user", log.id_session_log
-FROM session_log AS log
-LEFT JOIN instruments ON instruments.instrument_pid = log.instrument
-WHERE log.session_identifier = :session_identifier
-ORDER BY
-    nxs_instant(CAST(log.timestamp AS BLOB), instruments.timezone), log.id_session_log;
+    session_identifier, instrument, timestamp, event_type, record_status, "user", id_session_log
+FROM nxs_event
+WHERE session_identifier = :session_identifier
+ORDER BY instant, id_session_log;
 
 -- name: list_logs_to_be_built()
 -- All events to be built, in the order of time. A statement of its own, because the partial
 -- index serves only a literal status.
 SELECT
-    log.session_identifier, log.instrument, log.timestamp, log.event_type, log.record_status,
-    log."user", log.id_session_log
-FROM session_log AS log
-LEFT JOIN instruments ON instruments.instrument_pid = log.instrument
-WHERE log.record_status = 'TO_BE_BUILT'
-ORDER BY
-    nxs_instant(CAST(log.timestamp AS BLOB), instruments.timezone), log.id_session_log;
+    session_identifier, instrument, timestamp, event_type, record_status, "user", id_session_log
+FROM nxs_event
+WHERE record_status = 'TO_BE_BUILT'
+ORDER BY instant, id_session_log;
 
 -- name: list_logs_by_status(record_status)
 -- All events of a status, in the order of time. A scan: NexusLIMS has no index by status, and
 -- most rows are of one status.
 SELECT
-    log.session_identifier, log.instrument, log.timestamp, log.event_type, log.record_status,
-    log."user", log.id_session_log
-FROM session_log AS log
-LEFT JOIN instruments ON instruments.instrument_pid = log.instrument
-WHERE log.record_status = :record_status
-ORDER BY
-    nxs_instant(CAST(log.timestamp AS BLOB), instruments.timezone), log.id_session_log;
+    session_identifier, instrument, timestamp, event_type, record_status, "user", id_session_log
+FROM nxs_event
+WHERE record_status = :record_status
+ORDER BY instant, id_session_log;
 
 -- name: list_all_logs()
--- All events, in the order of time. Of the usual form, YYYY-MM-DDTHH:MM:SS[.ffffff]±HH:MM, SQLite
--- finds the instant itself, several times faster than nxs_instant, which gets all other texts.
--- julianday reads what fits LIKE only where each _ is a digit or sign in its place; its fraction of
--- a day is exact to well below a second. It also takes an hour 24, a year 0 and a 31st of February,
--- and rounds fractions of a second, so those are kept from it, and it says NULL to an offset that
--- it does not know.
+-- All events, in the order of time.
 SELECT
-    log.session_identifier, log.instrument, log.timestamp, log.event_type, log.record_status,
-    log."user", log.id_session_log
-FROM session_log AS log
-ORDER BY
-    coalesce(
-        (
-            CAST(
-                CASE
-                    WHEN
-                        log.timestamp < '0001'
-                        OR substr(log.timestamp, 12, 2) >= '24'
-                        OR (
-                            substr(log.timestamp, 9, 2) >= '29'
-                            AND date(julianday(substr(log.timestamp, 1, 10)))
-                            IS NOT substr(log.timestamp, 1, 10)
-                        )
-                        THEN NULL
-                    WHEN
-                        length(CAST(log.timestamp AS BLOB)) = 25
-                        AND log.timestamp LIKE '____-__-__T__:__:_____:__'
-                        THEN julianday(log.timestamp)
-                    WHEN
-                        length(CAST(log.timestamp AS BLOB)) = 32
-                        AND log.timestamp LIKE '____-__-__T__:__:__.____________'
-                        AND substr(log.timestamp, 21, 6) GLOB '[0-9][0-9][0-9][0-9][0-9][0-9]'
-                        THEN julianday(substr(log.timestamp, 1, 19) || substr(log.timestamp, 27))
-                END * 86400 + 0.5 AS INTEGER
-            ) - 210866760000  -- seconds from day 0 to 1970-01-01
-        ) * 1000000
-        + CASE length(log.timestamp)
-            WHEN 32 THEN CAST(substr(log.timestamp, 21, 6) AS INTEGER)
-            ELSE 0
-        END,
-        nxs_instant(
-            CAST(log.timestamp AS BLOB),
-            (SELECT timezone FROM instruments WHERE instrument_pid = log.instrument)
-        )
-    ),
-    log.id_session_log;
+    session_identifier, instrument, timestamp, event_type, record_status, "user", id_session_log
+FROM nxs_event
+ORDER BY instant, id_session_log;
 
 -- name: count_session_logs()$
 -- How many events there are.
 SELECT count(*)
+FROM session_log;
+
+-- name: get_last_id()$
+-- The highest id there is: whatever is inserted under the write lock has a higher one.
+SELECT coalesce(max(id_session_log), 0)
 FROM session_log;
 
 -- name: remove_session_log(id_session_log)!
@@ -196,182 +138,110 @@ DELETE FROM session_log
 WHERE id_session_log = :id_session_log;
 
 -- name: list_pairs_to_build()
--- The STARTs and ENDs to be built, paired where both are there. The partial index holds all that
--- pairing needs, so the cost follows the pending sessions, not the table.
-WITH pair AS (
-    SELECT
-        session_identifier,
-        instrument,
-        max(id_session_log) FILTER (WHERE event_type = 'START') AS start_id,
-        max(id_session_log) FILTER (WHERE event_type = 'END') AS end_id
-    FROM session_log
-    WHERE record_status = 'TO_BE_BUILT' AND event_type IN ('START', 'END')
-    GROUP BY session_identifier, instrument
-)
+-- The START and the END of each session that are to be built, side by side, in the order of time;
+-- NULLs where only one of the two is. One look at what waits. The + keeps SQLite, in a file without
+-- this package's index, from walking the whole index on session_identifier in its order.
 SELECT
-    pair.session_identifier,
-    pair.instrument,
-    pair.start_id,
-    pair.end_id,
-    start_log.timestamp AS start_timestamp,
-    end_log.timestamp AS end_timestamp,
-    coalesce(start_log."user", end_log."user") AS "user"
-FROM pair
-LEFT JOIN session_log AS start_log ON start_log.id_session_log = pair.start_id
-LEFT JOIN session_log AS end_log ON end_log.id_session_log = pair.end_id;
+    session_identifier, instrument,
+    max(id_session_log) FILTER (WHERE event_type = 'START') AS start_id,
+    max(id_session_log) FILTER (WHERE event_type = 'END') AS end_id,
+    max(timestamp) FILTER (WHERE event_type = 'START') AS start_timestamp,
+    max(timestamp) FILTER (WHERE event_type = 'END') AS end_timestamp,
+    coalesce(
+        max("user") FILTER (WHERE event_type = 'START'),
+        max("user") FILTER (WHERE event_type = 'END')
+    ) AS "user"
+FROM nxs_counted
+WHERE record_status = 'TO_BE_BUILT'
+GROUP BY +session_identifier, instrument
+ORDER BY max(instant) FILTER (WHERE event_type = 'START'), start_id;
 
--- name: list_claimable_pairs(lease_start)
--- The pairs to be built that no builder has claimed since lease_start (an instant), the oldest
--- first. A claim is a RECORD_GENERATION that waits for its end, found by the index on the session.
-WITH pair AS (
-    SELECT
-        session_identifier,
-        instrument,
-        max(id_session_log) FILTER (WHERE event_type = 'START') AS start_id,
-        max(id_session_log) FILTER (WHERE event_type = 'END') AS end_id
-    FROM session_log
-    WHERE record_status = 'TO_BE_BUILT' AND event_type IN ('START', 'END')
-    GROUP BY session_identifier, instrument
-)
+-- name: list_oldest_starts(after_instant, after_id, number)
+-- The first STARTs to be built, by time, after one that was looked at already. Whether a session
+-- can be built or claimed is asked one by one (get_pair_to_build): nearly always of one or two.
+SELECT instant, id_session_log
+FROM nxs_event
+WHERE
+    record_status = 'TO_BE_BUILT'
+    AND event_type = 'START'
+    AND (instant, id_session_log) > (:after_instant, :after_id)
+ORDER BY instant, id_session_log
+LIMIT :number;
+
+-- name: get_pair_to_build(start_id)^
+-- The session to be built whose START is this row; no row where that one does not count, or START
+-- and END are not both to be built.
 SELECT
-    pair.session_identifier,
-    pair.instrument,
-    pair.start_id,
-    pair.end_id,
-    start_log.timestamp AS start_timestamp,
-    end_log.timestamp AS end_timestamp,
-    coalesce(start_log."user", end_log."user") AS "user"
-FROM pair
-INNER JOIN session_log AS start_log ON start_log.id_session_log = pair.start_id
-INNER JOIN session_log AS end_log ON end_log.id_session_log = pair.end_id
-INNER JOIN instruments ON instruments.instrument_pid = pair.instrument
-WHERE NOT EXISTS (
+    session_identifier, instrument, start_id, end_id, start_timestamp, end_timestamp, "user"
+FROM nxs_session
+WHERE start_id = :start_id AND record_status = 'TO_BE_BUILT' AND end_status = 'TO_BE_BUILT';
+
+-- name: is_claimed(start_id, lease_start, lease_end)$
+-- Whether a builder has the session of a START: whether any claim is dated after lease_start and
+-- up to lease_end (instants). One that is dated later is of a clock that is wrong, and counts as
+-- one that ran out.
+SELECT EXISTS (
     SELECT 1
-    FROM session_log AS claim
+    FROM session_log AS start_log
+    INNER JOIN nxs_event AS claim
+        ON
+            claim.session_identifier = start_log.session_identifier
+            AND claim.instrument = start_log.instrument
     WHERE
-        claim.session_identifier = pair.session_identifier
-        AND claim.instrument = pair.instrument
+        start_log.id_session_log = :start_id
         AND claim.event_type = 'RECORD_GENERATION'
         AND claim.record_status = 'WAITING_FOR_END'
-        AND nxs_instant(CAST(claim.timestamp AS BLOB), instruments.timezone) > :lease_start
-)
-ORDER BY
-    nxs_instant(CAST(start_log.timestamp AS BLOB), instruments.timezone), pair.start_id;
+        AND claim.instant > :lease_start
+        AND claim.instant <= :lease_end
+);
 
 -- name: list_pairs_of_session(session_identifier)
--- The pair of a session; several where instruments share the identifier, the newest first.
-WITH pair AS (
-    SELECT
-        session_identifier,
-        instrument,
-        max(id_session_log) FILTER (WHERE event_type = 'START') AS start_id,
-        max(id_session_log) FILTER (WHERE event_type = 'END') AS end_id
-    FROM session_log
-    WHERE session_identifier = :session_identifier AND event_type IN ('START', 'END')
-    GROUP BY session_identifier, instrument
-)
+-- The session of an identifier; several where instruments share it, the newest first.
 SELECT
-    pair.session_identifier,
-    pair.instrument,
-    pair.start_id,
-    pair.end_id,
-    start_log.timestamp AS start_timestamp,
-    end_log.timestamp AS end_timestamp,
-    coalesce(start_log."user", end_log."user") AS "user"
-FROM pair
-LEFT JOIN session_log AS start_log ON start_log.id_session_log = pair.start_id
-LEFT JOIN session_log AS end_log ON end_log.id_session_log = pair.end_id
-ORDER BY pair.start_id DESC;
+    session_identifier, instrument, start_id, end_id, start_timestamp, end_timestamp, "user"
+FROM nxs_session
+WHERE session_identifier = :session_identifier
+ORDER BY start_id DESC;
 
--- name: list_pairs_between(range_start, range_end)
--- The pairs, of any status, whose START lies in a span of time, in the order of time. A bound
--- without an offset is in each instrument's own zone. A scan: times of different offsets cannot
--- be found by an index on their text.
+-- name: list_pairs_between(earliest, latest)
+-- The whole sessions, of any status, that began between two instants, in the order of time. A
+-- scan: times of different offsets cannot be found by an index on their text.
 SELECT
-    start_log.session_identifier,
-    start_log.instrument,
-    start_log.id_session_log AS start_id,
-    end_log.id_session_log AS end_id,
-    start_log.timestamp AS start_timestamp,
-    end_log.timestamp AS end_timestamp,
-    coalesce(start_log."user", end_log."user") AS "user"
+    session_identifier, instrument, start_id, end_id, start_timestamp, end_timestamp, "user",
+    record_status, timezone, start_instant
+FROM nxs_session
+WHERE start_instant >= :earliest AND start_instant < :latest AND end_id IS NOT NULL
+ORDER BY start_instant, start_id;
+
+-- name: list_whole_sessions(session_identifier)
+-- The whole sessions of an identifier, one for each instrument: STARTs with an END.
+SELECT start_id, record_status
+FROM nxs_session
+WHERE session_identifier = :session_identifier AND end_id IS NOT NULL
+ORDER BY start_id;
+
+-- name: list_statuses(start_id)
+-- The statuses that the rows of a session are in.
+SELECT DISTINCT log.record_status
 FROM session_log AS start_log
-LEFT JOIN instruments ON instruments.instrument_pid = start_log.instrument
-INNER JOIN session_log AS end_log ON end_log.id_session_log = (
-    SELECT max(id_session_log)
-    FROM session_log
-    WHERE
-        session_identifier = start_log.session_identifier
-        AND instrument = start_log.instrument
-        AND event_type = 'END'
-)
-WHERE
-    start_log.event_type = 'START'
-    AND nxs_instant(CAST(start_log.timestamp AS BLOB), instruments.timezone)
-    >= nxs_instant(:range_start, instruments.timezone)
-    AND nxs_instant(CAST(start_log.timestamp AS BLOB), instruments.timezone)
-    < nxs_instant(:range_end, instruments.timezone)
-    AND NOT EXISTS (
-        SELECT 1
-        FROM session_log AS newer
-        WHERE
-            newer.session_identifier = start_log.session_identifier
-            AND newer.instrument = start_log.instrument
-            AND newer.event_type = 'START'
-            AND newer.id_session_log > start_log.id_session_log
-    )
-ORDER BY
-    nxs_instant(CAST(start_log.timestamp AS BLOB), instruments.timezone),
-    start_log.id_session_log;
+INNER JOIN session_log AS log
+    ON
+        log.session_identifier = start_log.session_identifier
+        AND log.instrument = start_log.instrument
+WHERE start_log.id_session_log = :start_id
+ORDER BY log.record_status;
 
--- name: reset_sessions_between(range_start, range_end, statuses)
--- Sets whole sessions to be built again: all rows of each session that has both START and END,
--- starts in the span and is in one of the statuses (a JSON array), unless any of its rows is
--- without consent and the statuses do not say so. Returns the rows changed, as BLOBs: a text that
--- is not UTF-8 must not stop a statement that has written already.
+-- name: reset_session(start_id)!
+-- Sets all rows of the session of a START to be built again.
 UPDATE session_log
 SET record_status = 'TO_BE_BUILT'
 WHERE
-    record_status <> 'TO_BE_BUILT'
-    AND (session_identifier, instrument) IN (
+    (session_identifier, instrument) = (
         SELECT start_log.session_identifier, start_log.instrument
         FROM session_log AS start_log
-        LEFT JOIN instruments ON instruments.instrument_pid = start_log.instrument
-        WHERE
-            start_log.event_type = 'START'
-            AND start_log.record_status IN (SELECT value FROM json_each(:statuses))
-            AND nxs_instant(CAST(start_log.timestamp AS BLOB), instruments.timezone)
-            >= nxs_instant(:range_start, instruments.timezone)
-            AND nxs_instant(CAST(start_log.timestamp AS BLOB), instruments.timezone)
-            < nxs_instant(:range_end, instruments.timezone)
-            AND NOT EXISTS (
-                SELECT 1
-                FROM session_log AS newer
-                WHERE
-                    newer.session_identifier = start_log.session_identifier
-                    AND newer.instrument = start_log.instrument
-                    AND newer.event_type = 'START'
-                    AND newer.id_session_log > start_log.id_session_log
-            )
-            AND EXISTS (
-                SELECT 1
-                FROM session_log AS end_log
-                WHERE
-                    end_log.session_identifier = start_log.session_identifier
-                    AND end_log.instrument = start_log.instrument
-                    AND end_log.event_type = 'END'
-            )
-            AND NOT EXISTS (
-                SELECT 1
-                FROM session_log AS withheld
-                WHERE
-                    withheld.session_identifier = start_log.session_identifier
-                    AND withheld.instrument = start_log.instrument
-                    AND withheld.record_status IN ('NO_CONSENT', 'NO_RESERVATION')
-                    AND withheld.record_status NOT IN (SELECT value FROM json_each(:statuses))
-            )
+        WHERE start_log.id_session_log = :start_id
     )
-RETURNING CAST(session_identifier AS BLOB), CAST(instrument AS BLOB);
+    AND record_status <> 'TO_BE_BUILT';
 
 -- name: set_status(session_identifier, record_status)!
 -- All rows of a session, whatever their status.
@@ -397,15 +267,30 @@ WHERE
     AND instrument = :instrument
     AND record_status <> :record_status;
 
+-- name: holds_claim(session_identifier, instrument, claim_id, claim_timestamp)$
+-- Whether this claim is the newest of a session that is not finished. Its time tells it from one
+-- that SQLite gave the id of a deleted row.
+SELECT EXISTS (
+    SELECT 1
+    FROM nxs_claim
+    WHERE
+        id_session_log = :claim_id
+        AND timestamp = :claim_timestamp
+        AND session_identifier = :session_identifier
+        AND instrument = :instrument
+);
+
+-- name: renew_claim(id_session_log, timestamp)!
+-- Dates a claim anew.
+UPDATE session_log
+SET timestamp = :timestamp
+WHERE id_session_log = :id_session_log;
+
 -- name: count_sessions_by_status()
--- Sessions by the status of their newest START.
+-- Sessions by the status of their START.
 SELECT record_status, count(*) AS sessions
-FROM (
-    SELECT record_status, max(id_session_log)
-    FROM session_log
-    WHERE event_type = 'START'
-    GROUP BY session_identifier, instrument
-)
+FROM nxs_counted
+WHERE event_type = 'START'
 GROUP BY record_status
 ORDER BY record_status;
 
@@ -414,136 +299,49 @@ ORDER BY record_status;
 DELETE FROM session_log
 WHERE session_identifier = :session_identifier;
 
--- name: release_claim(session_identifier, instrument, id_session_log)!
--- Takes back one builder's claim, unless the session was finished meanwhile.
-DELETE FROM session_log
-WHERE
-    id_session_log = :id_session_log
-    AND session_identifier = :session_identifier
-    AND instrument = :instrument
-    AND event_type = 'RECORD_GENERATION'
-    AND record_status = 'WAITING_FOR_END';
-
--- name: release_newest_claim(session_identifier, instrument)!
--- Takes back the newest claim, for a builder that did not keep its own.
-DELETE FROM session_log
-WHERE id_session_log = (
-    SELECT max(id_session_log)
-    FROM session_log
-    WHERE
-        session_identifier = :session_identifier
-        AND instrument = :instrument
-        AND event_type = 'RECORD_GENERATION'
-        AND record_status = 'WAITING_FOR_END'
-);
-
 -- name: list_overviews()
--- All sessions, whole or not, by the newest row of each event, in the order of time; `began` is
--- the instant of the START or, without one, of the END. A scan: a session is known only when all
--- its rows were seen.
-WITH session AS (
-    SELECT
-        session_identifier,
-        instrument,
-        max(id_session_log) FILTER (WHERE event_type = 'START') AS start_id,
-        max(id_session_log) FILTER (WHERE event_type = 'END') AS end_id,
-        max(id_session_log) AS last_id
-    FROM session_log
-    GROUP BY session_identifier, instrument
-)
+-- All sessions, whole or not, in the order of time; `began` is the instant of the START or,
+-- without one, of the END. A scan: a session is known only when all its rows were seen.
 SELECT
-    session.session_identifier,
-    session.instrument,
-    start_log.timestamp AS start_timestamp,
-    end_log.timestamp AS end_timestamp,
-    coalesce(start_log."user", end_log."user") AS "user",
-    coalesce(
-        start_log.record_status, end_log.record_status, last_log.record_status
-    ) AS record_status,
-    instruments.timezone AS timezone_str,
-    nxs_instant(
-        CAST(coalesce(start_log.timestamp, end_log.timestamp) AS BLOB), instruments.timezone
-    ) AS began
-FROM session
-INNER JOIN session_log AS last_log ON last_log.id_session_log = session.last_id
-LEFT JOIN session_log AS start_log ON start_log.id_session_log = session.start_id
-LEFT JOIN session_log AS end_log ON end_log.id_session_log = session.end_id
-LEFT JOIN instruments ON instruments.instrument_pid = session.instrument
-ORDER BY began, session.last_id;
+    session_identifier, instrument, start_timestamp, end_timestamp, "user", record_status,
+    timezone, start_instant AS began, start_id AS id
+FROM nxs_session
+UNION ALL
+SELECT
+    session_identifier, instrument, NULL AS start_timestamp,
+    CASE event_type WHEN 'END' THEN timestamp END AS end_timestamp,
+    CASE event_type WHEN 'END' THEN "user" END AS "user", record_status, timezone,
+    CASE event_type WHEN 'END' THEN instant END AS began, id_session_log AS id
+FROM nxs_headless
+ORDER BY began, id;
 
 -- name: list_overviews_of_session(session_identifier)
--- One session, whole or not, by the newest row of each event; several where instruments share the
--- identifier.
-WITH session AS (
-    SELECT
-        session_identifier,
-        instrument,
-        max(id_session_log) FILTER (WHERE event_type = 'START') AS start_id,
-        max(id_session_log) FILTER (WHERE event_type = 'END') AS end_id,
-        max(id_session_log) AS last_id
-    FROM session_log
-    WHERE session_identifier = :session_identifier
-    GROUP BY session_identifier, instrument
-)
+-- One session, whole or not; several where instruments share the identifier.
 SELECT
-    session.session_identifier,
-    session.instrument,
-    start_log.timestamp AS start_timestamp,
-    end_log.timestamp AS end_timestamp,
-    coalesce(start_log."user", end_log."user") AS "user",
-    coalesce(
-        start_log.record_status, end_log.record_status, last_log.record_status
-    ) AS record_status,
-    instruments.timezone AS timezone_str,
-    nxs_instant(
-        CAST(coalesce(start_log.timestamp, end_log.timestamp) AS BLOB), instruments.timezone
-    ) AS began
-FROM session
-INNER JOIN session_log AS last_log ON last_log.id_session_log = session.last_id
-LEFT JOIN session_log AS start_log ON start_log.id_session_log = session.start_id
-LEFT JOIN session_log AS end_log ON end_log.id_session_log = session.end_id
-LEFT JOIN instruments ON instruments.instrument_pid = session.instrument
-ORDER BY session.last_id;
-
--- name: get_oldest_to_build()^
--- The session to be built whose START is the oldest: of the rows, SQLite returns the one that has
--- the minimum. One row of NULLs where nothing is to be built.
+    session_identifier, instrument, start_timestamp, end_timestamp, "user", record_status,
+    timezone, start_instant AS began, start_id AS id
+FROM nxs_session
+WHERE session_identifier = :session_identifier
+UNION ALL
 SELECT
-    start_log.session_identifier,
-    start_log.instrument,
-    min(nxs_instant(CAST(start_log.timestamp AS BLOB), instruments.timezone)) AS began
-FROM session_log AS start_log
-LEFT JOIN instruments ON instruments.instrument_pid = start_log.instrument
-WHERE
-    start_log.record_status = 'TO_BE_BUILT'
-    AND start_log.event_type = 'START'
-    AND EXISTS (
-        SELECT 1
-        FROM session_log AS end_log
-        WHERE
-            end_log.session_identifier = start_log.session_identifier
-            AND end_log.instrument = start_log.instrument
-            AND end_log.event_type = 'END'
-            AND end_log.record_status = 'TO_BE_BUILT'
-    );
+    session_identifier, instrument, NULL AS start_timestamp,
+    CASE event_type WHEN 'END' THEN timestamp END AS end_timestamp,
+    CASE event_type WHEN 'END' THEN "user" END AS "user", record_status, timezone,
+    CASE event_type WHEN 'END' THEN instant END AS began, id_session_log AS id
+FROM nxs_headless
+WHERE session_identifier = :session_identifier
+ORDER BY id;
 
 -- name: list_claims()
--- The newest claim of each session to be built. Those of finished sessions keep nobody from them.
--- CROSS JOIN makes SQLite begin with the sessions to be built, which the partial index has.
+-- The newest claim of each session to be built. CROSS JOIN makes SQLite begin with the sessions
+-- to be built, which the partial index has.
 SELECT
-    claim.session_identifier,
-    claim.instrument,
-    max(claim.id_session_log) AS id_session_log,
-    claim.timestamp,
-    instruments.timezone AS timezone_str
-FROM session_log AS start_log
-CROSS JOIN session_log AS claim
+    claim.session_identifier, claim.instrument, claim.id_session_log, claim.timestamp,
+    claim.timezone
+FROM nxs_session AS session
+CROSS JOIN nxs_claim AS claim
     ON
-        claim.session_identifier = start_log.session_identifier
-        AND claim.instrument = start_log.instrument
-        AND claim.event_type = 'RECORD_GENERATION'
-        AND claim.record_status = 'WAITING_FOR_END'
-LEFT JOIN instruments ON instruments.instrument_pid = claim.instrument
-WHERE start_log.record_status = 'TO_BE_BUILT' AND start_log.event_type = 'START'
-GROUP BY start_log.session_identifier, start_log.instrument
-ORDER BY id_session_log;
+        claim.session_identifier = session.session_identifier
+        AND claim.instrument = session.instrument
+WHERE session.record_status = 'TO_BE_BUILT' AND session.end_status = 'TO_BE_BUILT'
+ORDER BY claim.id_session_log;

@@ -44,18 +44,18 @@ def test_a_healthy_database(tmp_path: Path) -> None:
 def test_all_that_may_need_a_person(tmp_path: Path) -> None:
     path = filled(tmp_path)
     write_log(path, session_identifier="endless too", timestamp="2025-02-01T00:00:00")
-    with Store(path) as store:
-        building = store.sessions.claim()
     with Store(path, clock=lambda: datetime.now(UTC) - timedelta(hours=7)) as store:
         stale = store.sessions.claim()
+    with Store(path) as store:
+        building = store.sessions.claim(timedelta(days=1))
     assert stale is not None
     assert building is not None
     shown = call("--db", path, "status", "--strict")
     assert shown.status == 1
     assert call("--db", path, "status").status == 0
     text = shown.out
-    assert f"stale builds     {stale.session_identifier} on {PID} since 7 h" in text
-    assert f"being built      {building.session_identifier} on {TOKYO} since 0 s" in text
+    assert f"stale builds     {stale.session_identifier} on {TOKYO} since 7 h" in text
+    assert f"being built      {building.session_identifier} on {PID} since 0 s" in text
     assert "unpaired         endless too: a START without an END" in text
     assert "failed uploads   1 to cdcs" in text
     needs = text[text.index("needs a person:") :].splitlines()[1:]

@@ -373,7 +373,7 @@ def test_an_odd_session_is_not_in_the_way_of_others(
         claimed = {store.sessions.claim(), store.sessions.claim()}
         assert good in claimed
         assert store.sessions.finish(good, "ERROR") == 3
-        assert store.sessions.reset_between(NOON, NOON + timedelta(hours=1)) == 1
+        assert store.sessions.reset_between(NOON, NOON + timedelta(hours=1)) == (1, 0, 0)
         assert store.sessions.delete("good") == 3
 
 

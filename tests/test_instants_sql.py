@@ -1,4 +1,4 @@
-"""The order of time in SQL: `list_all_logs` computes most instants without `nxs_instant`."""
+"""Instants in SQL: the view of events computes most of them without `nxs_instant`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nexuslims_store import queries
 from nexuslims_store.times import stored_instant
 
 ZONE = "America/New_York"
-STATEMENT = queries.load("session_log.sql")["list_all_logs"]
-ORDER = re.search(r"ORDER BY\s+(?P<key>coalesce.*),\s+log\.id_session_log;", STATEMENT, re.DOTALL)
-assert ORDER is not None
-KEY = ORDER["key"]
+VIEW = queries.load("views.sql").make_event_view
+FOUND = re.search(r"(?P<key>coalesce\(.*\)) AS instant\s+FROM", VIEW, re.DOTALL)
+assert FOUND is not None
+KEY = FOUND["key"]
 WITHOUT_FUNCTION = re.sub(r"nxs_instant\(.*\)(?=\s*\)$)", "NULL", KEY, flags=re.DOTALL)
 assert "nxs_instant" not in WITHOUT_FUNCTION
 

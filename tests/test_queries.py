@@ -127,7 +127,6 @@ VALUES: dict[str, object] = {
     "lease_start": 0,
     "range_start": "2025-06-01T00:00:00",
     "range_end": "2025-06-08T00:00:00",
-    "statuses": "[]",
     "revision": "v9_9_9",
 }
 
@@ -152,6 +151,7 @@ def filled(filled_file: Path, tmp_path: Path, request: pytest.FixtureRequest) ->
             store.connection.execute(
                 "ALTER TABLE instruments RENAME COLUMN display_name TO schema_name"
             )
+        store.sessions.list_claims()  # makes the views that statements read
         yield store
 
 
@@ -261,7 +261,8 @@ def test_every_statement_is_used() -> None:
     unused = [
         query.name
         for query in QUERIES
-        if not any(pattern.fullmatch(query.name) for pattern in patterns)
+        if query.path.name != "views.sql"  # all of which are run
+        and not any(pattern.fullmatch(query.name) for pattern in patterns)
     ]
     assert unused == []
 
@@ -321,14 +322,21 @@ HOT = {
     "list_logs_of_session": BY_SESSION,
     "list_logs_to_be_built": TO_BUILD,
     "list_pairs_to_build": TO_BUILD,
-    "list_claimable_pairs": TO_BUILD,
+    "list_oldest_starts": TO_BUILD,
+    "list_claims": TO_BUILD,
+    "get_pair_to_build": "INTEGER PRIMARY KEY",
+    "is_claimed": BY_SESSION,
+    "holds_claim": "INTEGER PRIMARY KEY",
+    "renew_claim": "INTEGER PRIMARY KEY",
+    "list_statuses": BY_SESSION,
+    "reset_session": BY_SESSION,
+    "list_whole_sessions": BY_SESSION,
+    "list_overviews_of_session": BY_SESSION,
     "list_pairs_of_session": BY_SESSION,
     "set_status": BY_SESSION,
     "set_status_from": BY_SESSION,
     "finish_session": BY_SESSION,
     "delete_session": BY_SESSION,
-    "release_claim": "INTEGER PRIMARY KEY",
-    "release_newest_claim": BY_SESSION,
     "list_uploads_of_session": BY_UPLOAD,
     "list_latest_uploads": BY_UPLOAD,
     "list_latest_successes": BY_UPLOAD,
@@ -354,7 +362,6 @@ SCANS = {
     "count_logs_of_instrument": "asked once, after a removal was refused; no index by instrument",
     "list_logs_by_status": "most rows are of one status; no index by status",
     "list_pairs_between": "times of different offsets cannot be found by an index on their text",
-    "reset_sessions_between": "as list_pairs_between",
     "count_sessions_by_status": "counts every session",
     "list_overviews": "lists every session",
     "list_failed_uploads": "no index by success",

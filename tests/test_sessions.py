@@ -28,10 +28,14 @@ from helpers.support import (
 from pydantic import ValidationError
 
 from nexuslims_store import (
+    ClaimLostError,
+    ConsentError,
     EventType,
     Instrument,
     InvalidRowError,
+    InvalidValueError,
     RecordStatus,
+    ResetSummary,
     Session,
     Store,
     UnknownInstrumentError,
@@ -108,8 +112,8 @@ def test_naive_times_of_a_session_are_local() -> None:
         ({"session_identifier": ""}, ValidationError),
         ({"user": 5}, ValidationError),
         ({"end": START - timedelta(seconds=1)}, ValidationError),
-        ({"status": "DONE"}, ValidationError),
-        ({"start": "yesterday"}, ValidationError),
+        ({"status": "DONE"}, InvalidValueError),
+        ({"start": "yesterday"}, TypeError),
         ({"instrument": "Nobody's"}, UnknownInstrumentError),
     ],
 )
@@ -391,11 +395,21 @@ def test_a_row_in_another_status_than_expected_stays() -> None:
         assert statuses(store) == [RecordStatus.COMPLETED, RecordStatus.TO_BE_BUILT]
 
 
-@pytest.mark.parametrize("arguments", [("DONE",), ("ERROR", "DONE"), (None,), (5,)])
-def test_a_status_that_is_none_is_refused(arguments: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("DONE",), InvalidValueError),
+        (("ERROR", "DONE"), InvalidValueError),
+        ((None,), TypeError),
+        ((5,), TypeError),
+    ],
+)
+def test_a_status_that_is_none_is_refused(
+    arguments: tuple[Any, ...], error: type[Exception]
+) -> None:
     with memory_store() as store:
         add_pair(store)
-        with pytest.raises(ValueError, match="RecordStatus"):
+        with pytest.raises(error, match="RecordStatus"):
             store.sessions.set_status(SESSION, *arguments)
         assert statuses(store) == [RecordStatus.TO_BE_BUILT] * 2
 
@@ -422,7 +436,13 @@ def test_sessions_are_counted_by_the_status_of_their_start() -> None:
 def test_a_session_is_reset(status: RecordStatus) -> None:
     with memory_store() as store:
         add_pair(store, record_status=status)
-        assert store.sessions.reset(SESSION) == (0 if status is RecordStatus.TO_BE_BUILT else 2)
+        if status in CONSENT:
+            with pytest.raises(ConsentError, match=status.value):
+                store.sessions.reset(SESSION)
+            assert statuses(store) == [status] * 2
+        named = [status] if status in CONSENT else None
+        changed = store.sessions.reset(SESSION, named)
+        assert changed == (0 if status is RecordStatus.TO_BE_BUILT else 2)
         assert statuses(store) == [RecordStatus.TO_BE_BUILT] * 2
 
 
@@ -443,7 +463,7 @@ def test_sessions_of_a_bad_week_are_reset_by_status(
         for status in RecordStatus:
             add_pair(store, status.value, record_status=status)
         week = (datetime(2025, 6, 1), datetime(2025, 6, 8))
-        assert store.sessions.reset_between(*week, **arguments) == len(expected)
+        assert store.sessions.reset_between(*week, **arguments) == (len(expected), 0, 0)
         for status in RecordStatus:
             now = RecordStatus.TO_BE_BUILT if status in expected else status
             assert statuses(store, status.value) == [now] * 2
@@ -461,9 +481,10 @@ def test_consent_withheld_at_any_event_keeps_the_session() -> None:
                     )
                 write_status(store, name, event, status)
         week = (datetime(2025, 6, 1), datetime(2025, 6, 8))
-        assert store.sessions.reset_between(*week) == 0
-        assert store.sessions.reset_between(*week, [RecordStatus.ERROR, CONSENT[0]]) == 3
-        assert store.sessions.reset_between(*week, [RecordStatus.ERROR, CONSENT[1]]) == 3
+        # Two are in a state without consent by their START, and were not asked for.
+        assert store.sessions.reset_between(*week) == ResetSummary(0, 4, 0)
+        assert store.sessions.reset_between(*week, [RecordStatus.ERROR, CONSENT[0]]) == (3, 2, 0)
+        assert store.sessions.reset_between(*week, [RecordStatus.ERROR, CONSENT[1]]) == (3, 0, 0)
 
 
 def write_status(store: Store, identifier: str, event: EventType, status: RecordStatus) -> None:
@@ -490,7 +511,7 @@ def test_whole_sessions_are_reset() -> None:
         add_pair(
             store, "after", "2025-06-08T00:00:00", "2025-06-08T01:00:00", record_status="ERROR"
         )
-        assert store.sessions.reset_between(datetime(2025, 6, 1), datetime(2025, 6, 8)) == 2
+        assert store.sessions.reset_between(datetime(2025, 6, 1), datetime(2025, 6, 8)) == (2, 0, 0)
         assert statuses(store, "across") == [RecordStatus.TO_BE_BUILT] * 3
         assert statuses(store, "last") == [RecordStatus.TO_BE_BUILT] * 2
         for untouched in ("early", "open", "after"):
@@ -617,45 +638,19 @@ def test_a_released_session_is_as_if_it_was_never_claimed(tmp_path: Path) -> Non
         assert claimed is not None
         assert store.sessions.release(claimed) is True
         assert contents(store.path) == before
-        assert store.sessions.release(claimed) is False
+        with pytest.raises(ClaimLostError):
+            store.sessions.release(claimed)
         assert store.sessions.claim() == claimed
 
 
-def test_a_builder_releases_its_own_claim() -> None:
-    clock = Clock()
-    with memory_store(clock=clock) as store:
-        add_pair(store)
-        slow = store.sessions.claim()
-        clock.move(hours=7)
-        quick = store.sessions.claim()
-        assert slow is not None
-        assert quick is not None
-        assert store.sessions.release(slow) is True
-        assert store.sessions.claim() is None
-        assert store.sessions.release(quick) is True
-        assert store.sessions.claim() is not None
-
-
-def test_a_session_that_was_listed_is_released_by_its_newest_claim() -> None:
-    clock = Clock()
-    with memory_store(clock=clock) as store:
-        add_pair(store)
-        (session,) = store.sessions.list_to_build()
-        assert store.sessions.release(session) is False
-        old = store.sessions.record_generation(session)
-        clock.move(hours=1)
-        store.sessions.record_generation(session)
-        assert store.sessions.release(session) is True
-        assert store.session_logs.list_for_session(SESSION)[0] == old
-
-
-def test_a_finished_claim_cannot_be_released() -> None:
+def test_a_session_that_was_not_claimed_cannot_be_released_or_renewed() -> None:
     with memory_store(clock=Clock()) as store:
         add_pair(store)
-        claimed = store.sessions.claim()
-        assert claimed is not None
-        store.sessions.finish(claimed, RecordStatus.ERROR)
-        assert store.sessions.release(claimed) is False
+        (session,) = store.sessions.list_to_build()
+        store.sessions.record_generation(session)
+        for method in (store.sessions.release, store.sessions.renew):
+            with pytest.raises(ClaimLostError, match="not claimed"):
+                method(session)
         assert store.session_logs.count() == 3
 
 
@@ -715,5 +710,5 @@ def test_a_reset_of_a_session_whose_name_is_not_utf_8_is_counted() -> None:
         add_pair(store, record_status=RecordStatus.ERROR)
         store.connection.execute("UPDATE session_log SET session_identifier = CAST(x'ff' AS TEXT)")
         start, end = datetime(2025, 6, 1), datetime(2025, 6, 3)
-        assert store.sessions.reset_between(start, end) == 1
-        assert store.sessions.reset_between(start, end) == 0
+        assert store.sessions.reset_between(start, end) == (1, 0, 0)
+        assert store.sessions.reset_between(start, end) == (0, 0, 0)

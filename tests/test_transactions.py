@@ -8,6 +8,7 @@ What was written is always looked at through a second, plain connection.
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -27,7 +28,7 @@ from helpers.support import (
     upload,
 )
 
-from nexuslims_store import EventType, ReadOnlyError, Store
+from nexuslims_store import EventType, ExternalUserIdentifier, ReadOnlyError, Session, Store
 from nexuslims_store.repository import (
     ExternalIdRepository,
     InstrumentRepository,
@@ -36,11 +37,19 @@ from nexuslims_store.repository import (
     UploadLogRepository,
 )
 
+
+def build(store: Store) -> None:
+    with store.sessions.building(claimed(store)):
+        pass
+
+
 # What each method is called with, on a store that `filled` has filled. Each call changes a row.
 MUTATORS: dict[str, Callable[[Store], object]] = {
     "instruments.add": lambda s: s.instruments.add(instrument("New")),
     "instruments.update": lambda s: s.instruments.update(instrument(location="elsewhere")),
     "instruments.remove": lambda s: s.instruments.remove("Unused"),
+    "instruments.rename": lambda s: s.instruments.rename(PID, "Renamed"),
+    "instruments.store_many": lambda s: s.instruments.store_many([instrument("New")]),
     "session_logs.insert": lambda s: s.session_logs.insert(log(session_identifier="new")),
     "session_logs.insert, correcting": lambda s: s.session_logs.insert(log(user="other")),
     "session_logs.insert_many": lambda s: s.session_logs.insert_many(
@@ -49,6 +58,9 @@ MUTATORS: dict[str, Callable[[Store], object]] = {
     "session_logs.remove": lambda s: s.session_logs.remove(1),
     "sessions.add": lambda s: s.sessions.add(
         "new", PID, datetime(2025, 6, 3, 9), datetime(2025, 6, 3, 10)
+    ),
+    "sessions.add_many": lambda s: s.sessions.add_many(
+        [("new", PID, datetime(2025, 6, 3, 9), datetime(2025, 6, 3, 10))]
     ),
     "sessions.delete": lambda s: s.sessions.delete(SESSION),
     "sessions.set_status": lambda s: s.sessions.set_status(SESSION, "COMPLETED"),
@@ -61,12 +73,19 @@ MUTATORS: dict[str, Callable[[Store], object]] = {
     ),
     "sessions.record_generation": lambda s: s.sessions.record_generation(session_of(s)),
     "sessions.claim": lambda s: s.sessions.claim(),
-    "sessions.release": lambda s: s.sessions.release(session_of(s, "claimed")),
+    "sessions.release": lambda s: s.sessions.release(claimed(s)),
+    "sessions.renew": lambda s: s.sessions.renew(claimed(s)),
     "sessions.finish": lambda s: s.sessions.finish(session_of(s, "claimed"), "ERROR"),
+    "sessions.building": build,
+    "sessions.finish, claimed": lambda s: s.sessions.finish(claimed(s), "ERROR"),
     "upload_logs.insert": lambda s: s.upload_logs.insert(upload()),
     "upload_logs.insert_many": lambda s: s.upload_logs.insert_many([upload(), upload("eln")]),
     "external_ids.store": lambda s: s.external_ids.store("new", "nemo", "43"),
     "external_ids.store, again": lambda s: s.external_ids.store("ned", "nemo", "43"),
+    "external_ids.take_over": lambda s: s.external_ids.take_over("new", "nemo", "42"),
+    "external_ids.store_many": lambda s: s.external_ids.store_many(
+        [ExternalUserIdentifier(nexuslims_username="new", external_system="nemo", external_id="43")]
+    ),
     "external_ids.remove": lambda s: s.external_ids.remove("ned", "nemo"),
 }
 
@@ -89,12 +108,19 @@ def path(tmp_path: Path) -> Path:
     with new_store(tmp_path, clock=Clock()) as store, store.transaction():
         store.instruments.add(instrument("Unused"))
         add_pair(store, "claimed", start="2025-06-01T09:00:00-04:00")
-        store.sessions.claim()
+        claim = store.sessions.claim()
         add_pair(store)
         add_pair(store, "failed", record_status="ERROR")
         store.upload_logs.insert(upload(success=False))
         store.external_ids.store("ned", "nemo", "42")
+    (store.path.parent / "claimed.pickle").write_bytes(pickle.dumps(claim))
     return store.path
+
+
+def claimed(store: Store) -> Session:
+    """The session that was claimed, sent by the process that did."""
+    session: Session = pickle.loads((store.path.parent / "claimed.pickle").read_bytes())
+    return session
 
 
 @pytest.fixture

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
+import pytest
 from helpers.support import NOW, Clock, instrument, memory_store, upload
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,7 +22,16 @@ from hypothesis.stateful import (
     rule,
 )
 
-from nexuslims_store import EventType, RecordStatus, Session, SessionLog
+from nexuslims_store import (
+    ClaimedError,
+    ClaimLostError,
+    ConsentError,
+    EventType,
+    RecordStatus,
+    Session,
+    SessionLog,
+    StoreError,
+)
 
 LEASE = timedelta(hours=6)
 RETRIED = (RecordStatus.ERROR, RecordStatus.NO_FILES_FOUND, RecordStatus.BUILT_NOT_EXPORTED)
@@ -90,6 +103,36 @@ class Model:
             and row.status is RecordStatus.WAITING_FOR_END
             and row.time > now - LEASE
         ]
+
+    def whole(self) -> list[Row]:
+        """The STARTs that have an END, wherever it lies."""
+        return [
+            row
+            for row in self.rows
+            if row.event is EventType.START
+            and self.event(row.identifier, row.pid, EventType.END) is not None
+        ]
+
+    def keeps(
+        self, start: Row, named: Sequence[RecordStatus], now: datetime
+    ) -> type[StoreError] | None:
+        """What keeps a session from being reset."""
+        statuses = {row.status for row in self.of(start.identifier, start.pid)}
+        if statuses & set(WITHOUT_CONSENT) - set(named):
+            return ConsentError
+        return ClaimedError if self.claims(start, now) else None
+
+    def holds(self, claim: Row) -> bool:
+        """Whether a claim is the newest of a session that is not finished."""
+        there = [
+            row
+            for row in self.of(claim.identifier, claim.pid)
+            if row.event is EventType.RECORD_GENERATION
+            and row.status is RecordStatus.WAITING_FOR_END
+        ]
+        start = self.event(claim.identifier, claim.pid, EventType.START)
+        finished = start is not None and start.status not in NOT_BUILT_YET
+        return not finished and bool(there) and max(there, key=lambda row: row.id) is claim
 
 
 class Workflow(RuleBasedStateMachine):
@@ -206,21 +249,35 @@ class Workflow(RuleBasedStateMachine):
     def release(self, claim: tuple[Session, Row]) -> None:
         """Give a session back."""
         session, row = claim
-        there = [
-            one
-            for one in self.model.of(row.identifier, row.pid)
-            # By its id: SQLite gives that of a deleted row to a new one.
-            if (one.id, one.event) == (row.id, EventType.RECORD_GENERATION)
-            and one.status is RecordStatus.WAITING_FOR_END
-        ]
-        assert self.store.sessions.release(session) is bool(there)
-        for one in there:
-            self.model.rows.remove(one)
+        # A clock that stands still would give the next claim another time than the model's.
+        self.clock.move(seconds=1)
+        if not self.model.holds(row):
+            with pytest.raises(ClaimLostError):
+                self.store.sessions.release(session)
+            return
+        self.store.sessions.release(session)
+        self.model.rows = [one for one in self.model.rows if one is not row]
+
+    @rule(claim=claimed)
+    def renew(self, claim: tuple[Session, Row]) -> None:
+        """Begin a lease anew."""
+        session, row = claim
+        self.clock.move(seconds=1)
+        if not self.model.holds(row):
+            with pytest.raises(ClaimLostError):
+                self.store.sessions.renew(session)
+            return
+        self.store.sessions.renew(session)
+        row.time = self.clock.now
 
     @rule(claim=consumes(claimed), status=statuses)
     def finish(self, claim: tuple[Session, Row], status: RecordStatus) -> None:
         """Tell the outcome of a build."""
         session, row = claim
+        if not self.model.holds(row):
+            with pytest.raises(ClaimLostError):
+                self.store.sessions.finish(session, status)
+            return
         rows = [one for one in self.model.of(row.identifier, row.pid) if one.status is not status]
         assert self.store.sessions.finish(session, status) == len(rows)
         for one in rows:
@@ -247,36 +304,50 @@ class Workflow(RuleBasedStateMachine):
         for row in rows:
             row.status = status
 
-    @rule(identifier=identifiers)
-    def reset(self, identifier: str) -> None:
+    @rule(identifier=identifiers, named=st.none() | st.lists(statuses))
+    def reset(self, identifier: str, named: list[RecordStatus] | None) -> None:
         """Have a session built again."""
-        self.set_status_of_all(self.model.of(identifier))
-        self.store.sessions.reset(identifier)
+        chosen = [
+            start
+            for start in self.model.whole()
+            if start.identifier == identifier and (named is None or start.status in named)
+        ]
+        reasons = {self.model.keeps(start, named or [], self.clock.now) for start in chosen} - {
+            None
+        }
+        if reasons:
+            with pytest.raises(tuple(error for error in reasons if error)):
+                self.store.sessions.reset(identifier, named)
+            return
+        changed = self.set_status_of_all(chosen)
+        assert self.store.sessions.reset(identifier, named) == changed
 
-    @rule(first=hours, last=hours)
-    def reset_between(self, first: int, last: int) -> None:
+    @rule(first=hours, last=hours, named=st.none() | st.lists(statuses))
+    def reset_between(self, first: int, last: int, named: list[RecordStatus] | None) -> None:
         """Have the sessions of some days built again."""
-        chosen = []
-        for start in self.model.rows:
-            if (
-                start.event is EventType.START
-                and start.status in RETRIED
-                and at(first) <= start.time < at(last)
-                and self.model.event(start.identifier, start.pid, EventType.END)
-                and not any(
-                    row.status in WITHOUT_CONSENT
-                    for row in self.model.of(start.identifier, start.pid)
-                )
-            ):
-                chosen.append(start)
-        assert self.store.sessions.reset_between(at(first), at(last)) == len(chosen)
-        for start in chosen:
-            self.set_status_of_all(self.model.of(start.identifier, start.pid))
+        wanted = list(RETRIED) if named is None else named
+        counts: Counter[object] = Counter()
+        for start in self.model.whole():
+            if start.status in wanted and at(first) <= start.time < at(last):
+                reason = self.model.keeps(start, wanted, self.clock.now)
+                if reason is not None:
+                    counts[reason] += 1
+                elif self.set_status_of_all([start]):
+                    counts["reset"] += 1
+        arguments: dict[str, Any] = {} if named is None else {"statuses": named}
+        assert self.store.sessions.reset_between(at(first), at(last), **arguments) == (
+            counts["reset"],
+            counts[ConsentError],
+            counts[ClaimedError],
+        )
 
-    def set_status_of_all(self, rows: list[Row]) -> None:
-        """Have rows be built again, in the model."""
-        for row in rows:
+    def set_status_of_all(self, starts: list[Row]) -> int:
+        """Have whole sessions be built again, in the model; return how many rows that changes."""
+        rows = [row for start in starts for row in self.model.of(start.identifier, start.pid)]
+        changed = [row for row in rows if row.status is not RecordStatus.TO_BE_BUILT]
+        for row in changed:
             row.status = RecordStatus.TO_BE_BUILT
+        return len(changed)
 
     @precondition(lambda self: self.model.rows)
     @rule(identifier=identifiers)

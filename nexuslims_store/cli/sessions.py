@@ -16,7 +16,7 @@ from nexuslims_store.enums import RecordStatus
 from nexuslims_store.errors import StoreError
 from nexuslims_store.models import SessionLog
 from nexuslims_store.repository.instruments import unknown_instrument
-from nexuslims_store.repository.overviews import SessionOverview
+from nexuslims_store.results import SessionOverview
 from nexuslims_store.store import Store
 
 __all__ = ["COMMAND"]
@@ -138,11 +138,11 @@ def _reset(arguments: argparse.Namespace, output: Output) -> int:
             with store.transaction():
                 if identifiers:
                     for name in identifiers:
-                        store.sessions.reset(name)
+                        store.sessions.reset(name, arguments.status)
                 else:
                     start = arguments.since or datetime.min  # noqa: DTZ901 -- any time
                     end = arguments.until or datetime.max  # noqa: DTZ901
-                    count = store.sessions.reset_between(start, end, chosen)
+                    count = store.sessions.reset_between(start, end, chosen).reset
     verb = "would reset" if arguments.dry_run else "reset"
     _done(found, count, f"{verb} {number(count, 'session')} to TO_BE_BUILT", arguments, output)
     if count != len(found):

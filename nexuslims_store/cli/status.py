@@ -13,7 +13,7 @@ from nexuslims_store.cli.options import JSON, database_path, number_of
 from nexuslims_store.cli.output import Output
 from nexuslims_store.display import age, number, shown, size
 from nexuslims_store.layouts import BASE
-from nexuslims_store.repository.overviews import Claim
+from nexuslims_store.results import Claim
 from nexuslims_store.revisions import head
 
 __all__ = ["COMMAND"]

@@ -13,9 +13,12 @@ from nexuslims_store.arguments import member, require_type
 from nexuslims_store.database import Database, Row
 from nexuslims_store.enums import ExternalSystem
 from nexuslims_store.errors import DuplicateError
-from nexuslims_store.models import ExternalUserIdentifier, InsertSummary
+from nexuslims_store.models import (
+    ExternalUserIdentifier,
+)
 from nexuslims_store.repository.batches import SET_ASIDE, find_clash
 from nexuslims_store.repository.rows import RowMapper
+from nexuslims_store.results import InsertSummary
 from nexuslims_store.times import aware
 from nexuslims_store.translation import ConstraintError
 

@@ -13,9 +13,14 @@ from nexuslims_store.arguments import require_type
 from nexuslims_store.config import data_root
 from nexuslims_store.database import Database, Row
 from nexuslims_store.errors import DuplicateError, InstrumentInUseError, UnknownInstrumentError
-from nexuslims_store.models import InsertSummary, Instrument, InstrumentActivity, column_of
+from nexuslims_store.models import (
+    Instrument,
+    column_of,
+)
 from nexuslims_store.repository.batches import SET_ASIDE, find_clash
 from nexuslims_store.repository.rows import RowMapper
+from nexuslims_store.repository.views import with_views
+from nexuslims_store.results import InsertSummary, InstrumentActivity
 from nexuslims_store.times import zone
 from nexuslims_store.translation import ConstraintError
 
@@ -115,7 +120,9 @@ class InstrumentRepository:
         """Return how much each instrument was used, in the order of their PIDs."""
         return [
             InstrumentActivity(pid, sessions, _local_time(last_instant, timezone))
-            for pid, sessions, last_instant, timezone in self._database.rows(_SQL.list_activity)
+            for pid, sessions, last_instant, timezone in with_views(self._database).rows(
+                _SQL.list_activity
+            )
         ]
 
     def stored(self) -> list[dict[str, object]]:

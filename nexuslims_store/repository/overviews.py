@@ -9,76 +9,26 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from nexuslims_store import queries
 from nexuslims_store.database import Database
 from nexuslims_store.enums import RecordStatus
-from nexuslims_store.times import aware, stored_instant, zone
+from nexuslims_store.models import Session
+from nexuslims_store.repository.instruments import InstrumentRepository
+from nexuslims_store.repository.pairing import Pairing
+from nexuslims_store.repository.views import with_views
+from nexuslims_store.results import Claim, SessionOverview
+from nexuslims_store.times import aware, aware_end, instant, zone
 
-__all__ = ["Claim", "SessionOverview", "SessionOverviews"]
+__all__ = ["SessionOverviews", "Span"]
 
 _SQL = queries.load("session_log.sql")
 
-
-@dataclass(frozen=True, slots=True)
-class SessionOverview:
-    """A session as far as its rows tell, complete or not.
-
-    Attributes
-    ----------
-    session_identifier, instrument, user, status
-        As stored. The status is that of the newest START or, without one, of the newest END.
-    start, end
-        In the instrument's zone; None where there is no such event; as stored where it is no
-        time, or has no offset and the instrument has no valid zone.
-    """
-
-    session_identifier: str
-    instrument: str
-    start: datetime | str | None
-    end: datetime | str | None
-    user: str | None
-    status: str
-
-    @property
-    def whole(self) -> bool:
-        """Whether START and END are there, be they readable or not."""
-        return self.start is not None and self.end is not None
-
-    @property
-    def duration(self) -> timedelta | None:
-        """The time between START and END, if both can be read."""
-        if isinstance(self.start, datetime) and isinstance(self.end, datetime):
-            return self.end.astimezone(UTC) - self.start.astimezone(UTC)
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A build that began and has not ended.
-
-    Attributes
-    ----------
-    session_identifier, instrument
-        The session that is built.
-    id_session_log
-        The row that says so.
-    since
-        When it began, as for `SessionOverview.start`.
-    """
-
-    session_identifier: str
-    instrument: str
-    id_session_log: int
-    since: datetime | str
-
-    def is_stale(self, now: datetime, lease: timedelta) -> bool:
-        """Whether its lease has run out, so that `claim` gives the session to another builder."""
-        # One whose time cannot be read keeps nobody from the session either.
-        return not isinstance(self.since, datetime) or now - self.since >= lease
+_FIRST_LOOK = 32
+_EARLIEST, _LATEST = -(2**63), 2**63 - 1
+_A_DAY = 86_400_000_000  # in microseconds; no offset from UTC is as long
 
 
 class SessionOverviews:
@@ -86,6 +36,7 @@ class SessionOverviews:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._instruments = InstrumentRepository(database)
 
     def iter_overview(
         self,
@@ -111,8 +62,8 @@ class SessionOverviews:
         """
         wanted = None if statuses is None else {RecordStatus(status).value for status in statuses}
         on = None if instruments is None else set(instruments)
-        span = _Span(start, end)
-        with closing(self._database.stream(_SQL.list_overviews)) as chunks:
+        span = Span(start, end)
+        with closing(with_views(self._database).stream(_SQL.list_overviews)) as chunks:
             chosen = (
                 row
                 for rows in chunks
@@ -120,80 +71,128 @@ class SessionOverviews:
                 if (on is None or row[1] in on)
                 and (user is None or row[4] == user)
                 and (wanted is None or row[5] in wanted)
-                and span.includes(*row[6:])
+                and span.includes(row[6], row[7])
             )
             # Rows rather than overviews are dropped where only the latest are wanted.
             yield from map(_overview, chosen if limit is None else deque(chosen, maxlen=limit))
 
     def overview(self, session_identifier: str) -> list[SessionOverview]:
         """Return what there is of a session: one for each instrument that has rows of it."""
-        rows = self._database.rows(
+        rows = with_views(self._database).rows(
             _SQL.list_overviews_of_session, {"session_identifier": session_identifier}
         )
         return [_overview(row) for row in rows]
 
     def oldest_to_build(self) -> SessionOverview | None:
-        """Return the session that waits for a builder and started first."""
-        ((identifier, instrument, _),) = self._database.rows(_SQL.get_oldest_to_build)
-        if identifier is None:
-            return None
-        found = self.overview(identifier)
-        return next(overview for overview in found if overview.instrument == instrument)
+        """Return the session that waits for a builder and started first, claimed or not.
+
+        It is what `list_to_build` has first. At the head revision only.
+        """
+        for start_id in self._starts_to_build():
+            session = self._to_build(start_id)
+            if session is not None:
+                found = self.overview(session.session_identifier)
+                pid = session.instrument.instrument_pid
+                return next(overview for overview in found if overview.instrument == pid)
+        return None
 
     def list_claims(self) -> list[Claim]:
         """Return the newest claim of each session that waits to be built, stale or not."""
         return [
             Claim(identifier, instrument, row_id, _local_time(timestamp, timezone))
-            for identifier, instrument, row_id, timestamp, timezone in self._database.rows(
-                _SQL.list_claims
-            )
+            for identifier, instrument, row_id, timestamp, timezone in with_views(
+                self._database
+            ).rows(_SQL.list_claims)
         ]
 
+    # -- within ------------------------------------------------------------------------
 
-class _Span:
-    """A span of time whose bounds, if naive, are in each instrument's own zone."""
+    def _starts_to_build(self) -> Iterator[int]:
+        """Yield the ids of the STARTs to be built, in the order of time.
+
+        They are read anew, more of them each time, as far as they are asked for: nearly always the
+        first will do, and finding a few takes much less than sorting them all.
+        """
+        after, number = (_EARLIEST, 0), _FIRST_LOOK
+        while True:
+            found = with_views(self._database).rows(
+                _SQL.list_oldest_starts,
+                {"after_instant": after[0], "after_id": after[1], "number": number},
+            )
+            for _, start_id in found:
+                yield start_id
+            if len(found) < number:
+                return
+            after, number = found[-1], number * 4
+
+    def _to_build(self, start_id: int) -> Session | None:
+        """Return the session of a START if it is to be built and nothing about it is odd."""
+        rows = with_views(self._database).rows(_SQL.get_pair_to_build, {"start_id": start_id})
+        found = Pairing(self._instruments).pair(rows[0]) if rows else None
+        return found if isinstance(found, Session) else None
+
+
+class Span:
+    """A span of time whose bounds, if naive, are in each instrument's own zone.
+
+    Attributes
+    ----------
+    earliest, latest
+        Instants that nothing in the span lies outside of, whatever the zone.
+    """
 
     def __init__(self, start: datetime | None, end: datetime | None) -> None:
-        self._open = start is None and end is None
-        self._start = (start or datetime.min.replace(tzinfo=UTC)).isoformat()
-        self._end = (end or datetime.max.replace(tzinfo=UTC)).isoformat()
+        self._bounds = (start, end)
         self._instants: dict[str | None, tuple[int | None, int | None]] = {}  # by time zone
+        self.earliest = _EARLIEST if start is None else instant(aware(start, UTC)) - _A_DAY
+        self.latest = _LATEST if end is None else instant(aware(end, UTC)) + _A_DAY
 
     def includes(self, timezone: str | None, began: int | None) -> bool:
         """Whether an instant, on an instrument of this zone, lies in the span."""
-        if self._open:
+        if self._bounds == (None, None):
             return True
         if timezone not in self._instants:
+            start, end = self._bounds
             self._instants[timezone] = (
-                stored_instant(self._start, timezone),
-                stored_instant(self._end, timezone),
+                _EARLIEST if start is None else _bound(start, timezone),
+                _LATEST if end is None else _bound(end, timezone),
             )
-        start, end = self._instants[timezone]
+        first, last = self._instants[timezone]
         # A naive bound is no instant on an instrument of an unknown zone.
-        if began is None or start is None or end is None:
+        if began is None or first is None or last is None:
             return False
-        return start <= began < end
+        return first <= began < last
+
+
+def _bound(time: datetime, timezone: str | None) -> int | None:
+    if time.utcoffset() is None:
+        try:
+            time = time.replace(tzinfo=zone(timezone or ""))  # which keeps its fold
+        except ValueError:
+            return None
+    return instant(time)
 
 
 def _overview(row: tuple[Any, ...]) -> SessionOverview:
-    identifier, instrument, start, end, user, status, timezone, _ = row
+    identifier, instrument, start, end, user, status, timezone, began, _ = row
     return SessionOverview(
         identifier,
         instrument,
         None if start is None else _local_time(start, timezone),
-        None if end is None else _local_time(end, timezone),
+        None if end is None else _local_time(end, timezone, None if start is None else began),
         user,
         status,
     )
 
 
-def _local_time(stored: Any, timezone: str | None) -> datetime | str:
+def _local_time(stored: Any, timezone: str | None, start: int | None = None) -> datetime | str:
+    """Return a stored time in the instrument's zone; `start` is the instant of an END's START."""
     try:
         time = datetime.fromisoformat(stored)
     except (ValueError, TypeError):
         return str(stored)
     try:
         local = zone(timezone or "")
-        return aware(time, local).astimezone(local)
+        return aware_end(time, start, local).astimezone(local)
     except (ValueError, OverflowError):
         return str(stored) if time.utcoffset() is None else time

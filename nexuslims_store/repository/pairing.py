@@ -12,7 +12,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from nexuslims_store.errors import InvalidRowError, StoreError
-from nexuslims_store.models import Instrument, Session, SessionLog, UnpairedSession
+from nexuslims_store.models import (
+    Instrument,
+    Session,
+    SessionLog,
+)
 from nexuslims_store.repository.instruments import InstrumentRepository
 from nexuslims_store.repository.rows import (
     SharedFieldsSet,
@@ -20,6 +24,7 @@ from nexuslims_store.repository.rows import (
     column_types,
     row_adapter,
 )
+from nexuslims_store.results import UnpairedSession
 
 __all__ = ["PairRow", "Pairing", "warn"]
 

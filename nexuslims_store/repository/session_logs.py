@@ -9,12 +9,17 @@ from itertools import islice
 from typing import Any
 
 from nexuslims_store import queries
+from nexuslims_store.arguments import member
 from nexuslims_store.database import Database, Row
 from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.errors import InvalidRowError
-from nexuslims_store.models import InsertSummary, SessionLog
+from nexuslims_store.models import (
+    SessionLog,
+)
 from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.repository.rows import Dicts, RowMapper
+from nexuslims_store.repository.views import with_views
+from nexuslims_store.results import InsertSummary
 from nexuslims_store.times import instant, zone
 from nexuslims_store.translation import ConstraintError
 
@@ -119,10 +124,11 @@ class SessionLogRepository:
         zones: dict[str, tzinfo] = {}
         remaining = iter(logs)
         with self._database.transaction():
+            ((last_id,),) = self._database.rows(_SQL.get_last_id)
             while events := [self._columns(log, zones) for log in islice(remaining, _AT_A_TIME)]:
                 new = self._insert_all(events)
                 # Those that were there may differ; the new ones do not.
-                corrected = self._correct_all(events) if new < len(events) else 0
+                corrected = self._correct_all(events, last_id) if new < len(events) else 0
                 inserted += new
                 updated += corrected
                 unchanged += len(events) - new - corrected
@@ -143,18 +149,20 @@ class SessionLogRepository:
     def list_for_session(self, session_identifier: str) -> list[SessionLog]:
         """Return all events of a session, in the order of time."""
         return _MAPPER.models(
-            self._database.rows(
+            with_views(self._database).rows(
                 _SQL.list_logs_of_session, {"session_identifier": session_identifier}
             )
         )
 
     def list_by_status(self, status: RecordStatus | str) -> list[SessionLog]:
         """Return all events of a status, in the order of time."""
-        status = RecordStatus(status)
+        status = member("status", status, RecordStatus)
         if status is RecordStatus.TO_BE_BUILT:
-            return _MAPPER.models(self._database.rows(_SQL.list_logs_to_be_built))
+            return _MAPPER.models(with_views(self._database).rows(_SQL.list_logs_to_be_built))
         return _MAPPER.models(
-            self._database.rows(_SQL.list_logs_by_status, {"record_status": status.value})
+            with_views(self._database).rows(
+                _SQL.list_logs_by_status, {"record_status": status.value}
+            )
         )
 
     def iter_all(self) -> Iterator[SessionLog]:
@@ -163,7 +171,7 @@ class SessionLogRepository:
         Other programs cannot write to a database in rollback-journal mode (the default) before
         the iterator is used up or closed.
         """
-        return _MAPPER.stream(self._database.stream(_SQL.list_all_logs))
+        return _MAPPER.stream(with_views(self._database).stream(_SQL.list_all_logs))
 
     def count(self) -> int:
         """Return how many events are stored."""
@@ -233,29 +241,33 @@ class SessionLogRepository:
                     raise unknown_instrument(pid) from error
             raise
 
-    def _correct_all(self, events: Iterable[_Columns]) -> int:
-        """Bring stored events up to date and return how many were changed."""
+    def _correct_all(self, events: Iterable[_Columns], last_id: int) -> int:
+        """Bring stored events up to date and return how many were changed.
+
+        Rows after `last_id` are of the same call: nobody is warned that they are built already.
+        """
         changed = 0
         for event in events:
             stored = self._stored(event)
-            if stored is not None and self._corrected(event, stored) is not None:
-                changed += 1
+            if stored is None or (stored[-1] > last_id and stored[4] not in _NOT_BUILT_YET):
+                continue
+            changed += self._corrected(event, stored) is not None
         return changed
 
-    def _stored(self, event: _Columns) -> tuple[object, ...] | None:
+    def _stored(self, event: _Columns) -> Row | None:
         """Return the newest row of the same event; a RECORD_GENERATION is the same as no other."""
         if event["event_type"] == EventType.RECORD_GENERATION.value:
             return None
         rows = self._database.rows(_SQL.get_event, event)
         return rows[0] if rows else None
 
-    def _corrected(self, event: _Columns, stored: tuple[object, ...]) -> SessionLog | None:
+    def _corrected(self, event: _Columns, stored: Row) -> SessionLog | None:
         """Bring a stored event up to date; return the new row, None where nothing changed."""
         _, _, timestamp, _, status, user, row_id = stored
         names = (event["event_type"], event["session_identifier"], event["instrument"])
         if status not in _NOT_BUILT_YET:
             _logger.warning(
-                "%s of session %s on %s is %s already (row %s), and stays as it is stored: time %s "
+                "%s of session %r on %r is %s already (row %s), and stays as it is stored: time %s "
                 "and user %r, as harvested now, change nothing",
                 *names,
                 status,
@@ -271,10 +283,12 @@ class SessionLogRepository:
         ):
             return None
         time = datetime.fromisoformat(event["timestamp"])
-        rows = self._database.rows(_SQL.correct_event, {**event, "instant": instant(time)})
+        rows = with_views(self._database).rows(
+            _SQL.correct_event, {**event, "instant": instant(time)}
+        )
         if rows:
             _logger.info(
-                "%s of session %s on %s was corrected: %s by %r (row %s)",
+                "%s of session %r on %r was corrected: %s by %r (row %s)",
                 *names,
                 event["timestamp"],
                 event["user"],

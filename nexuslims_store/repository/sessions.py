@@ -1,48 +1,45 @@
-"""Sessions: the pairs of START and END, their status, and who builds their records."""
+"""Sessions: the pairs of START and END, what there is of them, their status, and harvesters."""
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
 
 from nexuslims_store import queries
-from nexuslims_store.database import Database
+from nexuslims_store.arguments import member, require_type
 from nexuslims_store.enums import EventType, RecordStatus
-from nexuslims_store.models import Instrument, Session, SessionLog, UnpairedSession
-from nexuslims_store.repository.instruments import InstrumentRepository, unknown_instrument
-from nexuslims_store.repository.overviews import SessionOverviews
+from nexuslims_store.models import (
+    Instrument,
+    Session,
+    SessionLog,
+)
+from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.repository.pairing import Pairing, warn
-from nexuslims_store.repository.session_logs import SessionLogRepository
-from nexuslims_store.times import instant
+from nexuslims_store.repository.resets import SessionResets
+from nexuslims_store.repository.views import with_views
+from nexuslims_store.results import InsertSummary, UnpairedSession
 
 __all__ = ["SessionRepository"]
 
 _SQL = queries.load("session_log.sql")
 _UPLOADS_SQL = queries.load("upload_log.sql")
 
-_RETRIED = (RecordStatus.ERROR, RecordStatus.NO_FILES_FOUND, RecordStatus.BUILT_NOT_EXPORTED)
-_BUILDER = "nexuslims"
-_MICROSECOND = timedelta(microseconds=1)
-
 _logger = logging.getLogger("nexuslims_store")
 
 
-class SessionRepository(SessionOverviews):
+class SessionRepository(SessionResets):
     """`store.sessions`: the sessions that the rows of `session_log` make.
 
     A START pairs with the END of the same `session_identifier` and instrument; of several
     STARTs or ENDs the newest row, that of the highest id, counts. The user is not compared.
     Events that make no session are never in the way of the others: a warning is logged, and
-    `list_unpaired` returns them with the reason.
-    """
+    `list_unpaired` returns them with the reason. A session's status is that of its START.
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        super().__init__(database)
-        self._clock = clock
-        self._logs = SessionLogRepository(database)
-        self._instruments = InstrumentRepository(database)
+    Instruments may share an identifier: `get` then means the session that was stored last,
+    `set_status`, `reset` and `delete` mean all of them, and what takes a `Session` means that one.
+    """
 
     # -- what there is -----------------------------------------------------------------
 
@@ -60,7 +57,8 @@ class SessionRepository(SessionOverviews):
         InvalidRowError
             A time cannot be read, or the instrument's row is not there or not valid.
         """
-        rows = self._database.rows(
+        require_type("session_identifier", session_identifier, str)
+        rows = with_views(self._database).rows(
             _SQL.list_pairs_of_session, {"session_identifier": session_identifier}
         )
         pairing = Pairing(self._instruments)
@@ -79,23 +77,23 @@ class SessionRepository(SessionOverviews):
         Mirrors `nexusLIMS.db.session_handler.get_sessions_to_build`, which fails as a whole on
         one odd event, and wants START and END to have the same user.
         """
-        sessions: list[tuple[int, int, Session]] = []
-        rows = self._database.rows(_SQL.list_pairs_to_build)
-        for row, found in zip(rows, Pairing(self._instruments).pairs(rows), strict=True):
+        sessions = []
+        for found in self._pairs_to_build():
             if isinstance(found, Session):
-                sessions.append((instant(found.dt_from), row[2], found))
+                sessions.append(found)
             else:
                 warn(found)
-        sessions.sort()  # never by the session itself: the ids of the STARTs differ
-        return [session for _, _, session in sessions]
+        return sessions
 
     def list_unpaired(self) -> list[UnpairedSession]:
         """Return the events TO_BE_BUILT that make no session, each with the reason."""
-        found = Pairing(self._instruments).pairs(self._database.rows(_SQL.list_pairs_to_build))
-        return [odd for odd in found if isinstance(odd, UnpairedSession)]
+        return [found for found in self._pairs_to_build() if isinstance(found, UnpairedSession)]
 
     def iter_between(self, start: datetime, end: datetime) -> Iterator[Session]:
         """Yield the sessions that start in a span of time, in the order of time.
+
+        Other programs cannot write to a database in rollback-journal mode (the default) before
+        the iterator is used up or closed.
 
         Parameters
         ----------
@@ -104,8 +102,8 @@ class SessionRepository(SessionOverviews):
             even if it ends later. A naive time is taken in each instrument's own zone.
         """
         pairing = Pairing(self._instruments)
-        for rows in self._database.stream(_SQL.list_pairs_between, _range(start, end)):
-            for found in pairing.pairs(rows):
+        for rows in self._rows_between(start, end):
+            for found in pairing.pairs([row[:7] for row in rows]):
                 if isinstance(found, Session):
                     yield found
                 else:
@@ -118,7 +116,7 @@ class SessionRepository(SessionOverviews):
         session has is not in the dict, and 0 when asked for.
         """
         counts = _Counts()
-        for status, sessions in self._database.rows(_SQL.count_sessions_by_status):
+        for status, sessions in with_views(self._database).rows(_SQL.count_sessions_by_status):
             try:
                 counts[RecordStatus(status)] = sessions
             except ValueError:
@@ -134,7 +132,7 @@ class SessionRepository(SessionOverviews):
         start: datetime,
         end: datetime,
         user: str | None = None,
-        status: RecordStatus = RecordStatus.TO_BE_BUILT,
+        status: RecordStatus | str = RecordStatus.TO_BE_BUILT,
     ) -> Session:
         """Store a session's START and END, both or none, and return the session.
 
@@ -155,44 +153,41 @@ class SessionRepository(SessionOverviews):
         pydantic.ValidationError
             A value is not valid, or `end` is before `start`.
         """
-        pid = instrument.instrument_pid if isinstance(instrument, Instrument) else instrument
         with self._database.transaction():
-            known = self._instruments.get(pid)
-            if known is None:
-                raise unknown_instrument(pid)
-            session = Session(
-                session_identifier=session_identifier,
-                instrument=known,
-                dt_from=start,
-                dt_to=end,
-                user=user,
-            )
-            stored = [
-                self._logs.insert(
-                    SessionLog(
-                        session_identifier=session_identifier,
-                        instrument=pid,
-                        timestamp=time,
-                        event_type=event_type,
-                        record_status=status,
-                        user=user,
-                    )
-                )
-                for event_type, time in (
-                    (EventType.START, session.dt_from),
-                    (EventType.END, session.dt_to),
-                )
-            ]
+            known: dict[str, Instrument] = {}
+            events = self._events(known, session_identifier, instrument, start, end, user, status)
+            stored_start, stored_end = map(self._logs.insert, events)
             return Session(
                 session_identifier=session_identifier,
-                instrument=known,
-                dt_from=stored[0].timestamp,
-                dt_to=stored[1].timestamp,
-                user=stored[0].user,
+                instrument=known[stored_start.instrument],
+                dt_from=stored_start.timestamp,
+                dt_to=stored_end.timestamp,
+                user=stored_start.user,
             )
+
+    def add_many(self, sessions: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> InsertSummary:
+        """Store sessions as `add` does, all or none, in one transaction.
+
+        Parameters
+        ----------
+        sessions
+            For each session a tuple, or a dict, of the arguments of `add`. Any iterable: it is
+            read a few at a time, so that memory stays constant.
+
+        Returns
+        -------
+        InsertSummary
+            Numbers of events, two for each session.
+
+        Raises
+        ------
+        As `add`; a note on the error says which session it was.
+        """
+        return self._logs.insert_many(self._events_of_many(sessions))
 
     def delete(self, session_identifier: str) -> int:
         """Delete all events of a session and its upload logs; return the number of events."""
+        require_type("session_identifier", session_identifier, str)
         identifier = {"session_identifier": session_identifier}
         with self._database.transaction():
             self._database.change(_UPLOADS_SQL.delete_uploads_of_session, identifier)
@@ -208,140 +203,86 @@ class SessionRepository(SessionOverviews):
     ) -> int:
         """Set the status of all rows of a session and return how many were changed.
 
+        Whatever they are, and whoever builds the session: see `reset` and `finish`.
+
         Parameters
         ----------
         expected
             If given, only rows of this status are changed, in one step: of two programs that
             try, one gets a number above 0.
         """
+        require_type("session_identifier", session_identifier, str)
         values = {
             "session_identifier": session_identifier,
-            "record_status": RecordStatus(status).value,
+            "record_status": member("status", status, RecordStatus).value,
         }
         if expected is None:
             return self._database.change(_SQL.set_status, values)
-        return self._database.change(
-            _SQL.set_status_from, {**values, "expected": RecordStatus(expected).value}
-        )
+        expected = member("expected", expected, RecordStatus)
+        return self._database.change(_SQL.set_status_from, {**values, "expected": expected.value})
 
-    def reset(self, session_identifier: str) -> int:
-        """Set a session to be built again; return how many rows were changed."""
-        return self.set_status(session_identifier, RecordStatus.TO_BE_BUILT)
+    # -- within ------------------------------------------------------------------------
 
-    def reset_between(
+    def _pairs_to_build(self) -> Iterator[Session | UnpairedSession]:
+        rows = with_views(self._database).rows(_SQL.list_pairs_to_build)
+        return Pairing(self._instruments).pairs(rows)
+
+    def _events_of_many(
+        self, sessions: Iterable[tuple[Any, ...] | Mapping[str, Any]]
+    ) -> Iterator[SessionLog]:
+        known: dict[str, Instrument] = {}
+        for number, one in enumerate(sessions, start=1):
+            try:
+                if isinstance(one, Mapping):
+                    yield from self._events(known, **one)
+                else:
+                    yield from self._events(known, *one)
+            except Exception as error:
+                error.add_note(f"in session {number} of those given to add_many()")
+                raise
+
+    def _events(  # noqa: PLR0917 -- as add()
         self,
+        known: dict[str, Instrument],
+        session_identifier: str,
+        instrument: str | Instrument,
         start: datetime,
         end: datetime,
-        statuses: Iterable[RecordStatus | str] = _RETRIED,
-    ) -> int:
-        """Set the sessions that start in a span of time to be built again.
-
-        Only whole sessions, with START and END, all rows of each. Where the user or a missing
-        reservation withholds consent (NO_CONSENT, NO_RESERVATION), nothing is reset unless
-        `statuses` names it.
-
-        Parameters
-        ----------
-        start, end
-            As for `iter_between`.
-        statuses
-            The statuses to reset from; a session's is that of its newest START.
-
-        Returns
-        -------
-        int
-            The number of sessions.
-        """
-        names = json.dumps([RecordStatus(status).value for status in statuses])
-        rows = self._database.rows(
-            _SQL.reset_sessions_between, {**_range(start, end), "statuses": names}
+        user: str | None = None,
+        status: RecordStatus | str = RecordStatus.TO_BE_BUILT,
+    ) -> list[SessionLog]:
+        """Return the START and END of a valid session; `known` keeps instruments between calls."""
+        require_type("start", start, datetime)
+        require_type("end", end, datetime)
+        status = member("status", status, RecordStatus)
+        pid = instrument.instrument_pid if isinstance(instrument, Instrument) else instrument
+        require_type("instrument", pid, str)
+        if pid not in known:
+            found = self._instruments.get(pid)
+            if found is None:
+                raise unknown_instrument(pid)
+            known[pid] = found
+        session = Session(
+            session_identifier=session_identifier,
+            instrument=known[pid],
+            dt_from=start,
+            dt_to=end,
+            user=user,
         )
-        return len(set(rows))
-
-    # -- builders ----------------------------------------------------------------------
-
-    def record_generation(self, session: Session) -> SessionLog:
-        """Store that a record of the session is being built now, and return the stored row.
-
-        Mirrors `insert_record_generation_event` of `nexusLIMS.db.session_handler.Session`.
-        """
-        return self._logs.insert(
+        return [
             SessionLog(
-                session_identifier=session.session_identifier,
-                instrument=session.instrument.instrument_pid,
-                timestamp=session.instrument.localize_datetime(self._clock()),
-                event_type=EventType.RECORD_GENERATION,
-                record_status=RecordStatus.WAITING_FOR_END,
-                user=_BUILDER,
+                session_identifier=session_identifier,
+                instrument=pid,
+                timestamp=time,
+                event_type=event_type,
+                record_status=status,
+                user=user,
             )
-        )
-
-    def claim(self, lease: timedelta = timedelta(hours=6)) -> Session | None:
-        """Take the oldest session to build that no other builder works on.
-
-        The claim is the session's RECORD_GENERATION event, so NexusLIMS's own builder counts as
-        one. It ends with `finish` or `release`, or, should the builder die, with the lease.
-
-        Parameters
-        ----------
-        lease
-            How old another builder's claim must be for the session to be taken over.
-
-        Returns
-        -------
-        Session or None
-            None where there is nothing to build, or others are at work on all of it.
-        """
-        with self._database.transaction():
-            # A lease that never ends begins with the earliest of all instants.
-            lease_start = max(instant(self._clock()) - lease // _MICROSECOND, -(2**63))
-            pairing = Pairing(self._instruments)
-            for row in self._database.rows(_SQL.list_claimable_pairs, {"lease_start": lease_start}):
-                session = pairing.pair(row)
-                if isinstance(session, Session):
-                    session._claim_id = self.record_generation(session).id_session_log
-                    return session
-        return None
-
-    def release(self, session: Session) -> bool:
-        """Give a claimed session back as if it had not been claimed.
-
-        For a builder that finds it is too early, because files may still arrive.
-
-        Returns
-        -------
-        bool
-            False where there was no claim any more.
-        """
-        values: dict[str, object] = {
-            "session_identifier": session.session_identifier,
-            "instrument": session.instrument.instrument_pid,
-        }
-        if session._claim_id is None:
-            return self._database.change(_SQL.release_newest_claim, values) > 0
-        return (
-            self._database.change(
-                _SQL.release_claim, {**values, "id_session_log": session._claim_id}
+            for event_type, time in (
+                (EventType.START, session.dt_from),
+                (EventType.END, session.dt_to),
             )
-            > 0
-        )
-
-    def finish(self, session: Session, status: RecordStatus | str) -> int:
-        """Set the outcome of a build: the status of all the session's rows, claims included.
-
-        Returns
-        -------
-        int
-            How many rows were changed.
-        """
-        return self._database.change(
-            _SQL.finish_session,
-            {
-                "session_identifier": session.session_identifier,
-                "instrument": session.instrument.instrument_pid,
-                "record_status": RecordStatus(status).value,
-            },
-        )
+        ]
 
 
 class _Counts(dict[RecordStatus, int]):
@@ -349,7 +290,3 @@ class _Counts(dict[RecordStatus, int]):
 
     def __missing__(self, status: RecordStatus) -> int:
         return 0
-
-
-def _range(start: datetime, end: datetime) -> dict[str, object]:
-    return {"range_start": start.isoformat(), "range_end": end.isoformat()}

@@ -1,0 +1,297 @@
+"""Builders that share the work: who builds a session, and how it ended.
+
+The claim of a session is its RECORD_GENERATION event in WAITING_FOR_END, so NexusLIMS's own
+builder counts as one. The newest claim holds; what it is, is said in `sql/views.sql`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from nexuslims_store import queries
+from nexuslims_store.arguments import member
+from nexuslims_store.connection import MEMORY
+from nexuslims_store.database import Database
+from nexuslims_store.enums import EventType, RecordStatus
+from nexuslims_store.errors import ClaimLostError, StoreError
+from nexuslims_store.models import Session, SessionLog
+from nexuslims_store.repository.overviews import (
+    SessionOverviews,
+)
+from nexuslims_store.repository.session_logs import SessionLogRepository
+from nexuslims_store.repository.views import with_views
+from nexuslims_store.results import CLOCK_SKEW, LEASE
+from nexuslims_store.times import instant
+
+__all__ = ["SessionClaims"]
+
+_SQL = queries.load("session_log.sql")
+
+_BUILDER = "nexuslims"
+_MICROSECOND = timedelta(microseconds=1)
+_MICROSECONDS_A_SECOND = 1_000_000
+
+# When a claim was last released in this process, by file: SQLite gives its id to the next one.
+_RELEASED: dict[str, datetime] = {}
+
+_logger = logging.getLogger("nexuslims_store")
+
+
+class SessionClaims(SessionOverviews):
+    """The part of `store.sessions` that record builders use."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        super().__init__(database)
+        self._clock = clock
+        self._logs = SessionLogRepository(database)
+        self._released = {} if database.name == str(MEMORY) else _RELEASED
+
+    def record_generation(self, session: Session) -> SessionLog:
+        """Store that a record of the session is being built now, and return the stored row.
+
+        Mirrors `insert_record_generation_event` of `nexusLIMS.db.session_handler.Session`.
+        """
+        return self._logs.insert(
+            SessionLog(
+                session_identifier=session.session_identifier,
+                instrument=session.instrument.instrument_pid,
+                timestamp=session.instrument.localize_datetime(
+                    self._now_unlike(self._released.get(self._database.name))
+                ),
+                event_type=EventType.RECORD_GENERATION,
+                record_status=RecordStatus.WAITING_FOR_END,
+                user=_BUILDER,
+            )
+        )
+
+    def claim(
+        self, lease: timedelta = LEASE, skip: Collection[str | Session] = ()
+    ) -> Session | None:
+        """Take the oldest session to build that no other builder works on.
+
+        The claim is the session's RECORD_GENERATION event. It ends with `finish` or `release`,
+        or, should the builder die, with the lease. What is returned knows its claim, also after
+        it was pickled and sent to another process.
+
+        Parameters
+        ----------
+        lease
+            How old another builder's claim must be for the session to be taken over. A claim
+            that is dated more than some minutes later than now is of a clock that is wrong, and
+            counts as one that ran out.
+        skip
+            Sessions not to take, for example those that this run has released as too early:
+            their identifiers, or the sessions.
+
+        Returns
+        -------
+        Session or None
+            None where there is nothing to build, or others are at work on all of it.
+        """
+        if isinstance(skip, str):
+            raise TypeError("skip: a collection of session identifiers is needed, not one str")
+        skipped = {one.session_identifier if isinstance(one, Session) else one for one in skip}
+        for start_id in self._starts_to_build():
+            # Looked at before the write lock is taken, and once more under it.
+            session = self._claimable(start_id, lease)
+            if session is None or session.session_identifier in skipped:
+                continue
+            with self._database.transaction():
+                session = self._claimable(start_id, lease)
+                if session is not None:
+                    stored = self.record_generation(session)
+                    self._hold(session, stored)
+                    return session
+        return None
+
+    def renew(self, session: Session) -> None:
+        """Date the claim of a session anew, so that its lease begins now.
+
+        The session in hand stays good; copies that were made of it before do not.
+
+        Raises
+        ------
+        ClaimLostError
+            The claim is not the newest any more, or the session was finished or not claimed.
+        """
+        with self._database.transaction():
+            row_id, timestamp = self._held(session)
+            now = session.instrument.localize_datetime(
+                self._now_unlike(datetime.fromisoformat(timestamp))
+            ).isoformat()
+            self._database.change(_SQL.renew_claim, {"id_session_log": row_id, "timestamp": now})
+        session._claim = (row_id, now)
+
+    def release(self, session: Session) -> bool:
+        """Give a claimed session back as if it had not been claimed.
+
+        For a builder that finds it is too early, because files may still arrive.
+
+        Returns
+        -------
+        bool
+            True: whatever keeps the claim from being released is an error.
+
+        Raises
+        ------
+        ClaimLostError
+            As for `renew`; nothing is changed.
+        """
+        with self._database.transaction():
+            row_id, timestamp = self._held(session)
+            self._database.change(_SQL.remove_session_log, {"id_session_log": row_id})
+        self._released[self._database.name] = datetime.fromisoformat(timestamp)
+        session._settled = True
+        return True
+
+    def finish(self, session: Session, status: RecordStatus | str) -> int:
+        """Set the outcome of a build: the status of all the session's rows, claims included.
+
+        A session that was not claimed (from `get` or `list_to_build`) is finished whatever
+        others do.
+
+        Returns
+        -------
+        int
+            How many rows were changed.
+
+        Raises
+        ------
+        ClaimLostError
+            The session was claimed, and its claim is not the newest any more, or the session was
+            finished meanwhile; nothing is changed. A claim that ran out, but that nobody took
+            over, still holds.
+        """
+        values = {**_names(session), "record_status": member("status", status, RecordStatus).value}
+        if session._claim is None:
+            changed = self._database.change(_SQL.finish_session, values)
+        else:
+            with self._database.transaction():
+                self._held(session)
+                changed = self._database.change(_SQL.finish_session, values)
+        session._settled = True
+        return changed
+
+    @contextmanager
+    def building(
+        self,
+        session: Session,
+        outcomes: Mapping[type[BaseException], RecordStatus | str] | None = None,
+    ) -> Iterator[Session]:
+        """Finish a claimed session according to how the block ends, as a context manager.
+
+        A block that goes well means COMPLETED. An exception that `outcomes` names means that
+        outcome, and goes no further. Any other means ERROR and goes on, but one that is no
+        `Exception` (KeyboardInterrupt, SystemExit, a cancelled task) releases the session. What
+        the block itself has finished or released, through the same session, stays.
+
+        Parameters
+        ----------
+        outcomes
+            For example `{FileNotFoundError: RecordStatus.NO_FILES_FOUND}`.
+
+        Raises
+        ------
+        ClaimLostError
+            The claim was lost while the block went well. Where the block raises, that is only
+            logged.
+        """
+        statuses = {
+            kind: member("outcomes", status, RecordStatus)
+            for kind, status in (outcomes or {}).items()
+        }
+        try:
+            yield session
+        except BaseException as error:
+            named = next((kind for kind in statuses if isinstance(error, kind)), None)
+            if named is not None:
+                self._settle(session, statuses[named])
+                return
+            outcome = RecordStatus.ERROR if isinstance(error, Exception) else None
+            try:
+                self._settle(session, outcome)
+            except StoreError as failure:
+                _logger.warning(
+                    "session %r could not be %s: %s",
+                    session.session_identifier,
+                    "released" if outcome is None else "set to ERROR",
+                    failure,
+                )
+            raise
+        self._settle(session, RecordStatus.COMPLETED)
+
+    # -- within ------------------------------------------------------------------------
+
+    def _settle(self, session: Session, status: RecordStatus | None) -> None:
+        """Finish a session, or release it (None), unless that was done already."""
+        if session._settled:
+            return
+        if status is None:
+            self.release(session)
+        else:
+            self.finish(session, status)
+
+    def _claimable(self, start_id: int, lease: timedelta) -> Session | None:
+        """Return the session of a START if it is to be built and no builder has it."""
+        session = self._to_build(start_id)
+        if session is None or self._is_claimed(start_id, lease):
+            return None
+        return session
+
+    def _is_claimed(self, start_id: int, lease: timedelta = LEASE) -> bool:
+        """Return whether a builder works on the session of a START, by its lease."""
+        now = instant(self._clock())
+        ((claimed,),) = with_views(self._database).rows(
+            _SQL.is_claimed,
+            {
+                "start_id": start_id,
+                # A lease that never ends begins with the earliest of all instants.
+                "lease_start": max(now - lease // _MICROSECOND, -(2**63)),
+                "lease_end": now + CLOCK_SKEW // _MICROSECOND,
+            },
+        )
+        return bool(claimed)
+
+    @staticmethod
+    def _hold(session: Session, claim: SessionLog) -> None:
+        assert claim.id_session_log is not None  # noqa: S101 -- it is stored
+        session._claim = (claim.id_session_log, claim.timestamp.isoformat())
+
+    def _held(self, session: Session) -> tuple[int, str]:
+        """Return the claim of a session, which must be the newest; asked under the write lock."""
+        if session._claim is None:
+            raise ClaimLostError(
+                f"the session {session.session_identifier!r} was not claimed; `sessions.claim()` "
+                "returns one that is"
+            )
+        row_id, timestamp = session._claim
+        ((holds,),) = with_views(self._database).rows(
+            _SQL.holds_claim,
+            {**_names(session), "claim_id": row_id, "claim_timestamp": timestamp},
+        )
+        if not holds:
+            raise ClaimLostError(
+                f"the claim of {timestamp} on the session {session.session_identifier!r} does not "
+                "hold any more: it was released, another builder has taken the session over, or "
+                "it was finished or reset; nothing was changed. Leave it, and claim() another"
+            )
+        return row_id, timestamp
+
+    def _now_unlike(self, other: datetime | None) -> datetime:
+        """Return the present time, a little later where it would not differ from another claim's.
+
+        A clock that stands still, or is set back a little, must not give two claims one time.
+        """
+        now = self._clock()
+        ahead = -1 if other is None else instant(other) - instant(now)
+        return now + _MICROSECOND * (ahead + 1) if 0 <= ahead < _MICROSECONDS_A_SECOND else now
+
+
+def _names(session: Session) -> dict[str, object]:
+    return {
+        "session_identifier": session.session_identifier,
+        "instrument": session.instrument.instrument_pid,
+    }

@@ -1,0 +1,28 @@
+"""The views that statements on events and sessions read, made when a connection first needs them.
+
+What a session is, how its times are read and what a claim is, is said in `sql/views.sql` alone.
+"""
+
+from __future__ import annotations
+
+from weakref import WeakSet
+
+from nexuslims_store import queries
+from nexuslims_store.database import Database
+
+__all__ = ["with_views"]
+
+_SQL = queries.load("views.sql")
+
+_ready: WeakSet[Database] = WeakSet()
+
+
+def with_views(database: Database) -> Database:
+    """Make the views, unless the connection has them, and return the database."""
+    if database not in _ready:
+        for query in _SQL:
+            database.rows(query.sql)
+        # A transaction that is rolled back takes along the views that were made in it.
+        if not database.in_transaction:
+            _ready.add(database)
+    return database

@@ -1,0 +1,163 @@
+"""What the repositories return that is no row of a table: sums, and rows as people look at them.
+
+No models, but for one thing: what they hold may be what no model takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+__all__ = [
+    "CLOCK_SKEW",
+    "LEASE",
+    "Claim",
+    "InsertSummary",
+    "InstrumentActivity",
+    "ResetSummary",
+    "SessionOverview",
+    "UnpairedSession",
+]
+
+LEASE = timedelta(hours=6)
+"""How long a claim is believed in, unless `sessions.claim` is told otherwise."""
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far the clocks of computers may differ: a claim that is dated later than that is of none."""
+
+
+class InsertSummary(NamedTuple):
+    """What storing many rows at once did, as numbers of rows.
+
+    Attributes
+    ----------
+    inserted
+        Rows that were not there before.
+    updated
+        Rows that were there, and were changed.
+    unchanged
+        Rows that were there already as they were given.
+    """
+
+    inserted: int
+    updated: int
+    unchanged: int
+
+
+class ResetSummary(NamedTuple):
+    """What resetting many sessions did, as numbers of sessions.
+
+    Attributes
+    ----------
+    reset
+        Those that are to be built again.
+    without_consent, being_built
+        Those that were left alone, and why.
+    """
+
+    reset: int
+    without_consent: int
+    being_built: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentActivity:
+    """How much an instrument was used.
+
+    Attributes
+    ----------
+    instrument_pid
+        The instrument.
+    sessions_total
+        How many sessions were started on it.
+    last_session
+        When the last of them started, in the instrument's zone; None where there is none.
+    """
+
+    instrument_pid: str
+    sessions_total: int
+    last_session: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnpairedSession:
+    """Events to be built that make no session, and why.
+
+    Attributes
+    ----------
+    session_identifier, instrument
+        As stored.
+    start_id, end_id
+        `id_session_log` of the START and of the END; None where there is none.
+    reason
+        What is wrong, in words.
+    """
+
+    session_identifier: str
+    instrument: str
+    start_id: int | None
+    end_id: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOverview:
+    """A session as far as its rows tell, complete or not.
+
+    Attributes
+    ----------
+    session_identifier, instrument, user, status
+        As stored. The status is that of the newest START or, without one, of the newest END.
+    start, end
+        In the instrument's zone; None where there is no such event; as stored where it is no
+        time, or has no offset and the instrument has no valid zone.
+    """
+
+    session_identifier: str
+    instrument: str
+    start: datetime | str | None
+    end: datetime | str | None
+    user: str | None
+    status: str
+
+    @property
+    def whole(self) -> bool:
+        """Whether START and END are there, be they readable or not."""
+        return self.start is not None and self.end is not None
+
+    @property
+    def duration(self) -> timedelta | None:
+        """The time between START and END, if both can be read."""
+        if isinstance(self.start, datetime) and isinstance(self.end, datetime):
+            return self.end.astimezone(UTC) - self.start.astimezone(UTC)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A build that began and has not ended.
+
+    Attributes
+    ----------
+    session_identifier, instrument
+        The session that is built.
+    id_session_log
+        The row that says so.
+    since
+        When it began, as for `SessionOverview.start`.
+    """
+
+    session_identifier: str
+    instrument: str
+    id_session_log: int
+    since: datetime | str
+
+    def is_stale(self, now: datetime, lease: timedelta) -> bool:
+        """Whether its lease has run out, so that `claim` gives the session to another builder."""
+        # One whose time cannot be read, or lies ahead, keeps nobody from the session either.
+        return (
+            not isinstance(self.since, datetime)
+            or now - self.since >= lease
+            or self.since - now > CLOCK_SKEW
+        )
