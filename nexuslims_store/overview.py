@@ -6,18 +6,20 @@ older one does not have is None. `examine` opens a file read-only and looks at t
 
 from __future__ import annotations
 
-import glob
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nexuslims_store import queries
-from nexuslims_store.backup import journal_mode
+from nexuslims_store.backup import journal_mode, list_backups
 from nexuslims_store.connection import SQLiteDatabase
-from nexuslims_store.display import number
+from nexuslims_store.database import Database
+from nexuslims_store.display import age, number, shown
 from nexuslims_store.enums import RecordStatus
+from nexuslims_store.errors import StoreError
 from nexuslims_store.layouts import BASE, LAYOUTS
 from nexuslims_store.migrations.plan import Plan, make_plan
 from nexuslims_store.repository import (
@@ -25,6 +27,8 @@ from nexuslims_store.repository import (
     SessionRepository,
     UploadLogRepository,
 )
+from nexuslims_store.repository.overviews import local_time
+from nexuslims_store.repository.stored import iter_failed_uploads
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import (
     LEASE,
@@ -33,7 +37,7 @@ from nexuslims_store.results import (
     SessionOverview,
     UnpairedSession,
 )
-from nexuslims_store.times import utc_now
+from nexuslims_store.times import aware, instant, utc_now
 
 __all__ = ["LEASE", "PATIENCE", "Overview", "Work", "examine", "read"]
 
@@ -42,6 +46,9 @@ PATIENCE = timedelta(days=3)
 
 # Not counts_by_status(): at older revisions any text may be a status.
 _SQL = queries.load("session_log.sql")
+_OWN_SQL = queries.load("overview.sql")
+
+_FAILED = (RecordStatus.ERROR.value, RecordStatus.BUILT_NOT_EXPORTED.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +63,10 @@ class Work:
         How old a claim must be to be stale.
     sessions
         How many sessions there are in each status.
+    failed_sessions
+        How many of those in ERROR and BUILT_NOT_EXPORTED ended in the span that was asked for.
+    last_build
+        When a build last began; as `SessionOverview.start`.
     claims
         The newest claim of each session that waits to be built.
     oldest_to_build
@@ -70,6 +81,8 @@ class Work:
     now: datetime
     lease: timedelta
     sessions: dict[str, int] = field(default_factory=dict)
+    failed_sessions: dict[str, int] = field(default_factory=dict)
+    last_build: datetime | str | None = None
     oldest_to_build: SessionOverview | None = None
     claims: list[Claim] = field(default_factory=list)
     unpaired: list[UnpairedSession] | None = None
@@ -93,8 +106,26 @@ class Work:
             return None
         return self.now - self.oldest_to_build.end
 
+    @property
+    def claims_ahead(self) -> list[Claim]:
+        """Those of the stale builds that are dated in the future, by a clock that is wrong."""
+        return [
+            claim
+            for claim in self.stale_builds
+            if isinstance(claim.since, datetime) and claim.since > self.now
+        ]
+
+    def waits_too_long(self, patience: timedelta = PATIENCE) -> bool:
+        """Whether a session waits longer than that, and no build began meanwhile either."""
+        began = self.last_build
+        return (
+            self.waiting is not None
+            and self.waiting > patience
+            and not (isinstance(began, datetime) and self.now - began <= patience)
+        )
+
     def needs(self, patience: timedelta = PATIENCE) -> Iterator[str]:
-        """Yield what needs a person, each with what to do.
+        """Yield what needs a person, each as "what: what to do".
 
         Parameters
         ----------
@@ -106,24 +137,31 @@ class Work:
                 f"{number(len(self.unpaired), 'session')} to be built without a usable START and "
                 "END: see `nexuslims-store doctor`"
             )
-        if self.waiting is not None and self.waiting > patience:
-            yield "the oldest session to build waits too long: is the record builder running?"
-        if self.stale_builds:
+        if self.waits_too_long(patience):
             yield (
-                f"{number(len(self.stale_builds), 'build')} began and never ended: see the "
-                "record builder's log; the next `claim` takes over"
+                f"no build began in {age(patience)} although sessions wait: is the record builder "
+                "running?"
             )
-        for status in (RecordStatus.ERROR.value, RecordStatus.BUILT_NOT_EXPORTED.value):
-            if self.sessions.get(status):
-                yield (
-                    f"{number(self.sessions[status], 'session')} in {status}: when the cause is "
-                    f"mended, `nexuslims-store sessions reset --status {status}` has them built "
-                    "again"
-                )
+        ahead = len(self.claims_ahead)
+        if len(self.stale_builds) > ahead:
+            yield (
+                f"{number(len(self.stale_builds) - ahead, 'build')} began and never ended: see "
+                "the record builder's log; the next `claim` takes over"
+            )
+        if ahead:
+            yield (
+                f"{number(ahead, 'build')} dated in the future: set the clock of the computer "
+                "that builds; the next `claim` takes over"
+            )
+        for status, count in self.failed_sessions.items():
+            yield (
+                f"{number(count, 'session')} in {status}: when the cause is mended, "
+                f"`nexuslims-store sessions reset --status {status}` has them built again"
+            )
         if self.failed_uploads:
             yield (
                 f"{number(sum(self.failed_uploads.values()), 'failed upload')}: see "
-                "`nexuslims-store uploads failed`"
+                "`nexuslims-store uploads failed --by-cause`"
             )
 
 
@@ -138,7 +176,7 @@ class Overview:
     plan
         What `migrate` would do.
     newest_backup
-        The newest backup beside the file, and when it was written.
+        The newest backup, and the time in its name.
     work
         What the record builders have done and have to do.
     """
@@ -155,37 +193,72 @@ class Overview:
         """Whether `migrate` must run before a store opens the file."""
         return bool(self.plan.steps or self.plan.adopt or self.plan.leftovers)
 
-    def needs(self, patience: timedelta = PATIENCE) -> Iterator[str]:
-        """Yield what needs a person, as `Work.needs` does, the file's own needs first."""
+    def needs(
+        self, patience: timedelta = PATIENCE, max_backup_age: timedelta | None = None
+    ) -> Iterator[str]:
+        """Yield what needs a person, as `Work.needs` does, the file's own needs first.
+
+        Parameters
+        ----------
+        max_backup_age
+            How old the newest backup may be; None: it need not be there.
+        """
         if self.pending:
             yield "the schema is not up to date: run `nexuslims-store migrate`"
+        if max_backup_age is not None:
+            yield from self._backup_needs(max_backup_age)
         yield from self.work.needs(patience)
 
+    def _backup_needs(self, max_age: timedelta) -> Iterator[str]:
+        remedy = "make one with `nexuslims-store backup`, and see why none was made"
+        if self.newest_backup is None:
+            yield f"there is no backup: {remedy}"
+        elif (old := self.work.now - self.newest_backup[1]) > max_age:
+            yield f"the newest backup is {age(old)} old: {remedy}"
 
-def examine(path: Path, *, timeout: float = 30.0, lease: timedelta = LEASE) -> Overview:
-    """Look at a database file, as it is at one moment. It is opened read-only.
 
-    Raises as `migrations.current`.
+def examine(
+    path: Path,
+    *,
+    timeout: float = 30.0,
+    lease: timedelta = LEASE,
+    since: datetime | None = None,
+    backups: Path | None = None,
+    with_use: bool = True,
+) -> Overview:
+    """Look at a database file. It is opened read-only, and read in short transactions.
+
+    Parameters
+    ----------
+    timeout, lease, since, with_use
+        As for `read`, and for `migrations.current`, whose errors it raises.
+    backups
+        The folder of the backups; by default that of the file.
     """
-    with (
-        closing(SQLiteDatabase(path, read_only=True, timeout=timeout)) as database,
-        database.transaction(),
-        database.translated(),
-    ):
-        mode = journal_mode(database.connection)  # first, as it waits for the lock
-        plan = make_plan(database.connection, path, "upgrade", "head", timeout=timeout)
+    with closing(SQLiteDatabase(path, read_only=True, timeout=timeout)) as database:
+        with database.transaction(), database.translated():
+            mode = journal_mode(database.connection)  # first, as it waits for the lock
+            plan = make_plan(database.connection, path, "upgrade", "head", timeout=timeout)
         tables = LAYOUTS[plan.before or BASE].keys()
+        work = _Reading(database, utc_now(), lease, since, with_use=with_use)
         return Overview(
             path=path,
             size=_size(path),
             journal_mode=mode,
             plan=plan,
-            newest_backup=_newest_backup(path),
-            work=_read(database, utc_now(), lease, set(tables), at_head=not plan.steps),
+            newest_backup=_newest_backup(path, backups),
+            work=work.of(set(tables), at_head=not plan.steps),
         )
 
 
-def read(database: SQLiteDatabase, now: datetime, *, lease: timedelta = LEASE) -> Work:
+def read(
+    database: Database,
+    now: datetime,
+    *,
+    lease: timedelta = LEASE,
+    since: datetime | None = None,
+    with_use: bool = True,
+) -> Work:
     """Look at the work of the record builders, on an open database at the head revision.
 
     Parameters
@@ -194,31 +267,75 @@ def read(database: SQLiteDatabase, now: datetime, *, lease: timedelta = LEASE) -
         The present time, aware.
     lease
         How old a claim must be to be stale.
+    since
+        Count only failures from then on: a session by its END, an upload by its time. What has no
+        readable time counts. A naive time is UTC.
+    with_use
+        Whether to sum up the use of the instruments too, which takes the longest.
     """
     head = set(LAYOUTS[list(LAYOUTS)[-1]])
-    with database.transaction():
-        return _read(database, now, lease, head, at_head=True)
+    return _Reading(database, now, lease, since, with_use=with_use).of(head, at_head=True)
 
 
-def _read(
-    database: SQLiteDatabase, now: datetime, lease: timedelta, tables: set[str], *, at_head: bool
-) -> Work:
-    if "session_log" not in tables:
-        return Work(now=now, lease=lease)
-    sessions = SessionRepository(database, utc_now)
-    return Work(
-        now=now,
-        lease=lease,
-        sessions=dict(with_views(database).rows(_SQL.count_sessions_by_status)),
-        claims=sessions.list_claims(),
-        # Before the head instruments have other columns, which no model takes.
-        oldest_to_build=(sessions.oldest_to_build() if at_head else _oldest_before_head(sessions)),
-        unpaired=sessions.list_unpaired() if at_head else None,
-        failed_uploads=(
-            UploadLogRepository(database).count_failed() if "upload_log" in tables else None
-        ),
-        instruments=InstrumentRepository(database).activity(),
-    )
+class _Reading:
+    """How `Work` is read, a statement at a time, so that no writer waits for all of them."""
+
+    def __init__(
+        self,
+        database: Database,
+        now: datetime,
+        lease: timedelta,
+        since: datetime | None,
+        *,
+        with_use: bool,
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._lease = lease
+        self._since = since
+        self._with_use = with_use
+
+    def of(self, tables: set[str], *, at_head: bool) -> Work:
+        """Return what can be told of a database that has these tables."""
+        work = Work(now=self._now, lease=self._lease)
+        if "session_log" not in tables:
+            return work
+        sessions = SessionRepository(self._database, utc_now)
+        counts: dict[str, int] = dict(
+            with_views(self._database).rows(_SQL.count_sessions_by_status)
+        )
+        return replace(
+            work,
+            sessions=counts,
+            failed_sessions=self._failed_sessions(counts),
+            oldest_to_build=(
+                sessions.oldest_to_build() if at_head else _oldest_before_head(sessions)
+            ),
+            last_build=self._last_build(),
+            claims=sessions.list_claims(),
+            # Older revisions have other columns of instruments, which no model takes.
+            unpaired=sessions.list_unpaired() if at_head else None,
+            failed_uploads=self._failed_uploads() if "upload_log" in tables else None,
+            instruments=(InstrumentRepository(self._database).activity() if self._with_use else []),
+        )
+
+    def _failed_sessions(self, counts: dict[str, int]) -> dict[str, int]:
+        if self._since is None:
+            return {status: counts[status] for status in _FAILED if counts.get(status)}
+        found = with_views(self._database).rows(
+            _OWN_SQL.count_failed_sessions_since, {"since": instant(aware(self._since, UTC))}
+        )
+        return dict(sorted(found, key=lambda row: _FAILED.index(row[0])))
+
+    def _failed_uploads(self) -> dict[str, int]:
+        if self._since is None:
+            return UploadLogRepository(self._database).count_failed()
+        failed = iter_failed_uploads(self._database, self._since)
+        return dict(Counter(shown(upload["destination_name"]) for upload in failed))
+
+    def _last_build(self) -> datetime | str | None:
+        rows = with_views(self._database).rows(_OWN_SQL.get_last_build)
+        return local_time(*rows[0]) if rows else None
 
 
 def _oldest_before_head(sessions: SessionRepository) -> SessionOverview | None:
@@ -234,15 +351,13 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.exists())
 
 
-def _newest_backup(path: Path) -> tuple[Path, datetime] | None:
+def _newest_backup(path: Path, folder: Path | None) -> tuple[Path, datetime] | None:
     try:
-        found = [
-            (file.stat().st_mtime, file)
-            for file in path.parent.glob(f"{glob.escape(path.stem)}_backup_*.db")
-        ]
-    except OSError:  # removed meanwhile, or the folder cannot be listed
-        return None
+        found = list_backups(path, folder)
+    except StoreError:
+        if folder is not None:
+            raise
+        return None  # a folder that may not be listed is no reason to say nothing of the file
     if not found:
         return None
-    time, newest = max(found)
-    return newest, datetime.fromtimestamp(time, UTC)
+    return found[0].path, found[0].time.astimezone()

@@ -102,7 +102,8 @@ SELECT
     start_log.record_status, start_log.id_session_log AS start_id,
     start_log.timestamp AS start_timestamp, start_log.instant AS start_instant,
     end_log.id_session_log AS end_id, end_log.timestamp AS end_timestamp,
-    end_log.record_status AS end_status, coalesce(start_log."user", end_log."user") AS "user"
+    end_log.record_status AS end_status, end_log.instant AS end_instant,
+    coalesce(start_log."user", end_log."user") AS "user"
 FROM nxs_counted AS start_log
 LEFT JOIN nxs_counted AS end_log
     ON

@@ -191,7 +191,7 @@ def test_an_error_that_nobody_foresaw_is_no_check_that_found_something(
     assert "Traceback" in call("--db", tmp_path / "any.db", "--debug", "status").err
 
 
-def test_what_the_package_logs_is_a_message(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     path = filled(tmp_path)
     with Store(path) as store:
         store.sessions.set_status("ny-3", "COMPLETED")
@@ -249,7 +249,7 @@ def test_streams_may_be_closed(tmp_path: Path, closed: str) -> None:
     )
     assert done.returncode == 0
     assert done.stderr == b""
-    assert done.stdout.startswith(b"database") == (">&-" not in closed.replace("2>&-", ""))
+    assert done.stdout.startswith(b"OK: ") == (">&-" not in closed.replace("2>&-", ""))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")

@@ -213,7 +213,7 @@ def test_backup_and_restore(tmp_path: Path) -> None:
     assert beside.name.startswith("nexuslims_backup_2")
     named = tmp_path / "named.db"
     made = call("--db", path, "backup", named, "--json").json
-    assert made == {"path": str(named), "size": named.stat().st_size}
+    assert (made["path"], made["size"]) == (str(named), named.stat().st_size)
     taken = call("--db", path, "backup", named)
     assert taken.status == 2
     (tmp_path / "folder").mkdir()

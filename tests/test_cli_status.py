@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from helpers import older_lineage
 from helpers.command_line import TOKYO, call, filled
 from helpers.support import HEAD, PID, instrument, new_database, write, write_log
+from prometheus_client.parser import text_string_to_metric_families
 
 from nexuslims_store import RecordStatus, Store
 
@@ -32,7 +32,7 @@ def test_a_healthy_database(tmp_path: Path) -> None:
     assert "revision         v2_5_0b, up to date" in shown.lines
     assert f"oldest to build  new on {PID}, ended 3 h ago" in shown.lines
     assert "unpaired         none" in shown.lines
-    assert "nothing needs a person" in shown.lines
+    assert shown.lines[0] == "OK: nothing needs a person"
     found = call("--db", path, "status", "--json").json
     assert found["needs_a_person"] == []
     assert found["sessions_by_status"] == {"COMPLETED": 1, "TO_BE_BUILT": 1}
@@ -59,7 +59,8 @@ def test_all_that_may_need_a_person(tmp_path: Path) -> None:
     assert "unpaired         endless too: a START without an END" in text
     assert "failed uploads   1 to cdcs" in text
     needs = text[text.index("needs a person:") :].splitlines()[1:]
-    words = ["without a usable", "waits too long", "never ended", "ERROR", "BUILT_NOT", "upload"]
+    # A build began today, so nothing waits too long, however old it is.
+    words = ["without a usable", "never ended", "ERROR", "BUILT_NOT", "upload"]
     assert len(needs) == len(words)
     for need, word in zip(needs, words, strict=True):
         assert word in need
@@ -80,7 +81,75 @@ def test_all_that_may_need_a_person(tmp_path: Path) -> None:
     }
     longer = call("--db", path, "status", "--json", "--lease", "8", "--patience", "100000").json
     assert longer["stale_builds"] == []
-    assert len(longer["needs_a_person"]) == len(words) - 2
+    assert len(longer["needs_a_person"]) == len(words) - 1
+
+
+def test_what_waits_too_long_waits_for_a_builder_that_does_not_run(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    first = call("--db", path, "status", "--quiet").lines[0]
+    assert first.startswith("NEEDS A PERSON: no build began in 3 days although sessions wait; 2 ")
+    with Store(path, clock=lambda: datetime.now(UTC) - timedelta(hours=1)) as store:
+        session = store.sessions.claim()
+        assert session is not None
+        store.sessions.finish(session, "COMPLETED")
+    assert "no build" not in call("--db", path, "status", "--quiet").out
+    assert "last build       1 h ago" in call("--db", path, "status").lines
+
+
+def test_only_failures_from_some_time_on(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    now = datetime.now(UTC)
+    with Store(path) as store:
+        # It began long ago and ended today: its end counts.
+        store.sessions.add("long", PID, now - timedelta(days=30), now, status=RecordStatus.ERROR)
+    found = call("--db", path, "status", "--json", "--since", "7d").json
+    assert found["failed_sessions"] == {"ERROR": 1}
+    assert found["failed_uploads"] == {}
+    assert found["sessions_by_status"]["ERROR"] == 3
+    assert "1 session in ERROR" in call("--db", path, "status", "--quiet", "--since", "7d").out
+    older = call("--db", path, "status", "--json", "--since", "2025-01-01").json
+    assert older["failed_sessions"] == {"ERROR": 3, "BUILT_NOT_EXPORTED": 2}
+    assert older["failed_uploads"] == {"cdcs": 1}
+    # What cannot be dated is not hidden.
+    write(path, "UPDATE session_log SET timestamp = 'soon' WHERE session_identifier = 'ny-5'")
+    undated = call("--db", path, "status", "--json", "--since", "7d").json
+    assert undated["failed_sessions"] == {"ERROR": 2}
+
+
+def test_a_claim_that_is_dated_ahead_is_said_to_be(tmp_path: Path) -> None:
+    path = healthy(tmp_path)
+    with Store(path, clock=lambda: datetime.now(UTC) + timedelta(days=400)) as store:
+        assert store.sessions.claim() is not None
+    shown = call("--db", path, "status")
+    assert shown.lines[0] == "NEEDS A PERSON: 1 build dated in the future"
+    assert "which is 399 days ahead" in shown.out
+    assert len(call("--db", path, "status", "--json").json["stale_builds"]) == 1
+
+
+def test_metrics_for_prometheus(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    made = call("--db", path, "backup")
+    write(path, """UPDATE upload_log SET destination_name = 'a"b\\' || char(10) || 'c'""")
+    metrics = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(
+            call("--db", path, "status", "--prometheus").out
+        )
+        for sample in family.samples
+    }
+    assert metrics["nexuslims_sessions", "COMPLETED"] == 2
+    assert metrics["nexuslims_sessions", "NO_CONSENT"] == 2
+    assert metrics["nexuslims_failed_uploads", 'a"b\\\nc'] == 1
+    end = datetime.fromisoformat("2025-01-02T23:30:00+09:00")
+    assert metrics["nexuslims_oldest_pending_timestamp_seconds",] == end.timestamp()
+    assert ("nexuslims_last_build_timestamp_seconds",) not in metrics
+    backup = datetime.now().timestamp() - metrics["nexuslims_newest_backup_timestamp_seconds",]
+    assert made.status == 0
+    assert 0 <= backup < 100
+    assert metrics["nexuslims_needs_a_person",] == 4
+    assert metrics["nexuslims_up_to_date",] == 1
+    empty = new_database(tmp_path, "empty.db")
+    assert "nexuslims_oldest" not in call("--db", empty, "status", "--prometheus").out
 
 
 def test_a_claim_that_was_taken_over_is_no_longer_stale(tmp_path: Path) -> None:
@@ -93,6 +162,11 @@ def test_a_claim_that_was_taken_over_is_no_longer_stale(tmp_path: Path) -> None:
     assert (len(found["builds_in_progress"]), found["stale_builds"]) == (1, [])
 
 
+def dated(path: Path, ago: timedelta) -> Path:
+    time = datetime.now() - ago
+    return path.with_name(f"{path.stem}_backup_{time:%Y%m%d_%H%M%S}.db")
+
+
 def test_the_newest_backup(tmp_path: Path) -> None:
     path = healthy(tmp_path)
     assert (
@@ -102,10 +176,19 @@ def test_the_newest_backup(tmp_path: Path) -> None:
     old = Path(call("--db", path, "backup").out.strip())
     new = Path(call("--db", path, "backup").out.strip())
     (tmp_path / "another_backup_20990101_000000.db").touch()
-    day = 86400
-    os.utime(old, (0, old.stat().st_mtime - day * 9))
-    os.utime(new, (0, new.stat().st_mtime - day * 2))
+    # The time in the name counts, not that of the file, which copying changes.
+    old = old.rename(dated(path, timedelta(days=9)))
+    new = new.rename(dated(path, timedelta(days=2)))
     assert f"newest backup    {new.name}, 2 days ago" in call("--db", path, "status").lines
+    for limit, answer in (
+        ("3d", "OK: nothing needs a person"),
+        ("26h", "NEEDS A PERSON: the newest backup is 2 days old"),
+    ):
+        quiet = call("--db", path, "status", "--quiet", "--strict", "--max-backup-age", limit)
+        assert (quiet.status, quiet.lines) == (int(limit == "26h"), [answer])
+    (tmp_path / "elsewhere").mkdir()
+    elsewhere = ("--backups", tmp_path / "elsewhere", "--max-backup-age", "3d", "--quiet")
+    assert call("--db", path, "status", *elsewhere).lines == ["NEEDS A PERSON: there is no backup"]
 
 
 @pytest.mark.parametrize("revision", ["v1_4_3", "v2_4_0a", "v2_4_0b", "v2_5_0a"])

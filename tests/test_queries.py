@@ -128,6 +128,7 @@ VALUES: dict[str, object] = {
     "range_start": "2025-06-01T00:00:00",
     "range_end": "2025-06-08T00:00:00",
     "revision": "v9_9_9",
+    "number": 6,
 }
 
 
@@ -347,6 +348,7 @@ HOT = {
 SCANS = {
     "doctor.sql": "examines every row on purpose",
     "report.sql": "sums up every row on purpose",
+    "overview.sql": "people ask for what no index has",
     "verification.sql": "checks every row on purpose",
     "recognition.sql": "stops at the first row, or the table has one",
     "backup.sql": "stops after some rows by the key",

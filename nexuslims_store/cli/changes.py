@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from nexuslims_store.errors import StoreError
 if TYPE_CHECKING:
     from nexuslims_store.store import Store
 
-__all__ = ["REFUSED", "changed", "confirmed"]
+__all__ = ["REFUSED", "changed", "confirmed", "tell"]
 
 REFUSED = 1
 """The exit status after a no."""
@@ -50,6 +50,16 @@ def changed(store: Store, *, dry_run: bool) -> Iterator[None]:
         yield
         if dry_run:
             raise _UndoError
+
+
+def tell(
+    sentence: str, details: Mapping[str, object], arguments: argparse.Namespace, output: Output
+) -> None:
+    """Say what was done, or would be: in a sentence, or in JSON with the details."""
+    if output.form == "json":
+        output.json({"dry_run": arguments.dry_run, **details})
+    else:
+        output.line(sentence)
 
 
 class _UndoError(Exception):

@@ -1,18 +1,17 @@
-"""`instruments`: list, show, add, update, remove, import, export."""
+"""`instruments`: list, show, add, update, rename, remove, import, export."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from nexuslims_store.cli.changes import REFUSED, changed, confirmed
-from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.changes import REFUSED, changed, confirmed, tell
+from nexuslims_store.cli.declaration import Command, Option, UsageError
 from nexuslims_store.cli.files import check_destination
+from nexuslims_store.cli.imports import read_records
 from nexuslims_store.cli.opening import open_store
 from nexuslims_store.cli.options import (
     DRY_RUN,
@@ -24,9 +23,9 @@ from nexuslims_store.cli.options import (
 )
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.cli.refusals import invalid_values
-from nexuslims_store.display import number
+from nexuslims_store.display import number, shown
 from nexuslims_store.errors import StoreError
-from nexuslims_store.models import Instrument
+from nexuslims_store.models import Instrument, column_of, field_of
 from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.store import Store
 
@@ -34,7 +33,7 @@ __all__ = ["COMMAND"]
 
 _INSTRUMENTS = Listing(
     # The names of the columns, which are those of `Instrument.to_dict()` too.
-    tuple("timezone" if name == "timezone_str" else name for name in Instrument.model_fields),
+    tuple(map(column_of, Instrument.model_fields)),
     ("instrument_pid", "display_name", "location", "harvester", "timezone"),
     "there are no instruments; `nexuslims-store instruments add` adds one",
 )
@@ -86,24 +85,48 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _add(arguments: argparse.Namespace, output: Output) -> int:
     instrument = Instrument(instrument_pid=arguments.pid, **_given(arguments))
-    with open_store(arguments, read_only=False) as store:
+    with open_store(arguments, read_only=False) as store, changed(store, dry_run=arguments.dry_run):
         store.instruments.add(instrument)
-    output.line(f"added {instrument}")
+    verb = "would add" if arguments.dry_run else "added"
+    tell(f"{verb} {instrument}", {"instrument": instrument.to_dict()}, arguments, output)
     return 0
 
 
 def _update(arguments: argparse.Namespace, output: Output) -> int:
     given = _given(arguments)
     if not given:
-        raise StoreError("say what to change, for example --location; see --help for all")
-    with open_store(arguments, read_only=False) as store, store.transaction():
+        raise UsageError("say what to change, for example --location; see --help for all")
+    with open_store(arguments, read_only=False) as store, changed(store, dry_run=arguments.dry_run):
         # Not get(), which refuses the very row that is to be mended.
         stored = _stored(store, arguments.pid)
-        instrument = Instrument.model_validate({**_named_as_fields(stored), **given})
-        store.instruments.update(instrument)
-    for name, value in given.items():
-        column = "timezone" if name == "timezone_str" else name
-        output.line(f"{column} of {arguments.pid} is now {value!r}; it was {stored[column]!r}")
+        new = Instrument.model_validate({**_named_as_fields(stored), **given})
+        store.instruments.update(new)
+    values = {column_of(name): value for name, value in given.items()}
+    would = "would be" if arguments.dry_run else "is now"
+    lines = [
+        f"{column} of {arguments.pid} {would} {value!r}; it was {shown(stored[column])!r}"
+        for column, value in values.items()
+    ]
+    changes = {name: {"was": stored[name], "is": value} for name, value in values.items()}
+    details = {"instrument_pid": arguments.pid, "changes": changes}
+    tell("\n".join(lines), details, arguments, output)
+    return 0
+
+
+def _rename(arguments: argparse.Namespace, output: Output) -> int:
+    pid, new_pid = arguments.pid, arguments.new_pid
+    with open_store(arguments, read_only=False) as store:
+        with changed(store, dry_run=True):
+            count = store.instruments.rename(pid, new_pid)  # refused now rather than later
+        if not arguments.dry_run:
+            what = f"rename {pid} to {new_pid}, with {number(count, 'session log')}?"
+            if not confirmed(what, arguments, output):
+                return REFUSED
+            count = store.instruments.rename(pid, new_pid)
+    details = {"instrument_pid": pid, "new_pid": new_pid, "session_logs": count}
+    verb = "would rename" if arguments.dry_run else "renamed"
+    sentence = f"{verb} {pid} to {new_pid}, with {number(count, 'session log')}"
+    tell(sentence, details, arguments, output)
     return 0
 
 
@@ -112,12 +135,14 @@ def _remove(arguments: argparse.Namespace, output: Output) -> int:
         stored = _stored(store, arguments.pid)
         with changed(store, dry_run=True):
             store.instruments.remove(arguments.pid)  # refused now rather than after the answer
-        output.records(_INSTRUMENTS, [stored])
+        if output.form is None:
+            output.records(_INSTRUMENTS, [stored])
         if not arguments.dry_run:
             if not confirmed(f"remove the instrument {arguments.pid}?", arguments, output):
                 return REFUSED
             store.instruments.remove(arguments.pid)
-    output.line(f"{'would remove' if arguments.dry_run else 'removed'} {arguments.pid}")
+    verb = "would remove" if arguments.dry_run else "removed"
+    tell(f"{verb} {arguments.pid}", {"instrument": stored}, arguments, output)
     return 0
 
 
@@ -129,16 +154,14 @@ def _import(arguments: argparse.Namespace, output: Output) -> int:
     done: dict[str, list[str]] = {"added": [], "updated": [], "unchanged": []}
     with open_store(arguments, read_only=False) as store, changed(store, dry_run=arguments.dry_run):
         there = {stored["instrument_pid"]: stored for stored in store.instruments.stored()}
+        store.instruments.store_many(instruments)
         for instrument in instruments:
             pid = instrument.instrument_pid
             if pid not in there:
-                store.instruments.add(instrument)
                 done["added"].append(pid)
-            elif there[pid] != instrument.to_dict():
-                store.instruments.update(instrument)
-                done["updated"].append(pid)
             else:
-                done["unchanged"].append(pid)
+                same = there[pid] == instrument.to_dict()
+                done["unchanged" if same else "updated"].append(pid)
     if output.form == "json":
         output.json({"dry_run": arguments.dry_run, **done})
         return 0
@@ -153,26 +176,20 @@ def _import(arguments: argparse.Namespace, output: Output) -> int:
 
 def _read(name: str) -> list[Instrument]:
     """Return the instruments of a file, or raise an error that names all that is wrong in it."""
-    try:
-        # json finds out by itself whether it is UTF-8, or UTF-16 as PowerShell's > writes it.
-        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        entries = json.loads(content)
-    except OSError as error:
-        raise StoreError(f"{name} cannot be read: {error.strerror}; check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise StoreError(
-            f"{name} is not JSON: {error}; `nexuslims-store instruments export` shows the form"
-        ) from error
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise StoreError(
-            f"{name} must be a JSON array of objects; `nexuslims-store instruments export` "
-            "writes one"
-        )
     instruments: list[Instrument] = []
     wrong: list[str] = []
     places: dict[str, int] = {}
+    entries = read_records(
+        name,
+        columns=_INSTRUMENTS.fields,
+        optional=("harvester", "timezone"),
+        command="nexuslims-store instruments export",
+    )
     for place, entry in enumerate(entries, start=1):
         label = f"{name}, instrument {place} ({entry.get('instrument_pid')!r})"
+        if "timezone" in entry and "timezone_str" in entry:
+            wrong.append(f"{label}: timezone and timezone_str are two names of one value")
+            continue
         try:
             instrument = Instrument.model_validate(_named_as_fields(entry))
         except ValidationError as error:
@@ -188,18 +205,19 @@ def _read(name: str) -> list[Instrument]:
 
 
 def _named_as_fields(columns: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "timezone_str" if name == "timezone" else name: value for name, value in columns.items()
-    }
+    return {field_of(name): value for name, value in columns.items()}
 
 
 def _export(arguments: argparse.Namespace, output: Output) -> int:
     file: Path | None = arguments.file
     if file is not None:
         check_destination(file, database=database_path(arguments), replace=False)
+        if output.form is None and file.suffix.lower() == ".csv":
+            output.form = "csv"
+    output.form = output.form or "json"
     with open_store(arguments, read_only=True) as store:
         instruments = store.instruments.stored()
-    output.json(instruments)
+    output.records(_INSTRUMENTS, instruments)
     if file is not None:
         output.save(file, replace=False)
         output.message(f"wrote {number(len(instruments), 'instrument')} to {file}")
@@ -215,11 +233,10 @@ def _values(*, new: bool) -> list[Option]:
     for name, field in Instrument.model_fields.items():
         if name == "instrument_pid":
             continue
-        column = "timezone" if name == "timezone_str" else name
         default = "" if field.is_required() or not new else f" (default: {field.default})"
         options.append(
             Option(
-                f"--{column.replace('_', '-')}",
+                f"--{column_of(name).replace('_', '-')}",
                 dest=name,
                 metavar="TEXT",
                 required=new and field.is_required(),
@@ -241,7 +258,7 @@ COMMAND = Command(
         "add": Command(
             _add,
             "add an instrument",
-            options=(_PID, *_values(new=True)),
+            options=(_PID, *_values(new=True), DRY_RUN, JSON),
             examples=(
                 "nexuslims-store instruments add FEI-Titan-TEM-012345 \\",
                 "    --api-url 'https://nemo.example.com/api/tools/?id=1' \\",
@@ -253,43 +270,60 @@ COMMAND = Command(
         "update": Command(
             _update,
             "change some values of an instrument",
-            options=(_PID, *_values(new=False)),
+            options=(_PID, *_values(new=False), DRY_RUN, JSON),
             examples=(
                 "nexuslims-store instruments update FEI-Titan-TEM-012345 --location 'Room B'",
+            ),
+        ),
+        "rename": Command(
+            _rename,
+            "give an instrument another PID, with all its sessions",
+            options=(
+                _PID,
+                Option("new_pid", metavar="NEW_PID", help="the PID that it is to have"),
+                YES,
+                DRY_RUN,
+                JSON,
+            ),
+            examples=(
+                "nexuslims-store instruments rename FEI-Titan-TEM-012345 FEI-Titan-TEM-635816",
             ),
         ),
         "remove": Command(
             _remove,
             "remove an instrument that no session log refers to",
-            options=(_PID, YES, DRY_RUN),
+            options=(_PID, YES, DRY_RUN, JSON),
             examples=("nexuslims-store instruments remove FEI-Titan-TEM-012345",),
         ),
         "import": Command(
             _import,
-            "add and update instruments from a JSON file, all or none",
-            description="Reads what `instruments export` writes: a JSON array of objects. All are "
-            "checked before any is stored. Instruments that are not in the file stay as they are.",
+            "add and update instruments from a JSON or CSV file, all or none",
+            description="Reads what `instruments export` and `instruments list --csv` write, also "
+            "after Excel. All are checked, as a whole, before any is stored. Instruments that are "
+            "not in the file stay as they are.",
             options=(
-                Option("file", metavar="FILE", help="the JSON file, - for standard input"),
+                Option("file", metavar="FILE", help="the file, - for standard input"),
                 DRY_RUN,
                 JSON,
             ),
             examples=(
                 "nexuslims-store instruments import instruments.json --dry-run",
-                "nexuslims-store instruments import instruments.json",
+                "nexuslims-store instruments import instruments.csv",
             ),
         ),
         "export": Command(
             _export,
-            "write all instruments as JSON",
+            "write all instruments as JSON or CSV",
             options=(
                 Option(
                     "file",
                     metavar="FILE",
                     nargs="?",
                     type=path_or_standard_output,
-                    help="a new file; - is standard output (the default)",
+                    help="a new file, CSV if its name ends in .csv; - is standard output (the "
+                    "default)",
                 ),
+                FORMS,
             ),
             examples=(
                 "nexuslims-store instruments export instruments.json",

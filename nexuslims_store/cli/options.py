@@ -15,6 +15,7 @@ __all__ = [
     "DRY_RUN",
     "FORMS",
     "JSON",
+    "SINCE",
     "YES",
     "database_path",
     "duration",
@@ -152,13 +153,13 @@ DRY_RUN = Option(
 )
 
 
+SINCE = Option("--since", metavar="TIME", type=_since)
+
+
 def time_span(what: str, zone: str) -> tuple[Option, Option]:
     """Return --since and --until, whose values are datetimes or None."""
     return (
-        Option(
-            "--since",
-            metavar="TIME",
-            type=_since,
+        SINCE.but(
             help=f"only {what} from this time on: 2025-01-13, 2025-01-13T14:30, with or without "
             f"an offset such as +01:00, today, yesterday, 12h, 7d, 2w; without an offset, a time "
             f"is {zone}",

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from nexuslims_store.cli.changes import REFUSED, confirmed
-from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.changes import REFUSED, changed, confirmed
+from nexuslims_store.cli.declaration import Command, Option, UsageError
+from nexuslims_store.cli.naming import find_sessions, session_called
 from nexuslims_store.cli.opening import open_store
 from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, YES, limit, statuses, time_span
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.display import number
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.errors import StoreError
-from nexuslims_store.models import SessionLog
 from nexuslims_store.repository.instruments import unknown_instrument
+from nexuslims_store.repository.stored import iter_uploads_of, list_events
 from nexuslims_store.results import SessionOverview
 from nexuslims_store.store import Store
 
@@ -30,7 +32,6 @@ _SESSIONS = Listing(
 _EVENTS = Listing(("time", "event_type", "record_status", "instrument", "user", "id_session_log"))
 _UPLOADS = Listing(("time", "destination_name", "success", "record_id", "error_message"))
 
-_WITHOUT_CONSENT = (RecordStatus.NO_CONSENT.value, RecordStatus.NO_RESERVATION.value)
 _RETRIED = ("ERROR", "NO_FILES_FOUND", "BUILT_NOT_EXPORTED")
 
 
@@ -43,19 +44,15 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
         for pid in arguments.instrument or ():
             if pid not in known:  # an empty list would hide a slip of the pen
                 raise unknown_instrument(pid)
-        # All of them before the first is printed: a reader who takes his time over the output
-        # must not keep other programs from writing.
-        found = list(
-            store.sessions.iter_overview(
-                arguments.since,
-                arguments.until,
-                statuses=arguments.status,
-                instruments=arguments.instrument,
-                user=arguments.user,
-                limit=arguments.limit,
-            )
+        found = store.sessions.iter_overview(
+            arguments.since,
+            arguments.until,
+            statuses=arguments.status,
+            instruments=arguments.instrument,
+            user=arguments.user,
+            limit=arguments.limit,
         )
-    output.records(_SESSIONS, map(_record, found))
+        output.records(_SESSIONS, map(_record, found))
     return 0
 
 
@@ -73,14 +70,14 @@ def _record(session: SessionOverview) -> dict[str, object]:
 
 
 def _show(arguments: argparse.Namespace, output: Output) -> int:
-    identifier: str = arguments.session_identifier
-    with open_store(arguments, read_only=True) as store:
-        sessions = [_record(session) for session in _known(store, identifier)]
-        events = [_event(store, log) for log in store.session_logs.list_for_session(identifier)]
-        uploads = [
-            {"time": log.timestamp, **log.model_dump(exclude={"timestamp", "session_identifier"})}
-            for log in store.upload_logs.list_for_session(identifier)
-        ]
+    with open_store(arguments, read_only=True) as store, store.transaction():
+        database = store._open_database()
+        identifier = session_called(store, arguments.session_identifier)
+        sessions = [_record(session) for session in store.sessions.overview(identifier)]
+        events = list_events(database, identifier)
+        uploads = [_attempt(record) for record in iter_uploads_of(database, identifier)]
+    if not all(isinstance(record["time"], datetime) for record in (*events, *uploads)):
+        output.message("it has times that cannot be read: see `nexuslims-store doctor`")
     if output.form == "json":
         output.json({"sessions": sessions, "events": events, "uploads": uploads})
         return 0
@@ -94,116 +91,170 @@ def _show(arguments: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _event(store: Store, log: SessionLog) -> dict[str, object]:
-    instrument = store.instruments.get(log.instrument)
-    time = log.timestamp if instrument is None else instrument.localize_datetime(log.timestamp)
-    return {"time": time, **log.model_dump(exclude={"timestamp", "session_identifier"})}
+def _attempt(record: dict[str, object]) -> dict[str, object]:
+    others = {
+        name: value
+        for name, value in record.items()
+        if name not in {"timestamp", "session_identifier"}
+    }
+    return {"time": record["timestamp"], **others}
 
 
-def _known(store: Store, identifier: str) -> list[SessionOverview]:
-    found = store.sessions.overview(identifier)
-    if not found:
-        raise StoreError(
-            f"there is no session {identifier!r}; `nexuslims-store sessions list` shows those "
-            "there are"
-        )
-    return found
+# -- reset -----------------------------------------------------------------------------------
 
 
-# -- changing --------------------------------------------------------------------------------
+@dataclass
+class _Reset:
+    """What a reset did, or would do: the sessions as they were before, and what it left alone."""
+
+    sessions: list[SessionOverview]
+    without_consent: int = 0
+    being_built: int = 0
 
 
 def _reset(arguments: argparse.Namespace, output: Output) -> int:
-    identifiers = list(dict.fromkeys(arguments.session_identifiers))
     span = arguments.since or arguments.until
-    if identifiers and span:
-        raise StoreError("name sessions, or give --since and --until, not both")
-    if not (identifiers or span or arguments.status):
-        raise StoreError("say which: name sessions, or give --since, --until or --status")
-    with open_store(arguments, read_only=arguments.dry_run) as store:
-        if identifiers:
-            found = [session for name in identifiers for session in _known(store, name)]
-            _refuse_reset(found, arguments.status)
-        else:
-            chosen = arguments.status or _RETRIED
-            overviews = store.sessions.iter_overview(
-                arguments.since, arguments.until, statuses=chosen
-            )
-            found = [session for session in overviews if session.whole]
-        what = number(len(found), "session")
-        if not _go_on(found, f"have {what} built again?", arguments, output):
-            return REFUSED
-        count = len(found)
-        if found and not arguments.dry_run:
-            with store.transaction():
-                if identifiers:
-                    for name in identifiers:
-                        store.sessions.reset(name, arguments.status)
-                else:
-                    start = arguments.since or datetime.min  # noqa: DTZ901 -- any time
-                    end = arguments.until or datetime.max  # noqa: DTZ901
-                    count = store.sessions.reset_between(start, end, chosen).reset
+    if arguments.sessions and span:
+        raise UsageError("name sessions, or give --since and --until, not both")
+    if not (arguments.sessions or span or arguments.status):
+        raise UsageError("say which: name sessions, or give --since, --until or --status")
+    with open_store(arguments, read_only=False) as store:
+        shown: int | None = None
+        if not arguments.yes and not arguments.dry_run:
+            planned = _try_reset(store, arguments, dry_run=True)
+            shown = len(planned.sessions)
+            if not _agreed(planned.sessions, "have {} built again?", arguments, output):
+                return REFUSED
+        # Looked at and decided anew, in the transaction that writes: much may have happened
+        # while the question waited for its answer.
+        done = _try_reset(store, arguments, dry_run=arguments.dry_run)
+    what = number(len(done.sessions), "session")
     verb = "would reset" if arguments.dry_run else "reset"
-    _done(found, count, f"{verb} {number(count, 'session')} to TO_BE_BUILT", arguments, output)
-    if count != len(found):
+    if shown is None and output.form is None and done.sessions:
+        output.records(_SESSIONS, map(_record, done.sessions))
+    if shown is not None and shown != len(done.sessions):
         output.message("not as many as were shown: other programs changed some in between")
+    _tell(
+        done.sessions,
+        f"{verb} {what} to TO_BE_BUILT",
+        arguments,
+        output,
+        without_consent=done.without_consent,
+        being_built=done.being_built,
+    )
+    if done.without_consent:
+        output.message(f"left alone: {number(done.without_consent, 'session')} without consent")
+    if done.being_built:
+        output.message(f"left alone: {number(done.being_built, 'session')} being built now")
     return 0
 
 
-def _refuse_reset(found: Sequence[SessionOverview], named: Sequence[str] | None) -> None:
-    for session in found:
-        identifier, status = session.session_identifier, session.status
-        if not session.whole:
-            missing = "START" if session.start is None else "END"
-            raise StoreError(
-                f"session {identifier!r} has no {missing} and cannot be built; nothing was changed"
-            )
-        if named and status not in named:
-            raise StoreError(
-                f"session {identifier!r} is {status}, not {' or '.join(named)}; nothing was changed"
-            )
-        if not named and status in _WITHOUT_CONSENT:
-            raise StoreError(
-                f"session {identifier!r} is {status}, so it must not be built without the user's "
-                f"consent; give --status {status} to reset it all the same"
-            )
+def _try_reset(store: Store, arguments: argparse.Namespace, *, dry_run: bool) -> _Reset:
+    """Reset in one transaction, all or none; a dry run meets every error and changes nothing."""
+    with changed(store, dry_run=dry_run):
+        if arguments.sessions:
+            done = _reset_named(store, arguments)
+        else:
+            done = _reset_span(store, arguments)
+    return done
+
+
+def _reset_named(store: Store, arguments: argparse.Namespace) -> _Reset:
+    sessions: list[SessionOverview] = []
+    for identifier in find_sessions(store, arguments.sessions):
+        before = store.sessions.overview(identifier)
+        if not store.sessions.reset(identifier, arguments.status):
+            raise _not_reset(before[0], arguments.status)
+        sessions += [
+            session
+            for session in before
+            if session.whole and (not arguments.status or session.status in arguments.status)
+        ]
+    return _Reset(sessions)
+
+
+def _not_reset(session: SessionOverview, wanted: Sequence[str] | None) -> StoreError:
+    identifier = session.session_identifier
+    if not session.whole:
+        missing = "START" if session.start is None else "END"
+        return StoreError(
+            f"session {identifier!r} has no {missing} and cannot be built; nothing was changed"
+        )
+    return StoreError(
+        f"session {identifier!r} is {session.status}, not {' or '.join(wanted or ['whole'])}; "
+        "nothing was changed"
+    )
+
+
+def _reset_span(store: Store, arguments: argparse.Namespace) -> _Reset:
+    start = arguments.since or datetime.min  # noqa: DTZ901 -- any time
+    end = arguments.until or datetime.max  # noqa: DTZ901
+    chosen = arguments.status or _RETRIED
+    found = store.sessions.iter_overview(arguments.since, arguments.until, statuses=chosen)
+    before = [session for session in found if session.whole]
+    summary = store.sessions.reset_between(start, end, chosen)
+    waiting = {
+        (session.session_identifier, session.instrument)
+        for session in store.sessions.iter_overview(
+            arguments.since, arguments.until, statuses=[RecordStatus.TO_BE_BUILT]
+        )
+    }
+    reset = [
+        session for session in before if (session.session_identifier, session.instrument) in waiting
+    ]
+    return _Reset(reset, summary.without_consent, summary.being_built)
+
+
+# -- delete ----------------------------------------------------------------------------------
 
 
 def _delete(arguments: argparse.Namespace, output: Output) -> int:
-    identifiers = list(dict.fromkeys(arguments.session_identifiers))
     with open_store(arguments, read_only=arguments.dry_run) as store:
-        found = [session for name in identifiers for session in _known(store, name)]
+        identifiers = find_sessions(store, arguments.sessions)
+        found = [session for name in identifiers for session in store.sessions.overview(name)]
         what = f"{number(len(found), 'session')} with all events and upload logs"
-        if not _go_on(found, f"delete {what}?", arguments, output):
-            return REFUSED
         if not arguments.dry_run:
+            if not _agreed(found, "delete {} with all events and uploads?", arguments, output):
+                return REFUSED
             with store.transaction():
                 for name in identifiers:
                     store.sessions.delete(name)
+        elif output.form is None:
+            output.records(_SESSIONS, map(_record, found))
     verb = "would delete" if arguments.dry_run else "deleted"
-    _done(found, len(found), f"{verb} {what}", arguments, output)
+    _tell(found, f"{verb} {what}", arguments, output)
     return 0
 
 
-def _go_on(
-    found: Sequence[SessionOverview], question: str, arguments: argparse.Namespace, output: Output
+def _agreed(
+    found: Sequence[SessionOverview],
+    question: str,
+    arguments: argparse.Namespace,
+    output: Output,
 ) -> bool:
     """Show what will be touched; return False after a no."""
     if found and output.form is None:
         output.records(_SESSIONS, map(_record, found))
-    return not found or arguments.dry_run or confirmed(question, arguments, output)
+    if not found and output.can_ask:
+        return True
+    return confirmed(question.format(number(len(found), "session")), arguments, output)
 
 
-def _done(
+def _tell(
     found: Sequence[SessionOverview],
-    count: int,
     sentence: str,
     arguments: argparse.Namespace,
     output: Output,
+    **numbers: int,
 ) -> None:
     if output.form == "json":
         output.json(
-            {"dry_run": arguments.dry_run, "count": count, "sessions": list(map(_record, found))}
+            {
+                "dry_run": arguments.dry_run,
+                "count": len(found),
+                "sessions": list(map(_record, found)),
+                **numbers,
+            }
         )
     else:
         output.line(sentence)
@@ -211,7 +262,8 @@ def _done(
 
 # -- the commands ----------------------------------------------------------------------------
 
-_ONE = Option("session_identifier", metavar="SESSION")
+_ANY_END = "its identifier, or any end of it that no other session has"
+_ONE = Option("session_identifier", metavar="SESSION", help=_ANY_END)
 _SPAN = time_span("sessions that started", "in the zone of each session's instrument")
 _STATUS = statuses("only sessions of this status")
 
@@ -261,7 +313,7 @@ COMMAND = Command(
             "Sessions without consent (NO_CONSENT, NO_RESERVATION) are left alone unless --status "
             "names it.",
             options=(
-                Option("session_identifiers", metavar="SESSION", nargs="*"),
+                Option("sessions", metavar="SESSION", nargs="*", help=_ANY_END),
                 *_SPAN,
                 _STATUS,
                 YES,
@@ -279,7 +331,7 @@ COMMAND = Command(
             _delete,
             "delete sessions with all their events and upload logs",
             options=(
-                Option("session_identifiers", metavar="SESSION", nargs="+"),
+                Option("sessions", metavar="SESSION", nargs="+", help=_ANY_END),
                 YES,
                 DRY_RUN,
                 JSON,

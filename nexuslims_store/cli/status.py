@@ -6,10 +6,12 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from nexuslims_store import overview
-from nexuslims_store.cli.declaration import Command, Option
-from nexuslims_store.cli.options import JSON, database_path, number_of
+from nexuslims_store.cli import prometheus
+from nexuslims_store.cli.declaration import Command, OneOf, Option
+from nexuslims_store.cli.options import JSON, SINCE, database_path, duration, number_of
 from nexuslims_store.cli.output import Output
 from nexuslims_store.display import age, number, shown, size
 from nexuslims_store.layouts import BASE
@@ -23,22 +25,38 @@ _NAMED = 5
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
+    brief = arguments.quiet or arguments.prometheus
     found = overview.examine(
         database_path(arguments),
         timeout=arguments.timeout,
         lease=timedelta(hours=arguments.lease),
+        since=arguments.since,
+        backups=arguments.backups,
+        with_use=not brief,
     )
-    needs = list(found.needs(timedelta(days=arguments.patience)))
+    needs = list(found.needs(timedelta(days=arguments.patience), arguments.max_backup_age))
     if output.form == "json":
         output.json(_as_json(found, needs))
+    elif arguments.prometheus:
+        output.text(prometheus.text(found, len(needs)))
     else:
-        _print(found, needs, output)
+        output.line(_answer(needs))
+        if not arguments.quiet:
+            _print(found, needs, output)
     return 1 if needs and arguments.strict else 0
 
 
+def _answer(needs: Sequence[str]) -> str:
+    if not needs:
+        return "OK: nothing needs a person"
+    return f"NEEDS A PERSON: {'; '.join(need.partition(': ')[0] for need in needs)}"
+
+
 def _as_json(found: overview.Overview, needs: list[str]) -> dict[str, object]:
-    oldest = found.work.oldest_to_build
+    work = found.work
+    oldest = work.oldest_to_build
     return {
+        "answer": _answer(needs),
         "path": found.path,
         "size": found.size,
         "journal_mode": found.journal_mode,
@@ -47,40 +65,45 @@ def _as_json(found: overview.Overview, needs: list[str]) -> dict[str, object]:
         "pending_migrations": [step.revision for step in found.plan.steps],
         "newest_backup": found.newest_backup
         and {"path": found.newest_backup[0], "time": found.newest_backup[1]},
-        "sessions_by_status": found.work.sessions,
+        "sessions_by_status": work.sessions,
+        "failed_sessions": work.failed_sessions,
         "oldest_to_build": oldest
         and {
             **asdict(oldest),
-            "waiting_seconds": found.work.waiting and int(found.work.waiting.total_seconds()),
+            "waiting_seconds": work.waiting and int(work.waiting.total_seconds()),
         },
-        "unpaired": found.work.unpaired and [asdict(odd) for odd in found.work.unpaired],
-        "builds_in_progress": [asdict(claim) for claim in found.work.builds],
-        "stale_builds": [asdict(claim) for claim in found.work.stale_builds],
-        "failed_uploads": found.work.failed_uploads,
-        "instruments": [asdict(activity) for activity in found.work.instruments],
+        "last_build": work.last_build,
+        "unpaired": work.unpaired and [asdict(odd) for odd in work.unpaired],
+        "builds_in_progress": [asdict(claim) for claim in work.builds],
+        "stale_builds": [asdict(claim) for claim in work.stale_builds],
+        "failed_uploads": work.failed_uploads,
+        "instruments": [asdict(activity) for activity in work.instruments],
         "needs_a_person": needs,
     }
 
 
 def _print(found: overview.Overview, needs: list[str], output: Output) -> None:
+    output.line()
     output.pairs([("database", str(found.path)), *_facts(found)])
     if found.work.sessions:
         output.line()
         output.table(
-            ["SESSIONS BY STATUS", "SESSIONS"],
-            [[status, f"{count:,}"] for status, count in found.work.sessions.items()],
+            ["sessions by status", "sessions"],
+            [[shown(status), f"{count:,}"] for status, count in found.work.sessions.items()],
         )
     if found.work.instruments:
         output.line()
         output.table(
-            ["INSTRUMENT", "SESSIONS", "LAST SESSION"],
+            ["instrument", "sessions", "last session"],
             [
-                [used.instrument_pid, f"{used.sessions_total:,}", shown(used.last_session)]
+                [shown(used.instrument_pid), f"{used.sessions_total:,}", shown(used.last_session)]
                 for used in found.work.instruments
             ],
         )
-    output.line()
-    output.line("needs a person:" if needs else "nothing needs a person")
+    # At the end, above the next prompt, what to do.
+    if needs:
+        output.line()
+        output.line("needs a person:")
     for need in needs:
         output.line(f"- {need}")
 
@@ -88,32 +111,37 @@ def _print(found: overview.Overview, needs: list[str], output: Output) -> None:
 def _facts(found: overview.Overview) -> Iterator[tuple[str, str]]:
     yield "size", f"{size(found.size)}, journal mode {found.journal_mode}"
     yield "revision", _revision(found)
+    if found.plan.before:
+        yield from _facts_of_work(found.work)
     if found.newest_backup is None:
         yield "newest backup", "none beside the file; `nexuslims-store backup` makes one"
     else:
         path, time = found.newest_backup
-        yield "newest backup", f"{path.name}, {age(found.work.now - time)} ago"
-    if not found.plan.before:
-        return
-    oldest = found.work.oldest_to_build
+        yield "newest backup", f"{path.name}, {_ago(time, found.work.now)}"
+
+
+def _facts_of_work(work: overview.Work) -> Iterator[tuple[str, str]]:
+    oldest = work.oldest_to_build
     if oldest is None:
         yield "oldest to build", "none waits"
     else:
-        ended = "" if found.work.waiting is None else f", ended {age(found.work.waiting)} ago"
-        yield "oldest to build", f"{oldest.session_identifier} on {oldest.instrument}{ended}"
-    yield "being built", _claims(found.work.builds, found.work.now)
-    yield "stale builds", _claims(found.work.stale_builds, found.work.now)
-    if found.work.unpaired is None:
+        ended = "" if work.waiting is None else f", ended {age(work.waiting)} ago"
+        identifier, instrument = shown(oldest.session_identifier), shown(oldest.instrument)
+        yield "oldest to build", f"{identifier} on {instrument}{ended}"
+    yield "last build", "none yet" if work.last_build is None else _ago(work.last_build, work.now)
+    yield "being built", _claims(work.builds, work.now)
+    yield "stale builds", _claims(work.stale_builds, work.now)
+    if work.unpaired is None:
         yield "unpaired", "not known before `nexuslims-store migrate`"
     else:
         yield (
             "unpaired",
-            _named([f"{odd.session_identifier}: {odd.reason}" for odd in found.work.unpaired]),
+            _named([f"{shown(odd.session_identifier)}: {odd.reason}" for odd in work.unpaired]),
         )
-    if found.work.failed_uploads is not None:
+    if work.failed_uploads is not None:
         yield (
             "failed uploads",
-            _named([f"{count:,} to {name}" for name, count in found.work.failed_uploads.items()]),
+            _named([f"{count:,} to {shown(name)}" for name, count in work.failed_uploads.items()]),
         )
 
 
@@ -129,14 +157,27 @@ def _revision(found: overview.Overview) -> str:
 def _claims(claims: Sequence[Claim], now: datetime) -> str:
     return _named(
         [
-            f"{claim.session_identifier} on {claim.instrument} since {_since(claim, now)}"
+            f"{shown(claim.session_identifier)} on {shown(claim.instrument)} "
+            + _since(claim.since, now)
             for claim in claims
         ]
     )
 
 
-def _since(claim: Claim, now: datetime) -> str:
-    return age(now - claim.since) if isinstance(claim.since, datetime) else repr(claim.since)
+def _since(time: datetime | str, now: datetime) -> str:
+    """Say since when a build goes on; one that is dated ahead is said to be."""
+    if isinstance(time, datetime) and time <= now:
+        return f"since {age(now - time)}"
+    return f"dated {_ago(time, now)}"
+
+
+def _ago(time: datetime | str, now: datetime) -> str:
+    """Say when something was: what is ahead is said to be, and what is no time is shown."""
+    if not isinstance(time, datetime):
+        return repr(time)
+    if time > now:
+        return f"{shown(time)}, which is {age(time - now)} ahead"
+    return f"{age(now - time)} ago"
 
 
 def _named(things: Sequence[str]) -> str:
@@ -149,10 +190,27 @@ def _named(things: Sequence[str]) -> str:
 
 COMMAND = Command(
     _run,
-    description="Shows the file, its revision and newest backup, sessions by status, the oldest "
-    "session to build, builds in progress, failed uploads, the last session on each instrument, "
-    "and what needs a person. The file is opened read-only.",
+    description="Says in its first line whether something needs a person; then what it is and what "
+    "to do, the file, its revision and newest backup, sessions by status, the oldest session to "
+    "build, builds, failed uploads, and the last session on each instrument. The file is opened "
+    "read-only.",
     options=(
+        SINCE.but(
+            help="count only failures from this time on, a session by its END, an upload by its "
+            "time: 7d, yesterday, 2025-01-13; without an offset, a time is UTC"
+        ),
+        Option(
+            "--max-backup-age",
+            metavar="DURATION",
+            type=duration,
+            help="say so if the newest backup, by the time in its name, is older: 26h, 2d",
+        ),
+        Option(
+            "--backups",
+            metavar="DIR",
+            type=Path,
+            help="the folder of the backups (default: that of the database)",
+        ),
         Option("--strict", action="store_true", help="exit status 1 if something needs a person"),
         Option(
             "--lease",
@@ -169,11 +227,22 @@ COMMAND = Command(
             help="how long a session may wait to be built; NexusLIMS itself waits two days for "
             "files (default: 3)",
         ),
-        JSON,
+        OneOf(
+            JSON,
+            Option("--quiet", action="store_true", help="print the first line alone"),
+            Option(
+                "--prometheus",
+                action="store_true",
+                help="print metrics for the text file collector of a Prometheus node exporter",
+            ),
+        ),
     ),
     examples=(
         "nexuslims-store status",
-        "nexuslims-store status --strict > /dev/null || mail -s NexusLIMS me@example.com",
-        "nexuslims-store status --json",
+        "nexuslims-store status --strict --since 7d --max-backup-age 26h --quiet",
+        'found=$(nexuslims-store status --strict 2>&1) || echo "$found" | mail -s NexusLIMS '
+        "me@example.com",
+        "nexuslims-store status --prometheus > nexuslims.prom.tmp && mv nexuslims.prom.tmp "
+        "nexuslims.prom",
     ),
 )

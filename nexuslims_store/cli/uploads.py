@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.naming import names_to_look_for
 from nexuslims_store.cli.opening import open_store
 from nexuslims_store.cli.options import FORMS, limit, time_span
 from nexuslims_store.cli.output import Listing, Output
+from nexuslims_store.display import shown
 from nexuslims_store.models import UploadLog
+from nexuslims_store.report.values import cause_of
+from nexuslims_store.repository.stored import iter_failed_uploads, iter_uploads
+from nexuslims_store.times import aware
 
 __all__ = ["COMMAND"]
 
@@ -23,31 +32,64 @@ _FAILURES = Listing(
     ("timestamp", "destination_name", "session_identifier", "error_message"),
     "no failed uploads",
 )
+_CAUSES = Listing(("destination_name", "cause", "sessions", "latest"), none="no failed uploads")
+
+Record = dict[str, object]
 
 
 def _list(arguments: argparse.Namespace, output: Output) -> int:
     with open_store(arguments, read_only=True) as store:
-        # All before the first is printed; see `sessions list`.
-        found = list(
-            store.upload_logs.iter_between(
-                arguments.since,
-                arguments.until,
-                session_identifiers=arguments.session,
-                destinations=arguments.destination,
-                limit=arguments.limit,
-            )
+        found: Iterable[Record] = iter_uploads(
+            store._open_database(),
+            arguments.since,
+            arguments.until,
+            session_identifiers=(
+                None if arguments.session is None else names_to_look_for(store, arguments.session)
+            ),
+            destinations=arguments.destination,
         )
-    output.records(_ATTEMPTS, (log.model_dump() for log in found))
+        if arguments.limit is not None:
+            found = deque(found, maxlen=arguments.limit)
+        output.records(_ATTEMPTS, found)
     return 0
 
 
 def _failed(arguments: argparse.Namespace, output: Output) -> int:
-    wanted = arguments.destination
     with open_store(arguments, read_only=True) as store:
-        failed = store.upload_logs.list_failed()
-    found = [log for log in failed if not wanted or log.destination_name in wanted]
-    output.records(_FAILURES, (log.model_dump() for log in found))
+        found = iter_failed_uploads(
+            store._open_database(), arguments.since, destinations=arguments.destination
+        )
+        if arguments.by_cause:
+            output.records(_CAUSES, _by_cause(found))
+        else:
+            output.records(_FAILURES, found)
     return 0
+
+
+@dataclass(slots=True)
+class _Cause:
+    sessions: int = 0
+    latest: datetime | None = None
+
+
+def _by_cause(failures: Iterable[Record]) -> list[Record]:
+    """Count failures by their destination and cause, the most frequent first."""
+    causes: dict[tuple[str, str], _Cause] = {}
+    for failure in failures:
+        key = (shown(failure["destination_name"]), cause_of(failure["error_message"]))
+        cause = causes.setdefault(key, _Cause())
+        cause.sessions += 1
+        time = failure["timestamp"]
+        if isinstance(time, datetime):
+            time = aware(time, UTC)
+            cause.latest = time if cause.latest is None else max(cause.latest, time)
+    return [
+        {"destination_name": destination, "cause": words, "sessions": cause.sessions}
+        | {"latest": cause.latest}
+        for (destination, words), cause in sorted(
+            causes.items(), key=lambda item: (-item[1].sessions, item[0])
+        )
+    ]
 
 
 _DESTINATION = Option(
@@ -67,7 +109,8 @@ COMMAND = Command(
                     "--session",
                     metavar="SESSION",
                     action="append",
-                    help="only attempts for this session; may be given several times",
+                    help="only attempts for this session, by its identifier or a unique end of "
+                    "it; may be given several times",
                 ),
                 _DESTINATION,
                 *time_span("attempts made", "UTC"),
@@ -82,8 +125,23 @@ COMMAND = Command(
         "failed": Command(
             _failed,
             "list sessions and destinations whose latest attempt failed",
-            options=(_DESTINATION, FORMS),
-            examples=("nexuslims-store uploads failed --json",),
+            description="Lists sessions and destinations whose latest attempt failed, or, by "
+            "cause, how many there are of each kind of error.",
+            options=(
+                _DESTINATION,
+                time_span("attempts made", "UTC")[0],
+                Option(
+                    "--by-cause",
+                    action="store_true",
+                    help="group them by destination and cause, with counts and the last time",
+                ),
+                FORMS,
+            ),
+            examples=(
+                "nexuslims-store uploads failed --since 7d",
+                "nexuslims-store uploads failed --by-cause",
+                "nexuslims-store uploads failed --json",
+            ),
         ),
     }
 )

@@ -24,7 +24,7 @@ from nexuslims_store.results import InsertSummary, InstrumentActivity
 from nexuslims_store.times import zone
 from nexuslims_store.translation import ConstraintError
 
-__all__ = ["InstrumentRepository", "unknown_instrument"]
+__all__ = ["InstrumentRepository", "local_time", "unknown_instrument"]
 
 _SQL = queries.load("instruments.sql")
 _COLUMNS = tuple(map(column_of, Instrument.model_fields))
@@ -119,7 +119,7 @@ class InstrumentRepository:
     def activity(self) -> list[InstrumentActivity]:
         """Return how much each instrument was used, in the order of their PIDs."""
         return [
-            InstrumentActivity(pid, sessions, _local_time(last_instant, timezone))
+            InstrumentActivity(pid, sessions, local_time(last_instant, timezone))
             for pid, sessions, last_instant, timezone in with_views(self._database).rows(
                 _SQL.list_activity
             )
@@ -335,7 +335,8 @@ def _parts(path: str | os.PathLike[str]) -> tuple[str, ...]:
     return Path(os.path.normcase(os.path.abspath(path))).parts
 
 
-def _local_time(last_instant: int | None, timezone: str) -> datetime | None:
+def local_time(last_instant: int | None, timezone: str) -> datetime | None:
+    """Return an instant, in microseconds since 1970, in a zone; in UTC where there is no such."""
     if last_instant is None:
         return None
     try:

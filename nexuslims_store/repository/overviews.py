@@ -22,7 +22,7 @@ from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import Claim, SessionOverview
 from nexuslims_store.times import aware, aware_end, instant, zone
 
-__all__ = ["SessionOverviews", "Span"]
+__all__ = ["SessionOverviews", "Span", "local_time"]
 
 _SQL = queries.load("session_log.sql")
 
@@ -99,7 +99,7 @@ class SessionOverviews:
     def list_claims(self) -> list[Claim]:
         """Return the newest claim of each session that waits to be built, stale or not."""
         return [
-            Claim(identifier, instrument, row_id, _local_time(timestamp, timezone))
+            Claim(identifier, instrument, row_id, local_time(timestamp, timezone))
             for identifier, instrument, row_id, timestamp, timezone in with_views(
                 self._database
             ).rows(_SQL.list_claims)
@@ -178,15 +178,18 @@ def _overview(row: tuple[Any, ...]) -> SessionOverview:
     return SessionOverview(
         identifier,
         instrument,
-        None if start is None else _local_time(start, timezone),
-        None if end is None else _local_time(end, timezone, None if start is None else began),
+        None if start is None else local_time(start, timezone),
+        None if end is None else local_time(end, timezone, None if start is None else began),
         user,
         status,
     )
 
 
-def _local_time(stored: Any, timezone: str | None, start: int | None = None) -> datetime | str:
-    """Return a stored time in the instrument's zone; `start` is the instant of an END's START."""
+def local_time(stored: Any, timezone: str | None, start: int | None = None) -> datetime | str:
+    """Return a stored time in the instrument's zone, or as it is where it is no time.
+
+    `start` is the instant of the START that an END belongs to.
+    """
     try:
         time = datetime.fromisoformat(stored)
     except (ValueError, TypeError):
