@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("build", reason="needs the package `build` (extra `dev`)")
+pytest.importorskip("build", reason="needs the package `build` (extra `test`)")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = "v2_5_0b"
@@ -88,9 +89,10 @@ def test_it_installs_and_makes_a_database_with_no_checkout_near(
 ) -> None:
     distribution = distributions[0 if kind == "source distribution" else 1]
     environment = tmp_path / "environment"
-    venv.create(environment, with_pip=True)
+    venv.create(environment)
     python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
-    run(python, "-m", "pip", "install", "-q", distribution, cwd=tmp_path)
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    run(*pip, "install", "-q", "--no-compile", distribution, cwd=tmp_path)
     database = tmp_path / "a database.db"
     run(python, "-m", "nexuslims_store", "migrate", cwd=tmp_path, NX_DB_PATH=str(database))
     script = python.with_name("nexuslims-store")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pydantic
 
-from . import nexuslims, reads, startup, upgrades, writes
+from . import commands, nexuslims, reads, startup, upgrades, writes
 from .measure import Row
 
 
@@ -48,17 +48,28 @@ def rows(options: argparse.Namespace, folder: Path, memory: Path | None) -> Iter
     sizes = [300, 900] if options.smoke else [10_000, 100_000, options.largest]
     repeat = 1 if options.smoke else 2_000
     groups: dict[str, Callable[[], Iterator[Row]]] = {
+        "start": lambda: commands.starts(folder, rounds),
         "startup": lambda: startup.measure(folder, rounds),
         "lookups": lambda: reads.lookups(folder, size, rounds, repeat),
         "logs": lambda: reads.all_logs(folder, size, rounds),
         "build": lambda: reads.to_build(folder, size, rounds, sizes),
-        "disk": lambda: writes.one_by_one(folder, "on disk", size, rounds, [1.1, 1.1]),
+        "bare": lambda: reads.without_own_index(folder, min(rounds, 5), [*sizes, size]),
+        "attempts": lambda: reads.failed_uploads(folder, rounds, 10 if options.smoke else 1_000),
+        "disk": lambda: writes.one_by_one(folder, "on disk", size, rounds, [1.1, 1.1, 1.1]),
         "memory": lambda: (
-            writes.one_by_one(memory, "on tmpfs", size, rounds, [1.4, 1.5]) if memory else iter(())
+            writes.one_by_one(memory, "on tmpfs", size, rounds, [1.4, 1.5, 1.25])
+            if memory
+            else iter(())
         ),
         "many": lambda: writes.many(folder, size, size // 3, min(rounds, 3)),
         "index": lambda: writes.index_cost(folder, size, rounds),
         "claim": lambda: writes.claim(memory or folder, size, rounds),
+        "among": lambda: writes.claim_among_many(
+            memory or folder, rounds, 30 if options.smoke else 1_000
+        ),
+        "commands": lambda: commands.on_large_files(
+            folder, sorted({size, options.largest}), min(rounds, 3)
+        ),
         "overviews": lambda: reads.overviews(folder, options.largest, min(rounds, 3)),
         "upgrade": lambda: upgrades.measure(folder, options.upgrade, min(rounds, 3)),
     }

@@ -30,10 +30,14 @@ def session(number: int) -> str:
     return f"https://nemo.example.com/api/usage_events/?id={number}"
 
 
-def events(sessions: int, pending: int = 0, first: int = 0) -> Iterator[Event]:
+def events(
+    sessions: int,
+    pending: int = 0,
+    first: int = 0,
+    began: datetime = datetime(2015, 1, 1, 8, tzinfo=UTC),
+) -> Iterator[Event]:
     """The events of sessions one after the other, the last of them pending."""
     choose = random.Random(first)
-    began = datetime(2015, 1, 1, 8, tzinfo=UTC)
     for number in range(first, first + sessions):
         zone = timezone(timedelta(hours=choose.choice((-7, -5, 0, 1))))
         start = (began + timedelta(minutes=30 * number + choose.randrange(120))).astimezone(zone)
@@ -76,7 +80,9 @@ def make(path: Path, rows: int, pending: int = 0, revision: str = "head") -> Pat
                 f"INSERT INTO instruments VALUES ({marks})",
                 [known.get(column, f"{column} of the instrument") for column in columns],
             )
-        connection.executemany(INSERT, events(max(sessions, pending), pending))
+        # The last of them yesterday: what a report shows are the weeks before today.
+        began = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1, minutes=30 * sessions)
+        connection.executemany(INSERT, events(max(sessions, pending), pending, began=began))
         if revision == "head":
             connection.executemany(
                 "INSERT INTO upload_log (session_identifier, destination_name, success, timestamp)"

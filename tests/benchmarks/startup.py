@@ -67,6 +67,7 @@ def measure(folder: Path, rounds: int) -> Iterator[Row]:
         BASE_MODEL,
         "from nexuslims_store import Store",
         rounds=rounds,
+        target=1.35,
         most="32 MB",
     )
     yield compare_processes(
@@ -88,6 +89,7 @@ def measure(folder: Path, rounds: int) -> Iterator[Row]:
         new,
         script,
         rounds=rounds,
+        target=5.0,
         most="150 ms",
         before=lambda: new.unlink(missing_ok=True),
     )

@@ -58,7 +58,7 @@ def measure(folder: Path, rows: int, rounds: int) -> Iterator[Row]:
             left.unlink()
         shutil.copyfile(original, copy)
 
-    for backup, target in ((False, 1.2), (True, 2.0)):
+    for backup, target in ((False, 1.2), (True, 1.5)):
         yield compare_processes(
             f"upgrade of {rows} rows, {'with backup' if backup else 'without backup, with checks'}",
             REBUILD,

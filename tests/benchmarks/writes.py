@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nexuslims_store import EventType, RecordStatus, SessionLog, Store
+from nexuslims_store import EventType, RecordStatus, SessionLog, Store, UploadLog
 
 from . import data
 from .measure import Row, compare, compare_processes, expect
@@ -29,6 +29,11 @@ RETURNING id_session_log
 FIND = f"""
 SELECT {data.ALL_COLUMNS} FROM session_log
 WHERE session_identifier = ? AND instrument = ? AND event_type = ?
+"""
+
+UPLOAD = """
+INSERT INTO upload_log (session_identifier, destination_name, success, timestamp)
+VALUES (?, ?, ?, ?) RETURNING id
 """
 
 SET_STATUS = "UPDATE session_log SET record_status = ? WHERE session_identifier = ?"
@@ -120,7 +125,7 @@ def one_by_one(folder: Path, where: str, rows: int, rounds: int, targets: list[f
             same=lambda by_hand, by_us: by_hand[6] == by_us.id_session_log,
             rounds=rounds,
             repeat=10 * SEVERAL,
-            target=2.0,
+            target=1.6,
         )
 
         statuses = {"floor": 0, "ours": 0}
@@ -145,6 +150,26 @@ def one_by_one(folder: Path, where: str, rows: int, rounds: int, targets: list[f
             rounds=rounds,
             repeat=SEVERAL,
             target=targets[1],
+        )
+        attempt: dict[str, Any] = {
+            "session_identifier": data.session(5),
+            "destination_name": "cdcs",
+            "success": True,
+            "timestamp": datetime(2025, 6, 2, 12, tzinfo=UTC),
+        }
+
+        def upload_by_hand() -> object:
+            values = (*list(attempt.values())[:3], attempt["timestamp"].isoformat())
+            return connection.execute(UPLOAD, values).fetchall()[0][0]
+
+        yield compare(
+            f"upload log, {where}",
+            upload_by_hand,
+            lambda: store.upload_logs.insert(UploadLog(**attempt)).id,
+            same=lambda by_hand, by_us: by_hand == by_us,
+            rounds=rounds,
+            repeat=SEVERAL,
+            target=targets[2],
         )
         expect(
             store.connection.execute("PRAGMA foreign_key_check").fetchall() == [], "foreign keys"
@@ -192,6 +217,32 @@ def index_cost(folder: Path, rows: int, rounds: int) -> Iterator[Row]:
         )
     for path in paths:
         path.unlink()
+
+
+def claim_among_many(folder: Path, rounds: int, pending: int) -> Iterator[Row]:
+    """Claim and finish, where the sessions to build are 16 times as many."""
+    few, many = (
+        data.make(folder / f"pending-{number}.db", 3 * number, number)
+        for number in (pending, 16 * pending)
+    )
+    with Store(few) as short, Store(many) as long:
+
+        def claim_and_finish(store: Store) -> object:
+            session = store.sessions.claim()
+            assert session is not None
+            return store.sessions.finish(session, RecordStatus.COMPLETED)
+
+        yield compare(
+            f"claim and finish, {16 * pending} pending beside {pending}",
+            lambda: claim_and_finish(short),
+            lambda: claim_and_finish(long),
+            same=lambda short, long: short == long == 3,
+            rounds=rounds,
+            repeat=10,
+            target=8.0,
+        )
+    few.unlink()
+    many.unlink()
 
 
 def claim(folder: Path, rows: int, rounds: int) -> Iterator[Row]:

@@ -32,6 +32,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--reach", type=Path, metavar="FILE", help="keep there which tests reach what; used again"
     )
+    parser.add_argument(
+        "--tests", nargs="+", default=[], metavar="PATH", help="these only, in place of all"
+    )
     parser.add_argument("--list", action="store_true", help="name the mutants, run nothing")
     return parser.parse_args()
 
@@ -135,7 +138,7 @@ def main() -> None:
         shutil.copytree(ROOT, checkout, ignore=ignored)
         data = options.reach or Path(folder) / "reach"
         if not data.exists():
-            measure(checkout, data.absolute())
+            measure(checkout, data.absolute(), options.tests)
         reach = Reach(data, checkout)
         for number, mutant in enumerate(mutants, 1):
             begun = time.monotonic()

@@ -14,13 +14,13 @@ import coverage
 NOT_HERE = "not soak and not interop"
 
 
-def measure(checkout: Path, data: Path) -> None:
-    """Run the tests of a checkout and write which lines each of them reaches."""
+def measure(checkout: Path, data: Path, tests: list[str]) -> None:
+    """Run tests of a checkout, all where none are named; write which lines each reaches."""
     subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider"),
             *("-m", f"{NOT_HERE} and not slow", "--cov=nexuslims_store", "--cov-branch"),
-            *("--cov-context=test", "--cov-report="),
+            *("--cov-context=test", "--cov-report=", *tests),
         ],
         cwd=checkout,
         env=os.environ | {"COVERAGE_FILE": str(data), "PYTHONPATH": str(checkout)},
