@@ -546,6 +546,7 @@ def test_an_exception_on_the_way_leaves_nothing(tmp_path: Path) -> None:
         connection.execute("BEGIN EXCLUSIVE")
 
 
+@pytest.mark.slow
 @posix
 @both_modes
 @pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.soak)])

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from helpers.support import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_every_benchmark_gives_the_right_result(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from helpers.support import PID, SESSION, add_pair, contents, log, new_store, up
 
 from nexuslims_store import DuplicateError, EventType, RecordStatus, Store
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 8
 EVENTS = 5
 SESSIONS = 12

@@ -109,6 +109,7 @@ def test_the_same_seed_gives_the_same_rows(tmp_path: Path) -> None:
     assert content(one) != content(other)
 
 
+@pytest.mark.slow
 def test_in_another_process_too(tmp_path: Path) -> None:
     rows = []
     for name in ("one.db", "two.db"):

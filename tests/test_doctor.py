@@ -360,6 +360,7 @@ def test_a_claim_is_stale_after_its_lease(path: Path) -> None:
     assert (finding.severity, finding.row_id) == ("note", 5)
 
 
+@pytest.mark.slow
 def test_a_large_file_is_read_in_constant_memory(path: Path) -> None:
     spoil(
         path,

@@ -76,7 +76,13 @@ NO_TEXTS = {
     "object": object(),
     "NaN": float("nan"),
 }
-every_text = pytest.mark.parametrize("text", TEXTS.values(), ids=list(TEXTS))
+every_text = pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, id=name, marks=[pytest.mark.slow] if name == "long" else [])
+        for name, text in TEXTS.items()
+    ],
+)
 
 
 # -- models ----------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -11,7 +11,7 @@ from helpers.support import PID, memory_store
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nexuslims_store import queries
+from nexuslims_store import Store, queries
 from nexuslims_store.times import stored_instant
 
 ZONE = "America/New_York"
@@ -25,20 +25,33 @@ assert "nxs_instant" not in WITHOUT_FUNCTION
 HOUR = timedelta(hours=1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def opened() -> Iterator[None]:
+    """One store for all examples of all tests: making thousands would take most of the time."""
+    with memory_store() as store:
+        STORES.append(store)
+        yield
+        STORES.clear()
+
+
+STORES: list[Store] = []
+
+
 def keys(key: str, stored: Sequence[object]) -> list[object]:
     """The sort keys that SQL finds for stored time stamps, whatever their type."""
-    with memory_store() as store:
-        store.connection.executemany(
-            "INSERT INTO session_log (session_identifier, instrument, timestamp, event_type,"
-            " record_status) VALUES ('s', ?, ?, 'START', 'COMPLETED')",
-            [(PID, one) for one in stored],
+    (store,) = STORES
+    store.connection.execute("DELETE FROM session_log")
+    store.connection.executemany(
+        "INSERT INTO session_log (session_identifier, instrument, timestamp, event_type,"
+        " record_status) VALUES ('s', ?, ?, 'START', 'COMPLETED')",
+        [(PID, one) for one in stored],
+    )
+    return [
+        found
+        for (found,) in store.connection.execute(
+            f"SELECT {key} FROM session_log AS log ORDER BY id_session_log"
         )
-        return [
-            found
-            for (found,) in store.connection.execute(
-                f"SELECT {key} FROM session_log AS log ORDER BY id_session_log"
-            )
-        ]
+    ]
 
 
 def check(*stored: object) -> None:

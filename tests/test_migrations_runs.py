@@ -219,6 +219,7 @@ print(number)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("call", ["up", "down", "stamp"])
 def test_killed_at_each_statement(older: Path, tmp_path: Path, call: str) -> None:
@@ -244,6 +245,7 @@ except StorageFullError as error:
 """
 
 
+@pytest.mark.slow
 def test_full_disk(older: Path, tmp_path: Path) -> None:
     execute(
         older,
@@ -270,6 +272,7 @@ print(json.dumps([report.changed, str(report.backup)]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("new", [True, False], ids=["new file", "older file"])
 def test_several_runs_at_once(path: Path, new: bool) -> None:
     import time

@@ -67,6 +67,7 @@ def output_of(words: list[str], folder: Path) -> str:
     return result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_the_commands_run_in_their_order(tmp_path: Path) -> None:
     ran = []
     for command in commands():

@@ -17,6 +17,8 @@ from helpers.database_files import content, names
 
 from nexuslims_store.backup import list_backups
 
+pytestmark = pytest.mark.slow
+
 README = Path(__file__).parent.parent / "README.md"
 EXECUTABLE = "/srv/nexuslims/.venv/bin/nexuslims-store"
 

@@ -67,7 +67,7 @@ class SessionResets(SessionClaims):
                         f"the session {session_identifier!r} has a row in {withheld}, so it must "
                         "not be built without the user's consent; nothing was changed",
                         call=f"statuses=[…, {withheld!r}] resets it all the same",
-                        command=f"--status {withheld} resets it all the same",
+                        command=f"give --status {withheld} to reset it all the same",
                     )
                 if self._is_claimed(start_id):
                     raise ClaimedError(

@@ -11,6 +11,8 @@ from helpers.faults.killing import Forks
 from helpers.faults.operations import OPERATIONS
 from helpers.faults.victim import Victim
 
+pytestmark = pytest.mark.slow
+
 both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
 
 PAGE = 4096

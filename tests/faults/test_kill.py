@@ -15,6 +15,8 @@ from helpers.faults.killing import Forks
 from helpers.faults.operations import OPERATIONS
 from helpers.faults.victim import Victim
 
+pytestmark = pytest.mark.slow
+
 LINEAGES: list[Lineage] = ["fresh", "older"]
 MIGRATIONS = ["upgrade", "downgrade", "stamp"]
 NEW_FILES = [name for name, operation in OPERATIONS.items() if operation.revision is None]

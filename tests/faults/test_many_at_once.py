@@ -21,6 +21,8 @@ from helpers.faults.operations import NOW, SESSION
 from nexuslims_store import DatabaseLockedError, RecordStatus, Store, migrations
 from nexuslims_store.backup import copy, restore
 
+pytestmark = pytest.mark.slow
+
 both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
 
 MANY = 8
