@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from nexuslims_store import queries
 from nexuslims_store.arguments import member
@@ -33,6 +34,8 @@ _SQL = queries.load("session_log.sql")
 _BUILDER = "nexuslims"
 _MICROSECOND = timedelta(microseconds=1)
 _MICROSECONDS_A_SECOND = 1_000_000
+
+Raised = TypeVar("Raised", bound=BaseException)
 
 # When a claim was last released in this process, by file: SQLite gives its id to the next one.
 _RELEASED: dict[str, datetime] = {}
@@ -179,7 +182,7 @@ class SessionClaims(SessionOverviews):
     def building(
         self,
         session: Session,
-        outcomes: Mapping[type[BaseException], RecordStatus | str] | None = None,
+        outcomes: Mapping[type[Raised], RecordStatus | str] | None = None,
     ) -> Iterator[Session]:
         """Finish a claimed session according to how the block ends, as a context manager.
 

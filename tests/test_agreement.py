@@ -1,0 +1,363 @@
+"""What a session is: every method that looks at sessions agrees with one plain model, on odd rows.
+
+The rows are of the kinds that programs, harvesters at the same time and people leave behind: events
+twice, alone, on instruments that are not there, in any status, with times of every shape, the hour
+that the end of summer time repeats above all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from helpers.support import Clock, instrument, memory_store
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from nexuslims_store import EventType, RecordStatus, Session, Store
+
+NOW = datetime(2025, 11, 3, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+ZONES = {"A": "America/New_York", "B": "Europe/Berlin"}
+BEFORE_ALL = datetime(1, 1, 2, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of session_log; its place in the list is its id, less one."""
+
+    session: str
+    instrument: str
+    time: str
+    event: str
+    status: str
+
+
+def row(session: str, instrument: str, time: str, event: str, status: str = "TO_BE_BUILT") -> Row:
+    return Row(session, instrument, time, event, status)
+
+
+minutes = st.integers(0, 59).map("{:02}".format)
+times = st.one_of(
+    # Around both repeated hours, of New York and of Berlin, with and without an offset.
+    st.builds("2025-11-02T0{}:{}:00{}".format, st.integers(0, 2), minutes, st.sampled_from(
+        ["", "", "", "-04:00", "-05:00", "Z"])),
+    st.builds("2025-10-26 0{}:{}:00{}".format, st.integers(1, 3), minutes, st.sampled_from(
+        ["", "", "+01:00", "+02:00"])),
+    st.sampled_from(["2025-01-15T12:00:00-05:00", "2025-11-02T08:00:00.5+00:00", "soon", ""]),
+)  # fmt: skip
+rows = st.lists(
+    st.builds(
+        Row,
+        st.sampled_from(["s", "t", "u"]),
+        st.sampled_from(["A", "A", "B", "nobody's"]),
+        times,
+        st.sampled_from(["START", "START", "END", "END", "RECORD_GENERATION"]),
+        st.sampled_from(["TO_BE_BUILT"] * 6 + [status.value for status in RecordStatus]),
+    ),
+    max_size=12,
+)
+
+
+# -- the model -------------------------------------------------------------------------
+
+
+@dataclass
+class Known:
+    """A session, whole or not, as the model sees it: the rows that count, by their ids."""
+
+    session: str
+    instrument: str
+    start: int | None = None
+    end: int | None = None
+    other: int | None = None
+
+
+class Model:
+    """What the contract says of rows, in loops."""
+
+    def __init__(self, found: list[Row]) -> None:
+        self.rows = dict(enumerate(found, start=1))
+        self.sessions: dict[tuple[str, str], Known] = {}
+        for number, one in self.rows.items():
+            known = self.sessions.setdefault(
+                (one.session, one.instrument), Known(one.session, one.instrument)
+            )
+            # Of several the newest, which comes last.
+            name = {"START": "start", "END": "end"}.get(one.event, "other")
+            setattr(known, name, number)
+
+    def instant(self, number: int | None) -> datetime | None:
+        """When an event was."""
+        if number is None:
+            return None
+        one = self.rows[number]
+        try:
+            time = datetime.fromisoformat(one.time)
+        except ValueError:
+            return None
+        if time.utcoffset() is not None:
+            return time.astimezone(UTC)
+        if one.instrument not in ZONES:
+            return None
+        time = time.replace(tzinfo=ZoneInfo(ZONES[one.instrument]))
+        if one.event == "END":
+            start = self.instant(self.sessions[one.session, one.instrument].start)
+            second = time.replace(fold=1)
+            if start is not None and time.astimezone(UTC) < start:
+                return max(time.astimezone(UTC), second.astimezone(UTC))
+        return time.astimezone(UTC)
+
+    def status(self, number: int | None) -> str | None:
+        return None if number is None else self.rows[number].status
+
+    def good(self, known: Known) -> bool:
+        """Whether there is a START and an END that is not before it, on a known instrument."""
+        start, end = self.instant(known.start), self.instant(known.end)
+        return known.instrument in ZONES and None not in (start, end) and start <= end  # type: ignore[operator]
+
+    def to_build(self) -> list[Known]:
+        found = [
+            known
+            for known in self.sessions.values()
+            if self.good(known)
+            and self.status(known.start) == self.status(known.end) == "TO_BE_BUILT"
+        ]
+        return sorted(found, key=lambda known: (self.instant(known.start), known.start))
+
+    def claimed(self, known: Known) -> bool:
+        """Whether a claim of the last six hours is there, or one that is not far ahead."""
+        return any(
+            one.event == "RECORD_GENERATION"
+            and one.status == "WAITING_FOR_END"
+            and (one.session, one.instrument) == (known.session, known.instrument)
+            and (instant := self.instant(number)) is not None
+            and NOW - 6 * HOUR < instant <= NOW + timedelta(minutes=5)
+            for number, one in self.rows.items()
+        )
+
+
+def key(session: Session) -> tuple[str, str]:
+    return session.session_identifier, session.instrument.instrument_pid
+
+
+def keys(found: list[Known]) -> list[tuple[str, str]]:
+    return [(known.session, known.instrument) for known in found]
+
+
+@contextmanager
+def stored(found: list[Row]) -> Iterator[tuple[Store, Model]]:
+    """A store that holds these rows, and the model of them."""
+    instruments = [instrument(pid, timezone_str=zone) for pid, zone in ZONES.items()]
+    with memory_store(*instruments, clock=Clock(NOW)) as store:
+        store.connection.execute("PRAGMA foreign_keys = OFF")
+        store.connection.executemany(
+            "INSERT INTO session_log (session_identifier, instrument, timestamp, event_type,"
+            " record_status) VALUES (?, ?, ?, ?, ?)",
+            [(one.session, one.instrument, one.time, one.event, one.status) for one in found],
+        )
+        yield store, Model(found)
+
+
+ordinary = [row("s", "A", "2025-11-01T10:00:00", "START"), row("s", "A", "2025-11-01T11:00", "END")]
+repeated_hour = [
+    row("s", "A", "2025-11-02T01:55:00", "START"), row("s", "A", "2025-11-02T01:05:00", "END"),
+]  # fmt: skip
+moved = [
+    row("s", "A", "2025-01-01T00:00:00-05:00", "START"),
+    row("t", "A", "2025-01-15T00:00:00-05:00", "START"),
+    row("t", "A", "2025-01-16T00:00:00-05:00", "END"),
+    row("s", "A", "2025-02-01T00:00:00-05:00", "START"),
+    row("s", "A", "2025-02-02T00:00:00-05:00", "END"),
+]
+claim_only = [row("s", "B", "2025-11-02T22:00:00", "RECORD_GENERATION", "WAITING_FOR_END")]
+built_again = [
+    row("s", "A", "2025-11-01T10:00:00", "START"), row("s", "A", "2025-11-01T11:00:00", "END"),
+    row("s", "A", "2025-11-01T10:30:00", "START", "COMPLETED"),
+]  # fmt: skip
+
+
+# -- the agreement ---------------------------------------------------------------------
+
+
+@given(rows)
+@example(ordinary)
+@example(repeated_hour)
+@example(moved)
+@example(claim_only)
+@example(built_again)
+@settings(max_examples=150)
+def test_what_is_to_be_built(found: list[Row]) -> None:
+    with stored(found) as (store, model):
+        expected = model.to_build()
+        listed = store.sessions.list_to_build()
+        assert [key(session) for session in listed] == keys(expected)
+        for session, known in zip(listed, expected, strict=True):
+            assert session.dt_from.astimezone(UTC) == model.instant(known.start)
+            assert session.dt_to.astimezone(UTC) == model.instant(known.end)
+        oldest = store.sessions.oldest_to_build()
+        shown = [] if oldest is None else [(oldest.session_identifier, oldest.instrument)]
+        assert shown == keys(expected[:1])
+        odd = store.sessions.list_unpaired()
+        in_pairs = {number for known in expected for number in (known.start, known.end)}
+        waiting = {
+            number
+            for known in model.sessions.values()
+            for number in (known.start, known.end)
+            if number is not None and model.status(number) == "TO_BE_BUILT"
+        }
+        assert {number for one in odd for number in (one.start_id, one.end_id) if number} == (
+            waiting - in_pairs
+        )
+        free = [known for known in expected if not model.claimed(known)]
+        taken = []
+        while (taking := store.sessions.claim()) is not None:
+            taken.append(key(taking))
+        assert taken == keys(free)
+
+
+@given(rows)
+@example(repeated_hour)
+@example(moved)
+@example(claim_only)
+@settings(max_examples=150)
+def test_all_sessions_whole_or_not(found: list[Row]) -> None:
+    with stored(found) as (store, model):
+        overviews = list(store.sessions.iter_overview())
+        assert len(overviews) == len(model.sessions)
+        order = []
+        for overview in overviews:
+            known = model.sessions[overview.session_identifier, overview.instrument]
+            leader = known.start or known.end or known.other
+            assert overview.status == model.status(leader)
+            assert overview.whole is (known.start is not None and known.end is not None)
+            for shown, number in ((overview.start, known.start), (overview.end, known.end)):
+                assert (shown is None) is (number is None)
+                if isinstance(shown, datetime) and shown.utcoffset() is not None:
+                    # Times of the repeated hour equal none of another zone, for Python.
+                    assert shown.astimezone(UTC) == model.instant(number)
+                else:
+                    assert number is None or model.instant(number) is None
+            order.append((model.instant(known.start or known.end) or BEFORE_ALL, leader))
+        assert order == sorted(order)
+        for session in {one.session for one in found}:
+            assert sorted(store.sessions.overview(session), key=str) == sorted(
+                (one for one in overviews if one.session_identifier == session), key=str
+            )
+        starts = [known for known in model.sessions.values() if known.start is not None]
+        assert store.sessions.counts_by_status() == Counter(
+            RecordStatus(model.status(known.start) or "") for known in starts
+        )
+        for activity in store.instruments.activity():
+            used = [known for known in starts if known.instrument == activity.instrument_pid]
+            assert activity.sessions_total == len(used)
+            instants = [time for known in used if (time := model.instant(known.start))]
+            last = activity.last_session
+            assert (last and last.astimezone(UTC)) == max(instants, default=None)
+        for limit in (1, 3):
+            assert list(store.sessions.iter_overview(limit=limit)) == overviews[-limit:]
+
+
+bounds = st.builds(
+    datetime, st.just(2025), st.sampled_from([10, 11]), st.sampled_from([2, 26]),
+    st.integers(0, 3), st.integers(0, 59), fold=st.integers(0, 1),
+    tzinfo=st.sampled_from([None, None, UTC, ZoneInfo("America/New_York")]),
+)  # fmt: skip
+
+
+@given(rows, bounds, bounds)
+@example(
+    [row("s", "A", "2025-11-02T01:10:00-04:00", "START"), row("s", "A", "2025-11-03", "END")],
+    datetime(2025, 11, 2, 1, 0, fold=1),
+    datetime(2025, 11, 4),
+)
+@settings(max_examples=150)
+def test_spans_of_time(found: list[Row], first: datetime, last: datetime) -> None:
+    def in_span(known: Known, number: int | None) -> bool:
+        time, zone = model.instant(number), ZONES.get(known.instrument)
+        if time is None or (zone is None and None in (first.tzinfo, last.tzinfo)):
+            return False
+        edges = [
+            bound if bound.tzinfo else bound.replace(tzinfo=ZoneInfo(zone or ""))
+            for bound in (first, last)
+        ]
+        return edges[0].astimezone(UTC) <= time < edges[1].astimezone(UTC)
+
+    with stored(found) as (store, model):
+        inside = sorted(
+            (
+                known
+                for known in model.sessions.values()
+                if model.good(known) and in_span(known, known.start)
+            ),
+            key=lambda known: (model.instant(known.start), known.start),
+        )
+        assert [key(one) for one in store.sessions.iter_between(first, last)] == keys(inside)
+        shown = list(store.sessions.iter_overview(first, last))
+        assert {(one.session_identifier, one.instrument) for one in shown} == {
+            (known.session, known.instrument)
+            for known in model.sessions.values()
+            if in_span(known, known.start or known.end)
+        }
+        whole = [
+            known
+            for known in model.sessions.values()
+            if None not in (known.start, known.end) and in_span(known, known.start)
+        ]
+        withheld = {
+            (one.session, one.instrument)
+            for one in found
+            if one.status in {"NO_CONSENT", "NO_RESERVATION"}
+        }
+        chosen = [known for known in whole if model.status(known.start) in {"ERROR", "COMPLETED"}]
+        kept = [known for known in chosen if (known.session, known.instrument) in withheld]
+        built = [known for known in chosen if known not in kept and model.claimed(known)]
+        assert store.sessions.reset_between(first, last, ["ERROR", "COMPLETED"]) == (
+            len(chosen) - len(kept) - len(built),
+            len(kept),
+            len(built),
+        )
+
+
+@given(rows)
+@example(repeated_hour)
+@settings(max_examples=100)
+def test_events_come_in_the_order_of_their_instants(found: list[Row]) -> None:
+    def ordered(chosen: list[int]) -> list[int]:
+        return sorted(chosen, key=lambda number: (model.instant(number) or BEFORE_ALL, number))
+
+    with stored([one for one in found if one.time not in {"soon", ""}]) as (store, model):
+        numbers = list(model.rows)
+        assert [log.id_session_log for log in store.session_logs.iter_all()] == ordered(numbers)
+        for status in RecordStatus:
+            assert [
+                log.id_session_log for log in store.session_logs.list_by_status(status)
+            ] == ordered([number for number in numbers if model.status(number) == status])
+        for session in ("s", "t"):
+            assert [
+                log.id_session_log for log in store.session_logs.list_for_session(session)
+            ] == ordered([number for number in numbers if model.rows[number].session == session])
+
+
+@given(rows)
+@example([*ordinary, row("s", "A", "2025-11-02T22:00:00", "RECORD_GENERATION", "WAITING_FOR_END")])
+@settings(max_examples=100)
+def test_the_claims_of_what_is_to_be_built(found: list[Row]) -> None:
+    with stored(found) as (store, model):
+        waiting = {
+            (known.session, known.instrument)
+            for known in model.sessions.values()
+            if model.status(known.start) == model.status(known.end) == "TO_BE_BUILT"
+        }
+        newest = {
+            (one.session, one.instrument): number
+            for number, one in model.rows.items()
+            if (one.event, one.status) == (EventType.RECORD_GENERATION.value, "WAITING_FOR_END")
+            and (one.session, one.instrument) in waiting
+        }
+        claims = store.sessions.list_claims()
+        assert [claim.id_session_log for claim in claims] == sorted(newest.values())

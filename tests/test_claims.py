@@ -1,0 +1,470 @@
+"""Claims: fenced, renewed, released, given up; whatever clocks, ids and other builders do."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from helpers.support import (
+    NOW,
+    SESSION,
+    Clock,
+    add_pair,
+    contents,
+    new_store,
+    session_of,
+    write,
+    write_log,
+)
+
+from nexuslims_store import (
+    ClaimedError,
+    ClaimLostError,
+    InvalidValueError,
+    ReadOnlyError,
+    RecordStatus,
+    ResetSummary,
+    Session,
+    Store,
+)
+
+HOUR = timedelta(hours=1)
+SPAN = (datetime(2025, 1, 1), datetime(2026, 1, 1))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    """A store with one session to build."""
+    with new_store(tmp_path, clock=clock) as store:
+        add_pair(store)
+        yield store
+
+
+def claimed(store: Store) -> Session:
+    session = store.sessions.claim()
+    assert session is not None
+    return session
+
+
+def status(store: Store, session_identifier: str = SESSION) -> str:
+    (overview,) = store.sessions.overview(session_identifier)
+    return overview.status
+
+
+# -- the fence -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", ["finish", "renew", "release"])
+def test_a_builder_whose_session_was_taken_over_changes_nothing(
+    store: Store, clock: Clock, late: str
+) -> None:
+    slow = claimed(store)
+    clock.move(hours=7)
+    quick = claimed(store)
+    before = contents(store.path)
+    arguments = ["ERROR"] if late == "finish" else []
+    with pytest.raises(ClaimLostError, match="does not hold"):
+        getattr(store.sessions, late)(slow, *arguments)
+    assert contents(store.path) == before
+    assert store.sessions.finish(quick, "COMPLETED") == 4
+    # Finished now, so neither claim holds.
+    for session in (slow, quick):
+        with pytest.raises(ClaimLostError):
+            getattr(store.sessions, late)(session, *arguments)
+    assert status(store) == "COMPLETED"
+
+
+def test_a_claim_that_ran_out_holds_until_somebody_takes_over(store: Store, clock: Clock) -> None:
+    session = claimed(store)
+    clock.move(days=30)
+    assert store.sessions.finish(session, "COMPLETED") == 3
+
+
+def test_a_row_that_was_given_the_same_id_is_another_claim(tmp_path: Path, clock: Clock) -> None:
+    with new_store(tmp_path, clock=clock) as one, Store(one.path, clock=clock) as other:
+        add_pair(one)
+        first = claimed(one)
+        (claim,) = one.sessions.list_claims()
+        copied = pickle.loads(pickle.dumps(first))
+        assert one.sessions.release(first) is True
+        # The clock stands still, and SQLite gives the id again.
+        second = claimed(other)
+        (again,) = one.sessions.list_claims()
+        assert again.id_session_log == claim.id_session_log
+        for session in (first, copied):
+            with pytest.raises(ClaimLostError):
+                one.sessions.release(session)
+            with pytest.raises(ClaimLostError):
+                one.sessions.finish(session, "ERROR")
+        assert one.sessions.claim() is None
+        other.sessions.finish(second, "COMPLETED")
+
+
+def test_a_session_knows_its_claim_in_another_process_too(store: Store) -> None:
+    session = claimed(store)
+    sent = pickle.dumps(session)
+    code = (
+        "import pickle, sys; from nexuslims_store import Store\n"
+        "with Store(sys.argv[1]) as store:\n"
+        "    session = pickle.loads(bytes.fromhex(sys.argv[2]))\n"
+        "    print(store.sessions.finish(session, 'COMPLETED'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, store.path, sent.hex()],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("3\n", "")
+    with pytest.raises(ClaimLostError):
+        store.sessions.finish(session, "ERROR")
+
+
+def test_renewing_begins_the_lease_anew_and_outdates_copies(store: Store, clock: Clock) -> None:
+    session = claimed(store)
+    before = copy.copy(session)
+    clock.move(hours=5)
+    store.sessions.renew(session)
+    after = pickle.loads(pickle.dumps(session))
+    clock.move(hours=5, minutes=59)
+    assert store.sessions.claim() is None
+    with pytest.raises(ClaimLostError):
+        store.sessions.finish(before, "ERROR")
+    assert session == before == after
+    assert store.sessions.finish(after, "COMPLETED") == 3
+
+
+def test_renewing_at_the_same_moment_outdates_copies_too(store: Store) -> None:
+    session = claimed(store)
+    before = copy.copy(session)
+    store.sessions.renew(session)
+    with pytest.raises(ClaimLostError):
+        store.sessions.release(before)
+    store.sessions.release(session)
+
+
+def test_a_session_that_others_finished_is_left_alone(store: Store) -> None:
+    session = claimed(store)
+    # As NexusLIMS does, which looks at no claims, and as somebody may who leaves the claim there.
+    write(store.path, "UPDATE session_log SET record_status = 'COMPLETED' WHERE event_type <> 'X'")
+    for _ in range(2):
+        with pytest.raises(ClaimLostError):
+            store.sessions.finish(session, "ERROR")
+        write(
+            store.path,
+            "UPDATE session_log SET record_status = 'WAITING_FOR_END'"
+            " WHERE event_type = 'RECORD_GENERATION'",
+        )
+
+
+def test_a_session_that_was_deleted_or_reset_is_no_longer_held(store: Store, clock: Clock) -> None:
+    session = claimed(store)
+    clock.move(hours=7)
+    assert store.sessions.reset(SESSION) == 1
+    with pytest.raises(ClaimLostError):
+        store.sessions.finish(session, "ERROR")
+    session = claimed(store)
+    assert store.sessions.delete(SESSION) == 4
+    with pytest.raises(ClaimLostError):
+        store.sessions.renew(session)
+
+
+def test_what_was_not_claimed_is_finished_whatever_others_do(store: Store) -> None:
+    listed = session_of(store)
+    claimed(store)
+    assert store.sessions.finish(listed, "ERROR") == 3
+    assert store.sessions.finish(listed, "COMPLETED") == 3
+
+
+def test_a_claim_in_a_transaction_that_is_undone_was_none(store: Store) -> None:
+    def claim_and_fail() -> None:
+        with store.transaction():
+            sessions.append(claimed(store))
+            raise RuntimeError
+
+    sessions: list[Session] = []
+    with pytest.raises(RuntimeError):
+        claim_and_fail()
+    with pytest.raises(ClaimLostError):
+        store.sessions.finish(sessions[0], "COMPLETED")
+    assert store.sessions.claim() == sessions[0]
+
+
+# -- clocks ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ahead", "taken"), [(timedelta(minutes=4), False), (timedelta(days=400), True)]
+)
+def test_a_claim_of_a_clock_that_is_far_ahead_counts_as_run_out(
+    store: Store, ahead: timedelta, taken: bool
+) -> None:
+    with Store(store.path, clock=Clock(NOW + ahead)) as other:
+        assert other.sessions.claim() is not None
+    (claim,) = store.sessions.list_claims()
+    assert claim.is_stale(NOW, 6 * HOUR) is taken
+    assert (store.sessions.claim() is not None) is taken
+
+
+def test_a_clock_that_goes_back_makes_no_claim_of_another(store: Store, clock: Clock) -> None:
+    first = claimed(store)
+    clock.move(hours=7)
+    second = claimed(store)
+    clock.move(hours=-10)
+    # Both claims lie ahead of what the clock shows now.
+    third = claimed(store)
+    for session in (first, second):
+        with pytest.raises(ClaimLostError):
+            store.sessions.finish(session, "ERROR")
+    assert store.sessions.finish(third, "COMPLETED") == 5
+
+
+# -- which session ---------------------------------------------------------------------
+
+
+def test_the_claim_is_of_the_session_that_is_listed_and_shown_first(tmp_path: Path) -> None:
+    with new_store(tmp_path, clock=Clock()) as store:
+        for timestamp in ("2025-01-01T00:00:00-05:00", "2025-02-01T00:00:00-05:00"):
+            write_log(store.path, session_identifier="moved", timestamp=timestamp)
+        write_log(
+            store.path,
+            session_identifier="moved",
+            event_type="END",
+            timestamp="2025-02-02T00:00:00-05:00",
+        )
+        add_pair(store, "other", "2025-01-15T00:00:00-05:00", "2025-01-16T00:00:00-05:00")
+        oldest = store.sessions.oldest_to_build()
+        assert oldest is not None
+        assert oldest.session_identifier == "other"
+        assert store.sessions.list_to_build()[0].session_identifier == "other"
+        assert claimed(store).session_identifier == "other"
+        (activity,) = store.instruments.activity()
+        assert activity.sessions_total == 2
+        assert activity.last_session == datetime.fromisoformat("2025-02-01T00:00:00-05:00")
+
+
+def test_sessions_that_were_given_back_are_skipped(tmp_path: Path) -> None:
+    with new_store(tmp_path, clock=Clock()) as store:
+        for day in range(1, 9):
+            add_pair(store, str(day), f"2025-06-0{day}T09:00:00-04:00", "2025-06-20T00:00:00-04:00")
+        first = claimed(store)
+        store.sessions.release(first)
+        assert claimed(store) == first
+        early: set[str | Session] = {"2", "4"}
+        third = store.sessions.claim(skip=early)
+        assert third is not None
+        assert third.session_identifier == "3"
+        early.add(session_of(store, "5"))
+        sixth = store.sessions.claim(skip=early)
+        assert sixth is not None
+        assert sixth.session_identifier == "6"
+        assert store.sessions.claim(skip=[str(day) for day in range(1, 9)]) is None
+        with pytest.raises(TypeError, match="skip"):
+            store.sessions.claim(skip="2")
+
+
+def test_odd_and_claimed_sessions_are_passed_over_however_many_they_are(tmp_path: Path) -> None:
+    with new_store(tmp_path, clock=Clock()) as store:
+        with store.transaction():
+            for number in range(200):
+                add_pair(store, f"odd {number}", end="2025-06-02T08:00:00-04:00")
+                add_pair(store, f"claimed {number:03}", "2025-06-02T09:30:00-04:00")
+            add_pair(store, "free", "2025-06-02T10:00:00-04:00")
+            for number in range(200):
+                assert claimed(store).session_identifier == f"claimed {number:03}"
+        assert claimed(store).session_identifier == "free"
+        assert store.sessions.claim() is None
+
+
+# -- resets ----------------------------------------------------------------------------
+
+
+def test_a_session_that_is_being_built_is_not_reset(store: Store, clock: Clock) -> None:
+    session = claimed(store)
+    before = contents(store.path)
+    with pytest.raises(ClaimedError, match="being built"):
+        store.sessions.reset(SESSION)
+    assert store.sessions.reset_between(*SPAN, ["TO_BE_BUILT"]) == ResetSummary(0, 0, 1)
+    assert contents(store.path) == before
+    store.sessions.finish(session, "ERROR")
+    assert store.sessions.reset_between(*SPAN) == ResetSummary(1, 0, 0)
+    # A builder that died keeps nobody from it once its lease has run out.
+    claimed(store)
+    store.sessions.set_status(SESSION, "ERROR", expected="TO_BE_BUILT")
+    assert store.sessions.reset_between(*SPAN) == ResetSummary(0, 0, 1)
+    clock.move(hours=6)
+    assert store.sessions.reset_between(*SPAN) == ResetSummary(1, 0, 0)
+    assert store.sessions.claim() is not None
+
+
+def test_only_the_statuses_that_are_named_are_reset(store: Store) -> None:
+    store.sessions.set_status(SESSION, "COMPLETED")
+    assert store.sessions.reset(SESSION, ["ERROR"]) == 0
+    assert store.sessions.reset(SESSION, ["ERROR", "COMPLETED"]) == 2
+    assert store.sessions.reset("no such session") == 0
+    with pytest.raises(InvalidValueError, match="DONE"):
+        store.sessions.reset(SESSION, ["DONE"])
+
+
+# -- building --------------------------------------------------------------------------
+
+OUTCOMES = {FileNotFoundError: RecordStatus.NO_FILES_FOUND, LookupError: "NO_CONSENT"}
+
+
+def test_a_block_that_goes_well_completes_the_session(store: Store) -> None:
+    with store.sessions.building(claimed(store)) as session:
+        assert session.session_identifier == SESSION
+    assert status(store) == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (FileNotFoundError(), "NO_FILES_FOUND"),
+        (KeyError(), "NO_CONSENT"),
+        (IndexError(), "NO_CONSENT"),
+    ],
+)
+def test_an_outcome_goes_no_further(store: Store, error: Exception, outcome: str) -> None:
+    def fail() -> None:
+        raise error
+
+    with store.sessions.building(claimed(store), OUTCOMES):
+        fail()
+    assert status(store) == outcome
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError])
+def test_another_exception_is_an_error_and_goes_on(store: Store, error: type[Exception]) -> None:
+    with pytest.raises(error), store.sessions.building(claimed(store), OUTCOMES):
+        raise error
+    assert status(store) == "ERROR"
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+def test_an_interrupt_releases_the_session(store: Store, interrupt: type[BaseException]) -> None:
+    before = contents(store.path)
+    with pytest.raises(interrupt), store.sessions.building(claimed(store), OUTCOMES):
+        raise interrupt
+    assert contents(store.path) == before
+
+
+def test_what_the_block_has_settled_stays(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    with store.sessions.building(claimed(store)) as session:
+        store.sessions.release(session)
+    assert status(store) == "TO_BE_BUILT"
+
+    def finish_and_fail() -> None:
+        with store.sessions.building(claimed(store)) as session:
+            store.sessions.finish(session, "NO_FILES_FOUND")
+            raise ValueError("late")
+
+    with pytest.raises(ValueError, match="late"):
+        finish_and_fail()
+    assert status(store) == "NO_FILES_FOUND"
+    assert caplog.records == []
+
+
+def test_a_claim_that_was_lost_meanwhile(
+    store: Store, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lose() -> None:
+        clock.move(hours=7)
+        store.sessions.finish(claimed(store), "COMPLETED")
+
+    with pytest.raises(ClaimLostError), store.sessions.building(claimed(store)):
+        lose()
+    assert store.sessions.reset(SESSION) == 4
+    assert caplog.records == []
+
+    def lose_and_fail() -> None:
+        with store.sessions.building(claimed(store)):
+            lose()
+            raise ValueError("its own")
+
+    with pytest.raises(ValueError, match="its own"):
+        lose_and_fail()
+    assert "does not hold" in caplog.text
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert status(store) == "COMPLETED"
+
+
+def test_an_outcome_that_is_none_is_refused_before_the_block(store: Store) -> None:
+    session = claimed(store)
+    with pytest.raises(InvalidValueError), store.sessions.building(session, {OSError: "DONE"}):
+        raise AssertionError("not reached")
+
+
+def test_a_read_only_store_claims_nothing(store: Store) -> None:
+    with Store(store.path, read_only=True) as reader, pytest.raises(ReadOnlyError):
+        reader.sessions.claim()
+
+
+# -- processes -------------------------------------------------------------------------
+
+BUILDER = """
+import sys, time
+from datetime import timedelta
+from nexuslims_store import ClaimLostError, Store
+with Store(sys.argv[1]) as store:
+    session = store.sessions.claim(timedelta(seconds=float(sys.argv[2])))
+    print("claimed" if session else "nothing", flush=True)
+    if session is None:
+        sys.exit()
+    sys.stdin.readline()
+    try:
+        print(store.sessions.finish(session, sys.argv[3]), flush=True)
+    except ClaimLostError:
+        print("lost", flush=True)
+"""
+
+
+def builder(path: Path, lease: float, outcome: str) -> subprocess.Popen[str]:
+    """A process that claims the session, and finishes it when it is told to."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", BUILDER, path, str(lease), outcome],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no such signal on Windows")
+def test_a_builder_that_was_stopped_past_its_lease_has_lost_the_session(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        add_pair(store)
+    with builder(store.path, 3600, "ERROR") as slow:
+        assert slow.stdout is not None
+        assert slow.stdout.readline() == "claimed\n"
+        os.kill(slow.pid, signal.SIGSTOP)
+        time.sleep(0.05)  # longer than the lease that the next builder believes in
+        with builder(store.path, 0.01, "COMPLETED") as quick:
+            assert quick.communicate("\n", timeout=60)[0] == "claimed\n4\n"
+        os.kill(slow.pid, signal.SIGCONT)
+        assert slow.communicate("\n", timeout=60)[0] == "lost\n"
+    with Store(store.path) as store:
+        assert status(store) == "COMPLETED"
+
+
+def test_a_builder_that_was_killed_keeps_the_session_for_its_lease(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        add_pair(store)
+        with builder(store.path, 3600, "ERROR") as dead:
+            assert dead.stdout is not None
+            assert dead.stdout.readline() == "claimed\n"
+            dead.kill()
+        assert store.sessions.claim() is None
+        time.sleep(0.05)
+        assert store.sessions.claim(timedelta(seconds=0.01)) is not None
