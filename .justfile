@@ -27,9 +27,9 @@ ci:
 
 # the tests with the real NexusLIMS, in environments that are kept in build/
 interop *arguments:
-    [ -d build/nexuslims-2.8.0 ] || .ci/nexuslims-environment 2.8.0 build/nexuslims-2.8.0
+    [ -d build/nexuslims-2.8.0 ] || .ci/nexuslims-environment 2.8.0 build/nexuslims-2.8.0 whole
     [ -d build/nexuslims-2.5.1 ] || .ci/nexuslims-environment 2.5.1 build/nexuslims-2.5.1
-    [ -d build/nexuslims-sources ] || .ci/nexuslims-sources build/nexuslims-sources 2.3.0 2.4.1
+    [ -d build/nexuslims-sources ] || .ci/nexuslims-sources build/nexuslims-sources 2.3.0 2.4.1 2.8.0
     {{ python }} -m pytest -q -n 2 -m interop tests/interop \
         --nexuslims-2-8-0=build/nexuslims-2.8.0/bin/python \
         --nexuslims-2-5-1=build/nexuslims-2.5.1/bin/python \

@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--nexuslims-sources",
         metavar="FOLDER",
         type=Path,
-        help="folder with the unpacked source distributions of NexusLIMS 2.3.0 and 2.4.1 "
+        help="folder with the unpacked source distributions of NexusLIMS 2.3.0, 2.4.1, 2.8.0 "
         "(.ci/nexuslims-sources makes it)",
     )
     group.addoption(
