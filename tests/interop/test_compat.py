@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from helpers.interop.facts import rows
 from helpers.interop.nexuslims import NexusLIMS, Result
+from helpers.support import instrument
 
-from nexuslims_store import migrations
+from nexuslims_store import Store
 
 pytestmark = pytest.mark.interop
 
@@ -197,22 +198,16 @@ print(get_all_external_ids("jsmith"), get_all_external_ids("nobody"))
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "nexuslims.db"
-    migrations.upgrade(path)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.executemany(
-            "INSERT INTO instruments VALUES (?, ?, 'https://nemo.example.com/calendar', ?, ?, "
-            "'012345', ?, 'nemo', 'America/New_York')",
-            [
-                (
-                    "FEI-Titan-TEM",
-                    "https://nemo.example.com/api/tools/?id=1",
-                    "Bldg 1, Room A",
-                    "FEI Titan",
-                    "./Titan_TEM",
-                ),
-                ("JEOL-3010", "https://nemo.example.com/api/tools/?id=2", "", "JEOL", "./JEOL"),
-            ],
-        )
+    with Store(path, migrate=True) as store:
+        for number, pid, location in ((1, "FEI-Titan-TEM", "Bldg 1, Room A"), (2, "JEOL-3010", "")):
+            store.instruments.add(
+                instrument(
+                    pid,
+                    api_url=f"https://nemo.example.com/api/tools/?id={number}",
+                    location=location,
+                    filestore_path="./Titan_TEM" if number == 1 else "./JEOL",
+                )
+            )
     return path
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from helpers.interop.files import ROWS
+from helpers.interop.files import ROWS, fill
 from helpers.interop.nexuslims import NexusLIMS
 
-from nexuslims_store import RecordStatus, Store
+from nexuslims_store import RecordStatus, Store, migrations
 
 pytestmark = pytest.mark.interop
 
@@ -106,12 +104,7 @@ def test_nexuslims_harvests_while_builders_here_claim(
 ) -> None:
     path = tmp_path / "nexuslims.db"
     nexuslims.db(path, "init")
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        columns = [row[1] for row in connection.execute("PRAGMA table_info(instruments)")]
-        connection.executemany(
-            f"INSERT INTO instruments VALUES ({', '.join(':' + column for column in columns)})",
-            ROWS["instruments"],
-        )
+    fill(path, "instruments")
     harvest, build = tmp_path / "harvest", tmp_path / "build"
     harvest.touch()
     build.touch()
@@ -178,12 +171,8 @@ with Store() as store:
 
 def test_both_in_one_program(nexuslims: NexusLIMS, tmp_path: Path) -> None:
     path = tmp_path / "nexuslims.db"
-    with Store(path, migrate=True) as store:
-        columns = [row[1] for row in store.connection.execute("PRAGMA table_info(instruments)")]
-        store.connection.executemany(
-            f"INSERT INTO instruments VALUES ({', '.join(':' + column for column in columns)})",
-            ROWS["instruments"],
-        )
+    migrations.upgrade(path)
+    fill(path, "instruments")
     assert json.loads(nexuslims.run(ONE_PROGRAM, path).stdout) == [
         ["theirs", "ours"],
         ["ours", "theirs"],
@@ -211,12 +200,9 @@ def test_nexuslims_keeps_working_on_a_file_with_the_indexes_of_ours(
     nexuslims: NexusLIMS, tmp_path: Path
 ) -> None:
     path = tmp_path / "nexuslims.db"
-    with Store(path, migrate=True) as store:
-        columns = [row[1] for row in store.connection.execute("PRAGMA table_info(instruments)")]
-        store.connection.executemany(
-            f"INSERT INTO instruments VALUES ({', '.join(':' + column for column in columns)})",
-            ROWS["instruments"],
-        )
+    migrations.upgrade(path)
+    fill(path, "instruments")
+    with Store(path) as store:
         own = store.connection.execute(
             "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name LIKE 'nxs%'"
         ).fetchone()

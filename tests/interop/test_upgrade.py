@@ -130,9 +130,9 @@ def test_nexuslims_own_command_line_agrees(nexuslims: NexusLIMS, tmp_path: Path)
     path = tmp_path / "nexuslims.db"
     migrations.upgrade(path)
     for arguments, expected in (
-        (["current"], "v2_5_0b (head)"),
+        (["current"], f"{HEAD} (head)"),
         (["check"], "up-to-date"),
-        (["upgrade"], "v2_5_0b -> v2_5_0b"),
+        (["upgrade"], f"{HEAD} -> {HEAD}"),
     ):
         result = subprocess.run(
             [

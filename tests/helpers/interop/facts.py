@@ -14,8 +14,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-REVISIONS = ("v1_4_3", "v2_4_0a", "v2_4_0b", "v2_5_0a", "v2_5_0b")
+from nexuslims_store import migrations
+
+REVISIONS = tuple(migration.revision for migration in migrations.history())
 HEAD = REVISIONS[-1]
+# The revisions that change the columns of a table which is there already.
+ADD_CHECKS, REMOVE_COMPUTER_FIELDS = "v2_4_0b", "v2_5_0b"
 TABLES = ("instruments", "session_log", "upload_log", "external_user_identifiers")
 
 
@@ -41,7 +45,7 @@ INSTRUMENTS = """
   unique u sqlite_autoindex_instruments_4 (computer_ip)
 """
 
-INSTRUMENTS_AT_HEAD = """
+INSTRUMENTS_WITHOUT_COMPUTER = """
   instrument_pid VARCHAR(100) NOT NULL key 1
   api_url VARCHAR NOT NULL
   calendar_url VARCHAR NOT NULL
@@ -55,8 +59,8 @@ INSTRUMENTS_AT_HEAD = """
   unique u sqlite_autoindex_instruments_2 (api_url)
 """
 
-# NexusLIMS's own downgrade from v2_5_0b: the columns come back at the end, without their UNIQUE
-# and, calendar_name, without its NOT NULL.
+# NexusLIMS's own downgrade from REMOVE_COMPUTER_FIELDS: the columns come back at the end, without
+# their UNIQUE and, calendar_name, without its NOT NULL.
 INSTRUMENTS_DOWN_BY_NEXUSLIMS = """
   instrument_pid VARCHAR(100) NOT NULL key 1
   api_url VARCHAR NOT NULL
@@ -111,12 +115,12 @@ SESSION_LOG = """
   foreign key (instrument) instruments (instrument_pid) NO ACTION NO ACTION
 """
 
-# NexusLIMS's own downgrade from v2_4_0b keeps the two lengths.
+# NexusLIMS's own downgrade from ADD_CHECKS keeps the two lengths.
 SESSION_LOG_DOWN_BY_NEXUSLIMS = SESSION_LOG.replace(
     "event_type VARCHAR ", "event_type VARCHAR(17) "
 ).replace("record_status VARCHAR ", "record_status VARCHAR(18) ")
 
-SESSION_LOG_AT_HEAD = (
+SESSION_LOG_WITH_CHECKS = (
     SESSION_LOG_DOWN_BY_NEXUSLIMS
     + """\
   constraint check_event_type CHECK (event_type IN ('START', 'END', 'RECORD_GENERATION'))
@@ -207,10 +211,10 @@ class Expected:
         state = replace(self, revision=revision)
         if revision == "v1_4_3":
             return replace(state, instruments=INSTRUMENTS, session_log=SESSION_LOG)
-        if revision == "v2_4_0b":
-            return replace(state, session_log=SESSION_LOG_AT_HEAD)
-        if revision == "v2_5_0b":
-            return replace(state, instruments=INSTRUMENTS_AT_HEAD)
+        if revision == ADD_CHECKS:
+            return replace(state, session_log=SESSION_LOG_WITH_CHECKS)
+        if revision == REMOVE_COMPUTER_FIELDS:
+            return replace(state, instruments=INSTRUMENTS_WITHOUT_COMPUTER)
         return state
 
     def after_downgrade(self, *, by_nexuslims: bool) -> Expected:
@@ -220,10 +224,10 @@ class Expected:
             # sqlite_sequence can't be dropped, it stays when its table is gone.
             return Expected(None, sqlite_sequence=self.sqlite_sequence)
         state = replace(self, revision=REVISIONS[step - 1])
-        if self.revision == "v2_4_0b":
+        if self.revision == ADD_CHECKS:
             shape = SESSION_LOG_DOWN_BY_NEXUSLIMS if by_nexuslims else SESSION_LOG
             return replace(state, session_log=shape)
-        if self.revision == "v2_5_0b":
+        if self.revision == REMOVE_COMPUTER_FIELDS:
             shape = INSTRUMENTS_DOWN_BY_NEXUSLIMS if by_nexuslims else INSTRUMENTS
             return replace(state, instruments=shape)
         return state

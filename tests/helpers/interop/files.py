@@ -163,15 +163,15 @@ def make_before_2_2(path: Path, *, null_harvester: bool = False) -> None:
             connection.execute("UPDATE instruments SET harvester = NULL WHERE harvester = 'nemo'")
 
 
-def fill(path: Path) -> None:
-    """Put the rows into each table that is there and empty."""
+def fill(path: Path, *only: str) -> None:
+    """Put the rows into each table that is there and empty, or into those named only."""
     with closing(sqlite3.connect(path)) as connection, connection:
-        for table, rows in ROWS.items():
+        for table in only or ROWS:
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
             if columns and not connection.execute(f"SELECT 1 FROM {table}").fetchone():
                 names = ", ".join(f'"{column}"' for column in columns)
                 values = ", ".join(f":{column}" for column in columns)
                 # The CHECK of a file from before 2.2 does not know the last three statuses.
                 connection.executemany(
-                    f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({values})", rows
+                    f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({values})", ROWS[table]
                 )
