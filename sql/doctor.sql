@@ -55,54 +55,78 @@ WHERE rowid >= :first_rowid
 ORDER BY rowid
 LIMIT :number;
 
--- name: list_unknown_instruments()
--- Events on instruments that are not there. Not by foreign_key_check, which says nothing where
--- a table lacks its foreign key.
-SELECT id_session_log, session_identifier, instrument, event_type
-FROM session_log
-WHERE NOT EXISTS (
-    SELECT 1
-    FROM instruments
-    WHERE instrument_pid = session_log.instrument
-)
-ORDER BY id_session_log;
+-- name: get_last_rowid_of_instruments()$
+-- How far there is to read, as a look-up rather than a count.
+SELECT max(rowid) FROM instruments;
+
+-- name: get_last_rowid_of_session_log()$
+-- The same of session_log.
+SELECT max(rowid) FROM session_log;
+
+-- name: get_last_rowid_of_upload_log()$
+-- The same of upload_log.
+SELECT max(rowid) FROM upload_log;
+
+-- name: get_last_rowid_of_external_user_identifiers()$
+-- The same of external_user_identifiers.
+SELECT max(rowid) FROM external_user_identifiers;
+
+-- name: get_zone_of_instrument(instrument_pid)^
+-- Whether an instrument is there, and in which time zone. Given as a BLOB, since the PID that an
+-- event refers to need not be valid UTF-8.
+SELECT timezone
+FROM instruments
+WHERE instrument_pid = CAST(:instrument_pid AS TEXT);
+
+-- What follows is asked of a copy of the columns that count, in a database of the doctor's own.
+
+-- name: make_copy_of_events()!
+CREATE TEMP TABLE IF NOT EXISTS nxs_copied_event (
+    id_session_log, session_identifier, instrument, event_type
+);
+
+-- name: make_copy_of_uploads()!
+CREATE TEMP TABLE IF NOT EXISTS nxs_copied_upload (id, session_identifier, destination_name);
+
+-- name: copy_event(id_session_log, session_identifier, instrument, event_type)!
+INSERT INTO nxs_copied_event (id_session_log, session_identifier, instrument, event_type)
+VALUES (:id_session_log, :session_identifier, :instrument, :event_type);
+
+-- name: copy_upload(id, session_identifier, destination_name)!
+INSERT INTO nxs_copied_upload (id, session_identifier, destination_name)
+VALUES (:id, :session_identifier, :destination_name);
 
 -- name: list_repeated_events()
 -- STARTs and ENDs that are stored more than once: two harvesters that looked, and then inserted.
--- Grouped rather than looked up one by one: older files have no index on the session.
 SELECT
     session_identifier,
     instrument,
     event_type,
     count(*) AS events,
-    min(id_session_log) AS first_id,
     max(id_session_log) AS last_id,
     group_concat(id_session_log, ', ') AS ids
-FROM session_log
+FROM nxs_copied_event
 WHERE event_type IN ('START', 'END')
 GROUP BY session_identifier, instrument, event_type
 HAVING count(*) > 1
 ORDER BY last_id;
 
+-- name: list_shared_identifiers()
+-- Sessions whose STARTs or ENDs are on more than one instrument.
+SELECT
+    session_identifier,
+    min(instrument) AS first_instrument,
+    max(instrument) AS last_instrument,
+    max(id_session_log) AS last_id
+FROM nxs_copied_event
+WHERE event_type IN ('START', 'END')
+GROUP BY session_identifier
+HAVING min(instrument) <> max(instrument)
+ORDER BY last_id;
+
 -- name: list_orphaned_uploads()
 -- Attempts to export the record of a session that has no events.
 SELECT id, session_identifier, destination_name
-FROM upload_log
-WHERE session_identifier NOT IN (
-    SELECT session_identifier
-    FROM session_log
-    WHERE session_identifier IS NOT NULL
-)
+FROM nxs_copied_upload
+WHERE session_identifier NOT IN (SELECT session_identifier FROM nxs_copied_event)
 ORDER BY id;
-
--- name: list_stale_claims(lease_start)
--- Builders that said they had begun, before lease_start (an instant), and not how it ended.
-SELECT
-    claim.id_session_log, claim.session_identifier, claim.instrument, claim.timestamp
-FROM session_log AS claim
-LEFT JOIN instruments ON instruments.instrument_pid = claim.instrument
-WHERE
-    claim.event_type = 'RECORD_GENERATION'
-    AND claim.record_status = 'WAITING_FOR_END'
-    AND nxs_instant(CAST(claim.timestamp AS BLOB), instruments.timezone) <= :lease_start
-ORDER BY claim.id_session_log;

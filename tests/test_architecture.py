@@ -128,7 +128,6 @@ CATALOGUE = re.compile(r"\bFROM\s+(sqlite_master|sqlite_schema|pragma_)")
 SQL_IN_CODE = {
     "migrations/template.py": "what a new migration begins with",
     "doctor/rows.py": "remedies to show, which are not run",
-    "doctor/sessions.py": "remedies to show, which are not run",
 }
 
 

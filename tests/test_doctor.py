@@ -202,11 +202,11 @@ BAD_ROWS = [
     ),
     (
         "UPDATE session_log SET user = x'00ff' WHERE id_session_log = 2",
-        ("unreadable-value", "session_log", 2, "user", "a BLOB of 2 bytes (00 ff)"),
+        ("unreadable-value", "session_log", 2, "user", "x'00ff'"),
     ),
     (
         "UPDATE session_log SET user = CAST(x'41ff42' AS TEXT) WHERE id_session_log = 2",
-        ("unreadable-value", "session_log", 2, "user", r"'A\udcffB'"),
+        ("unreadable-value", "session_log", 2, "user", r"'A\xffB'"),
     ),
     (
         "UPDATE session_log SET user = 'a' || char(0) || 'b' WHERE id_session_log = 2",
@@ -222,7 +222,7 @@ BAD_ROWS = [
     ),
     (
         "UPDATE upload_log SET metadata_json = x'7b7d'",
-        ("bad-metadata", "upload_log", 1, "metadata_json", "a BLOB of 2 bytes (7b 7d)"),
+        ("bad-metadata", "upload_log", 1, "metadata_json", "x'7b7d'"),
     ),
     (
         "UPDATE upload_log SET success = 'yes'",
@@ -250,7 +250,7 @@ BAD_ROWS = [
     ),
     (
         "UPDATE instruments SET location = x'ff' WHERE rowid = 1",
-        ("unreadable-value", "instruments", "Titan", "location", "BLOB"),
+        ("unreadable-value", "instruments", "Titan", "location", "x'ff'"),
     ),
     (
         EVENT + "(9, 'built', 'Titan', '2025-06-01T09:00:00-04:00', 'START', 'COMPLETED')",
@@ -327,7 +327,7 @@ def test_garbage_status_in_an_unchecked_older_table(tmp_path: Path) -> None:
         (-5, "event_type"),
         (-5, "record_status"),
     ]
-    assert "1000008 characters" in found[1].message
+    assert "1,000,008 characters" in found[1].message
     assert len(found[1].message) < 1000
 
 
@@ -340,18 +340,185 @@ def test_the_remedy_for_a_row_is_a_command_that_mends_it(path: Path) -> None:
     assert examine(path) == []
 
 
-def test_the_remedy_for_a_repeated_event_leaves_the_newest(path: Path) -> None:
-    twice = "'built', 'Titan', '2025-06-01T09:00:00-04:00', 'START', 'COMPLETED')"
-    spoil(path, f"{EVENT} (9, {twice}, (10, {twice}")
-    spoil(path, shlex.split(the("repeated-event", examine(path)).remedy)[2])
+def test_text_that_is_stored_as_a_blob_is_not_lost(path: Path) -> None:
+    spoil(path, "UPDATE session_log SET user = x'616c696365' WHERE id_session_log = 1")
+    spoil(path, shlex.split(the("unreadable-value", examine(path)).remedy)[2])
     assert examine(path) == []
-    assert (10,) in migration_files.query(path, "SELECT id_session_log FROM session_log")
+    assert migration_files.query(path, "SELECT user FROM session_log LIMIT 1") == [("alice",)]
 
 
-def test_the_remedy_for_an_orphan_removes_it(path: Path) -> None:
-    spoil(path, "DELETE FROM session_log WHERE session_identifier = 'built'")
-    spoil(path, shlex.split(the("orphaned-upload", examine(path)).remedy)[2])
+@pytest.mark.parametrize(
+    ("column", "code", "right"),
+    [
+        ("timezone", "bad-time-zone", "Europe/Berlin"),
+        ("api_url", "bad-url", "https://nemo.example.com/"),
+        ("location", "unreadable-value", "Room 1"),
+        ("harvester", "unknown-harvester", "nemo"),
+        ("filestore_path", "path-outside", "./Titan"),
+    ],
+)
+def test_the_remedy_for_an_instrument_is_a_command_of_ours(
+    path: Path, column: str, code: str, right: str
+) -> None:
+    bad = "../../x" if column == "filestore_path" else "\tx"
+    spoil(
+        path,
+        "UPDATE instruments SET instrument_pid = 'Ti tan'; UPDATE session_log SET "
+        "instrument = 'Ti tan'",
+    )
+    if column == "location":
+        spoil(path, "UPDATE instruments SET location = x'ff'")
+    else:
+        spoil(path, f"UPDATE instruments SET {column} = '{bad}'")
+    finding = the(code, examine(path))
+    program, *words = shlex.split(finding.remedy)
+    assert program == "nexuslims-store"
+    done = command("--db", path, *words[:-1], right)
+    assert done.returncode == 0, done.stderr
     assert examine(path) == []
+
+
+def test_commands_in_remedies_run(path: Path) -> None:
+    """Those that show something. What a file holds cannot make other commands of them."""
+    name = "a'; touch pwned; '$(touch pwned)"
+    spoil(path, "DELETE FROM session_log")
+    for row, instrument in ((11, "Titan"), (12, "Titan"), (13, "Other")):
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(
+                EVENT + "(?, ?, ?, '2025-01-01T00:00:00', 'START', 'ERROR')",
+                (row, name, instrument),
+            )
+    spoil(path, "UPDATE upload_log SET session_identifier = 'no such'")
+    found = examine(path)
+    for code in ("repeated-event", "shared-identifier", "orphaned-upload"):
+        shell = the(code, found).remedy.split("nexuslims-store", 1)[1].partition("  (")[0]
+        done = command("--db", path, *shlex.split(shell))
+        assert done.returncode == 0, done.stderr
+    assert "instruments add Other" in the("unknown-instrument", found).remedy
+
+
+# -- what is odd rather than unreadable ------------------------------------------------
+
+
+def test_sessions_dated_far_ahead(path: Path) -> None:
+    at = "2030-06-01T09:00:00"
+    spoil(
+        path,
+        EVENT + f"(9, 's', 'Titan', '{at}', 'START', 'ERROR'), (10, 's', 'Titan', '{at}', 'END', "
+        "'ERROR'), (11, 't', 'Titan', '2026-06-01T00:00:00', 'START', 'ERROR')",
+    )
+    found = [(f.code, f.severity, f.row_id) for f in examine(path)]
+    assert found == [("far-ahead", "warning", 9), ("far-ahead", "warning", 10)]
+
+
+def test_one_identifier_on_two_instruments(path: Path) -> None:
+    with Store(path) as store:
+        store.instruments.add(
+            TITAN.model_copy(update={"instrument_pid": "B", "api_url": "https://b.example.com"})
+        )
+        store.sessions.add("built", "B", START, END)
+    finding = the("shared-identifier", examine(path))
+    assert (finding.severity, finding.column) == ("warning", "session_identifier")
+    assert "'B'" in finding.message
+    assert "'Titan'" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("filestore_path", "leaves"),
+    [
+        ("..", True),
+        ("../x", True),
+        ("a/../../x", True),
+        ("/../x", True),
+        ("..\\x", True),
+        ("C:\\data", True),
+        ("", False),
+        ("/", False),
+        ("./Titan", False),
+        ("/Titan", False),
+        ("a/../b", False),
+        ("..a/b..", False),
+    ],
+)
+def test_paths_that_leave_their_root(path: Path, filestore_path: str, leaves: bool) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE instruments SET filestore_path = ?", (filestore_path,))
+    assert codes(examine(path)) == ({"path-outside"} if leaves else set())
+
+
+@pytest.mark.parametrize("harvester", ["nemo", "sharepoint"])
+def test_harvesters_that_there_are(path: Path, harvester: str) -> None:
+    spoil(path, f"UPDATE instruments SET harvester = '{harvester}'")
+    assert examine(path) == []
+
+
+def test_a_claim_dated_in_the_future(path: Path) -> None:
+    assert examine(path, NOW - timedelta(minutes=4)) == []
+    finding = the("future-claim", examine(path, NOW - timedelta(minutes=6)))
+    assert (finding.severity, finding.row_id) == ("note", 5)
+
+
+def test_a_computer_without_zone_data_is_not_the_rows_fault(path: Path) -> None:
+    if os.name == "nt":
+        pytest.skip("tzdata is always there on Windows")
+    spoil(path, EVENT + "(9, 's', 'gone', '2031-01-01T00:00:00', 'START', 'ERROR')")
+    without = {"PYTHONTZPATH": "", "PYTHONPATH": str(_without_tzdata(path.parent))}
+    done = command("--db", path, "doctor", "--json", **without)
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert [finding["code"] for finding in found] == [
+        *("no-zone-data", "stale-claim", "unknown-instrument"),
+    ]
+    assert "this computer has no time zone data" in found[0]["message"]
+    assert "UPDATE" not in done.stdout
+
+
+def _without_tzdata(folder: Path) -> Path:
+    """A folder that hides tzdata from the processes that have it on their path."""
+    (folder / "hidden").mkdir()
+    (folder / "hidden" / "tzdata.py").write_text("raise ModuleNotFoundError(name='tzdata')")
+    return folder / "hidden"
+
+
+def test_no_writer_waits_for_the_rows(path: Path) -> None:
+    """While the rows are read, the file is free again and again."""
+    spoil(
+        path,
+        "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) "
+        "INSERT INTO session_log SELECT i, 's' || (i / 2), 'Titan', '2025-06-01T09:00:00Z', "
+        "iif(i % 2, 'END', 'START'), 'COMPLETED', 'ada' FROM n;",
+    )
+    written: list[int] = []
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as writer:
+
+        def write(done: int, total: int) -> None:
+            writer.execute("UPDATE session_log SET user = 'bob' WHERE id_session_log = 1")
+            written.append(done)
+            assert done <= total
+
+        assert doctor.examine(path, clock=lambda: NOW, progress=write) == []
+    assert len(written) > 10
+    assert written == sorted(written)
+
+
+def test_rows_of_many_megabytes_are_read_a_few_at_a_time(path: Path) -> None:
+    spoil(
+        path,
+        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+        "INSERT INTO upload_log SELECT i, 'built', 'cdcs', 0, '2025-06-01T09:00:00Z', NULL, NULL, "
+        "hex(zeroblob(1000000)), NULL FROM n",
+    )
+    tracemalloc.start()
+    try:
+        assert examine_only(path) == []
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 120_000_000
+
+
+def examine_only(path: Path) -> list[Finding]:
+    return doctor.examine(path, clock=lambda: NOW)
 
 
 def test_a_claim_is_stale_after_its_lease(path: Path) -> None:
@@ -718,9 +885,10 @@ def test_a_copy_is_examined_under_any_name(path: Path, tmp_path: Path) -> None:
 # -- the command -----------------------------------------------------------------------
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "nexuslims_store", *map(str, arguments)],
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,

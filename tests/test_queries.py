@@ -148,6 +148,9 @@ def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def filled(filled_file: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
     """A copy of it, for statements that write; some are for files from before v2_5_0b."""
     with Store(shutil.copy(filled_file, tmp_path / "copy.db")) as store:
+        doctor = load("doctor.sql")
+        store.connection.execute(doctor.make_copy_of_events)
+        store.connection.execute(doctor.make_copy_of_uploads)
         if "list_older_instruments_rows" in request.node.name:
             store.connection.execute(
                 "ALTER TABLE instruments RENAME COLUMN display_name TO schema_name"

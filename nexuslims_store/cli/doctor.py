@@ -24,7 +24,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     path = database_path(arguments)
     # All of them before the first is printed: a reader who takes his time over the output must
     # not keep other programs from writing.
-    findings = doctor.examine(path, timeout=arguments.timeout)
+    findings = doctor.examine(path, timeout=arguments.timeout, progress=output.percent)
     counts = Counter(finding.severity for finding in findings)
     if output.form == "json":
         output.json([asdict(finding) for finding in findings])

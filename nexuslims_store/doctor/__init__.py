@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +32,9 @@ from nexuslims_store.layouts import BASE, revision_of
 from nexuslims_store.migrations.plan import marks_wrong
 from nexuslims_store.recognition import State, judge
 from nexuslims_store.revisions import head
-from nexuslims_store.times import utc_now
+from nexuslims_store.times import require_zone_data, utc_now
+
+Progress = Callable[[int, int], None]
 
 __all__ = ["Finding", "Severity", "examine", "iter_findings"]
 
@@ -42,6 +44,7 @@ def examine(
     *,
     timeout: float = 30.0,
     clock: Callable[[], datetime] = utc_now,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Finding]:
     """Look a database over, at whatever revision it is.
 
@@ -53,6 +56,8 @@ def examine(
         Seconds to wait while another program holds the lock.
     clock
         Returns the present time, aware; for tests.
+    progress
+        Called from time to time with how many rows are examined, and how many there are about.
 
     Returns
     -------
@@ -67,7 +72,7 @@ def examine(
     DatabaseLockedError, ReadOnlyError
         It cannot be read now, or not by this user.
     """
-    return list(iter_findings(path, timeout=timeout, clock=clock))
+    return list(iter_findings(path, timeout=timeout, clock=clock, progress=progress))
 
 
 def iter_findings(
@@ -75,8 +80,13 @@ def iter_findings(
     *,
     timeout: float = 30.0,
     clock: Callable[[], datetime] = utc_now,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Finding]:
-    """Yield what `examine` returns one by one, in constant memory."""
+    """Yield what `examine` returns one by one, in constant memory.
+
+    SQLite's look at all pages is one read, as it must be. The rows are read some at a time, each
+    lot in a read of its own, so that no writer waits for longer than that.
+    """
     database = SQLiteDatabase(Path(path), read_only=True, timeout=timeout)
     with closing(database):
         try:
@@ -94,10 +104,18 @@ def iter_findings(
         yield from _as_far_as_it_goes(
             database, "its neighbours", file.examine_neighbours(database, clock())
         )
-        yield from _as_far_as_it_goes(database, "its tables", _examine_content(database, clock()))
+        yield from _as_far_as_it_goes(
+            database, "its tables", _examine_content(database, clock(), progress or _nobody)
+        )
 
 
-def _examine_content(database: SQLiteDatabase, now: datetime) -> Iterator[Finding]:
+def _nobody(done: int, total: int) -> None:
+    pass
+
+
+def _examine_content(
+    database: SQLiteDatabase, now: datetime, progress: Progress
+) -> Iterator[Finding]:
     with database.translated():
         catalogue = read(database.connection)
     state, revision = None, None
@@ -113,28 +131,83 @@ def _examine_content(database: SQLiteDatabase, now: datetime) -> Iterator[Findin
         revision = None if found == BASE else found
     if state is not None:
         yield from _examine_state(database, state)
-    for what, findings in _examinations(database, catalogue, revision, now):
-        yield from _as_far_as_it_goes(database, what, findings)
-
-
-def _examinations(
-    database: SQLiteDatabase, catalogue: Catalogue, revision: str | None, now: datetime
-) -> Iterator[tuple[str, Iterator[Finding]]]:
-    """Yield all that can be examined of a file with these tables, each with its name."""
     if revision is not None:
-        yield "its tables", drift.examine_tables(database, revision)
-    for table in rows.MODELS:
-        if table in catalogue.columns:
-            columns = catalogue.columns[table]
-            yield f"the rows of {table}", rows.examine_rows(database, table, columns)
-    if {"instruments", "session_log"} <= catalogue.columns.keys():
-        yield "its instruments", sessions.examine_references(database)
-        yield "its events", sessions.examine_repeated(database)
-        yield "its claims", sessions.examine_claims(database, now)
-    if revision == head():
-        yield "its sessions", sessions.examine_unpaired(database)
-    if {"upload_log", "session_log"} <= catalogue.columns.keys():
-        yield "its uploads", sessions.examine_uploads(database)
+        yield from _as_far_as_it_goes(
+            database, "its tables", drift.examine_tables(database, revision)
+        )
+    yield from _examine_rows(database, catalogue, revision, now, progress)
+
+
+def _examine_rows(
+    database: SQLiteDatabase,
+    catalogue: Catalogue,
+    revision: str | None,
+    now: datetime,
+    progress: Progress,
+) -> Iterator[Finding]:
+    """Examine the rows of all tables that can be read, then what they say together."""
+    at_head = revision == head()
+    tables = {
+        table: rows.Rows(database, table, catalogue.columns[table], at_head=at_head)
+        for table in rows.MODELS
+        if table in catalogue.columns
+    }
+    tables = {table: there for table, there in tables.items() if there.readable}
+    try:
+        require_zone_data()
+    except StoreError as error:
+        # Neither can the times of sessions be told.
+        tables.pop("instruments", None)
+        at_head = False
+        yield Finding(
+            "no-zone-data",
+            "error",
+            f"{error}. The instruments and what makes no session were not examined",
+            "pip install tzdata",
+        )
+    read: set[str] = set()
+    with closing(sessions.Together(database, now)) as together:
+        looks = {
+            "instruments": together.look_at_instruments,
+            "upload_log": together.look_at_uploads,
+            "session_log": together.look_at_events,
+        }
+        steps = _Steps(database, tables, progress)
+
+        def examine(table: str) -> Iterator[Finding]:
+            for lot in tables[table].lots():
+                yield from tables[table].examine(lot)
+                if table in looks:
+                    yield from looks[table](lot)
+                steps.read(table, lot)
+            steps.end(table)
+            read.add(table)
+
+        for table in tables:
+            yield from _as_far_as_it_goes(database, f"the rows of {table}", examine(table))
+        if "session_log" in read:
+            yield from _as_far_as_it_goes(database, "its events", together.examine_events())
+        if {"session_log", "upload_log"} <= read:
+            yield from _as_far_as_it_goes(database, "its uploads", together.examine_uploads())
+    if at_head:
+        yield from _as_far_as_it_goes(database, "its sessions", sessions.examine_unpaired(database))
+
+
+class _Steps:
+    """Tells how far the rows are read, by the highest rowid of each table."""
+
+    def __init__(self, database: SQLiteDatabase, tables: Iterable[str], progress: Progress) -> None:
+        self._ends = {table: max(rows.last_rowid(database, table), 0) for table in tables}
+        self._total = sum(self._ends.values())
+        self._before = 0
+        self._progress = progress
+
+    def end(self, table: str) -> None:
+        self._before += self._ends[table]
+
+    def read(self, table: str, lot: list[rows.Row]) -> None:
+        here = min(max(lot[-1][0], 0), self._ends[table])
+        self._progress(self._before + here, self._total)
 
 
 def _as_far_as_it_goes(

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Finding", "Severity", "in_shell", "shown"]
+from nexuslims_store.display import as_stored, printable
+
+__all__ = ["Finding", "Severity", "in_command", "in_shell", "shown"]
 
 Severity = Literal["error", "warning", "note"]
 
@@ -29,6 +31,7 @@ class Finding:
         What is wrong, and where.
     remedy
         The command that mends it, or what to do where no command can; "" where nothing is to do.
+        None deletes what was recorded, nor changes what is right.
     table, row_id, column
         Where it is stored, as far as it is in one place. `row_id` is the value of the table's
         primary key (its rowid, where that value itself is unreadable).
@@ -49,14 +52,20 @@ def in_shell(path: Path, sql: str) -> str:
     return f'sqlite3 {shlex.quote(str(path))} "{sql}"'
 
 
+def in_command(value: object, name: str) -> str:
+    """Return a stored value as an argument of a command; its name where it cannot be typed."""
+    typed = isinstance(value, str) and value.isprintable() and 0 < len(value) <= _LONGEST
+    return shlex.quote(str(value)) if typed else name
+
+
 def shown(value: object) -> str:
     """Return a stored value so that it can stand in a line of text, whatever it holds."""
-    if isinstance(value, bytes):
-        start = value[:16].hex(" ")
-        return f"a BLOB of {len(value)} bytes ({start}{' …' if len(value) > 16 else ''})"
     if value is None:
         return "NULL"
-    if isinstance(value, str) and len(value) > _LONGEST:
-        return f"{value[:_LONGEST]!r}… ({len(value)} characters)"
-    # Bytes that are no UTF-8 are lone surrogates here, which repr() shows as escapes.
-    return repr(value)
+    if isinstance(value, bytes):
+        start = str(as_stored(value[:_LONGEST]))
+        return start if len(value) <= _LONGEST else f"{start[:-1]}…' ({len(value):,} bytes)"
+    if isinstance(value, str):
+        text = f"'{printable(value[:_LONGEST])}'"
+        return text if len(value) <= _LONGEST else f"{text[:-1]}…' ({len(value):,} characters)"
+    return str(value)

@@ -1,28 +1,44 @@
-"""The rows of every table, one by one through the models."""
+"""The rows of every table, one by one against the fields of its model.
+
+They are read some at a time, each lot in a read of its own, so that programs which want to write
+never wait for the whole of a large table.
+"""
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from nexuslims_store import queries
 from nexuslims_store.connection import SQLiteDatabase
-from nexuslims_store.doctor.finding import Finding, in_shell, shown
+from nexuslims_store.doctor.finding import Finding, in_command, in_shell, shown
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
-from nexuslims_store.models import ExternalUserIdentifier, Instrument, SessionLog, UploadLog
+from nexuslims_store.models import (
+    ExternalUserIdentifier,
+    Instrument,
+    SessionLog,
+    UploadLog,
+    column_of,
+)
+from nexuslims_store.repository.rows import column_types, row_adapter
+from nexuslims_store.translation import is_undecodable
 
-__all__ = ["MODELS", "examine_rows"]
+__all__ = ["MODELS", "Row", "Rows", "last_rowid"]
+
+Row = tuple[Any, ...]
 
 MODELS: dict[str, type[BaseModel]] = {
     "instruments": Instrument,
-    "session_log": SessionLog,
     "upload_log": UploadLog,
+    "session_log": SessionLog,
     "external_user_identifiers": ExternalUserIdentifier,
 }
-"""The model of each table."""
+"""The model of each table, in the order in which they are read: what refers to an event before the
+events, so that what is recorded meanwhile is no finding."""
 
 _KEYS = {
     "instruments": "instrument_pid",
@@ -46,80 +62,140 @@ _OTHER = ("unreadable-value", "<value>")
 
 _SQL = queries.load("doctor.sql")
 
-_ROWS_AT_A_TIME = 2000
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+# A lot ends after so many rows or seconds, whichever comes first: rows can hold megabytes, and
+# disks be slow. Time is looked at once for a few rows.
+_ROWS_AT_A_TIME, _SECONDS_AT_A_TIME, _FEW = 2000, 0.02, 8
 
 
-def examine_rows(
-    database: SQLiteDatabase, table: str, columns: frozenset[str]
-) -> Iterator[Finding]:
-    """Find the rows of a table that its model refuses, and each column that it refuses them for.
+class Rows:
+    """The rows of one table.
 
     Parameters
     ----------
     columns
-        Those that the table has. Without all that the model needs, nothing can be said of the
-        rows.
+        Those that the table has.
+    at_head
+        Whether the commands that change rows work on the file.
     """
-    model = MODELS[table]
-    older = table == "instruments" and "display_name" not in columns
-    stored = {field: field for field in model.model_fields}
-    if table == "instruments":
-        stored |= {"timezone_str": "timezone"} | ({"display_name": "schema_name"} if older else {})
-    if not columns.issuperset(stored.values()):
-        return
-    statement = _SQL["list_older_instruments_rows"] if older else _SQL[f"list_{table}_rows"]
-    adapter: TypeAdapter[list[Any]] = TypeAdapter(list[model])  # type: ignore[valid-type]
-    for rows in _lots(database, statement):
-        values = [dict(zip(stored, row[1:], strict=True)) for row in rows]
+
+    def __init__(
+        self, database: SQLiteDatabase, table: str, columns: frozenset[str], *, at_head: bool
+    ) -> None:
+        self._database = database
+        self._table = table
+        self._at_head = at_head
+        older = table == "instruments" and "display_name" not in columns
+        self._statement = _SQL.list_older_instruments_rows if older else _SQL[f"list_{table}_rows"]
+        self._stored = [column_of(field) for field in MODELS[table].model_fields]
+        if older:
+            self._stored = [
+                "schema_name" if name == "display_name" else name for name in self._stored
+            ]
+        self._adapter = row_adapter([int, *column_types(MODELS[table]).values()])
+        self._key = self._stored.index(_KEYS[table])
+        self.readable = columns.issuperset(self._stored)
+        """Whether the table has all columns of the model. Else nothing can be said of its rows."""
+
+    def lots(self) -> Iterator[list[Row]]:
+        """Yield all rows: the rowid, then the columns in the order of the model's fields."""
+        first: int = _LOWEST
+        while rows := self._lot(first):
+            yield rows
+            if rows[-1][0] == _HIGHEST:
+                return
+            first = rows[-1][0] + 1
+
+    def examine(self, rows: list[Row]) -> Iterator[Finding]:
+        """Find the values in a lot that the model refuses."""
         try:
-            adapter.validate_python(values)
+            self._adapter.validate_python(rows)
         except ValidationError as error:
             for problem in error.errors(include_url=False, include_context=False):
-                place, field = int(problem["loc"][0]), str(problem["loc"][1])
-                yield _finding(
-                    database.path,
-                    table,
-                    stored[field],
-                    value=values[place][field],
-                    rowid=rows[place][0],
-                    key=values[place][_KEYS[table]],
-                    why=problem["msg"].removeprefix("Value error, "),
+                place, field = int(problem["loc"][0]), int(problem["loc"][1])
+                yield self._finding(
+                    rows[place], field, problem["msg"].removeprefix("Value error, ")
                 )
 
+    def _lot(self, first: int) -> list[Row]:
+        connection = self._database.connection
+        with self._database.translated():
+            try:
+                return self._read(first)
+            except sqlite3.OperationalError as error:
+                if not is_undecodable(error):
+                    raise
+            # Text that is not UTF-8 comes with lone surrogates, which no model takes.
+            connection.text_factory = _decode_leniently
+            try:
+                return self._read(first)
+            finally:
+                connection.text_factory = str
 
-def _lots(database: SQLiteDatabase, statement: str) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield all rows of a table, some thousand at a time, each lot in a read of its own."""
-    first: int = _LOWEST
-    while rows := database.rows(statement, {"first_rowid": first, "number": _ROWS_AT_A_TIME}):
-        yield rows
-        if rows[-1][0] == _HIGHEST:
-            return
-        first = rows[-1][0] + 1
+    def _read(self, first: int) -> list[Row]:
+        cursor = self._database.connection.execute(
+            self._statement, {"first_rowid": first, "number": _ROWS_AT_A_TIME}
+        )
+        try:
+            rows: list[Row] = cursor.fetchmany(_FEW)
+            until = time.monotonic() + _SECONDS_AT_A_TIME
+            while time.monotonic() < until and (more := cursor.fetchmany(_FEW)):
+                rows += more
+        finally:
+            cursor.close()  # and the read lock with it
+        return rows
 
-
-def _finding(
-    path: Path, table: str, column: str, *, value: object, rowid: int, key: object, why: str
-) -> Finding:
-    row_id = key if isinstance(key, int | str) else rowid
-    code, right = _KINDS.get(column, _OTHER)
-    if table == "instruments" and column == "harvester" and value is None:
+    def _finding(self, row: Row, field: int, why: str) -> Finding:
+        table, column, value = self._table, self._stored[field - 1], row[field]
+        key = row[self._key + 1]
+        row_id = key if isinstance(key, int | str) else row[0]
+        code, right = _KINDS.get(column, _OTHER)
+        if table == "instruments" and column == "harvester" and value is None:
+            return Finding(
+                "no-harvester",
+                "note",
+                f"instruments, row {shown(row_id)}: harvester is NULL, as NexusLIMS from before "
+                "2.2 left it; the upgrade to v2_5_0b makes it 'nemo'",
+                "nexuslims-store migrate",
+                table=table,
+                row_id=row_id,
+                column=column,
+            )
         return Finding(
-            "no-harvester",
-            "note",
-            f"instruments, row {row_id!r}: harvester is NULL, as NexusLIMS from before 2.2 "
-            "left it; the upgrade to v2_5_0b makes it 'nemo'",
-            "nexuslims-store migrate",
+            code,
+            "error",
+            f"{table}, row {shown(row_id)}: {column} is {shown(value)}: {why}",
+            self._remedy(column, value, right, row[0], key),
             table=table,
             row_id=row_id,
             column=column,
         )
-    return Finding(
-        code,
-        "error",
-        f"{table}, row {shown(row_id)}: {column} is {shown(value)}: {why}",
-        in_shell(path, f"UPDATE {table} SET {column} = '{right}' WHERE rowid = {rowid}"),  # noqa: S608
-        table=table,
-        row_id=row_id,
-        column=column,
-    )
+
+    def _remedy(self, column: str, value: object, right: str, rowid: int, key: object) -> str:
+        update = f"UPDATE {self._table} SET {column} = "  # noqa: S608 -- to show, not to run
+        if isinstance(value, bytes) and _is_text(value) and column not in _KINDS:
+            # Nothing is lost: it is the text that it should be, stored as a BLOB.
+            return in_shell(
+                self._database.path, f"{update}CAST({column} AS TEXT) WHERE rowid = {rowid}"
+            )
+        pid = in_command(key, "") if self._table == "instruments" and self._at_head else ""
+        if pid and column != _KEYS["instruments"]:
+            option = column.replace("_", "-")
+            return f"nexuslims-store instruments update {pid} --{option} '{right}'"
+        return in_shell(self._database.path, f"{update}'{right}' WHERE rowid = {rowid}")
+
+
+def last_rowid(database: SQLiteDatabase, table: str) -> int:
+    """Return the highest rowid of a table, 0 where there is none: a measure of its length."""
+    return int(database.rows(_SQL[f"get_last_rowid_of_{table}"])[0][0] or 0)
+
+
+def _decode_leniently(stored: bytes) -> str:
+    return stored.decode(errors="surrogateescape")
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        return "\0" not in value.decode()
+    except UnicodeDecodeError:
+        return False

@@ -1,68 +1,233 @@
-"""What the rows say together: events, sessions, uploads and claims that do not fit."""
+"""What the rows say together: events, sessions, uploads and claims that do not fit.
+
+What needs more than one row is asked of a copy of the columns that count, made while the rows are
+read lot by lot: the file itself is never kept from writers for a question about a whole table. The
+copy is a temporary database of SQLite's own, in memory as far as its cache goes.
+"""
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import cache
+from functools import lru_cache
 
 from nexuslims_store import queries
 from nexuslims_store.connection import SQLiteDatabase
-from nexuslims_store.doctor.finding import Finding, in_shell, shown
+from nexuslims_store.doctor.finding import Finding, in_command, shown
+from nexuslims_store.doctor.rows import Row
+from nexuslims_store.enums import EventType, RecordStatus
+from nexuslims_store.errors import StoreError
+from nexuslims_store.overview import LEASE
 from nexuslims_store.repository import SessionRepository
-from nexuslims_store.times import instant
+from nexuslims_store.times import instant, stored_instant
 
-__all__ = [
-    "examine_claims",
-    "examine_references",
-    "examine_repeated",
-    "examine_unpaired",
-    "examine_uploads",
-]
+__all__ = ["Together", "examine_unpaired"]
 
-LEASE = timedelta(hours=6)
-"""How long a claim is believed in: the default of `sessions.claim`."""
+_SQL = queries.load("doctor.sql")
+
+_CLOCK_SKEW = timedelta(minutes=5)
+_FAR_AHEAD = timedelta(days=365)
+_EVENTS = frozenset(EventType)
+_HARVESTERS = {"nemo", "sharepoint"}  # those that NexusLIMS has had
 
 
-@cache
-def _statements() -> queries.Queries:
-    return queries.load("doctor.sql")
+class Together:
+    """Looks at the rows of the tables as they are read, and then at all of them together.
 
+    Parameters
+    ----------
+    now
+        The present time, aware.
+    """
 
-def examine_references(database: SQLiteDatabase) -> Iterator[Finding]:
-    """Find the events on instruments that are not there."""
-    for rows in database.stream(_statements()["list_unknown_instruments"]):
-        for row_id, session, instrument, event in rows:
+    def __init__(self, database: SQLiteDatabase, now: datetime) -> None:
+        self._database = database
+        self._year = str(now.year)
+        self._far_ahead = instant(now + _FAR_AHEAD)
+        self._ahead = instant(now + _CLOCK_SKEW)
+        self._lease_start = instant(now - LEASE)
+        self._known: set[object] = set()
+        self._zone_of = lru_cache(maxsize=1024)(self._look_up_zone)
+        self._copy = sqlite3.connect("", isolation_level=None)
+        for statement in (_SQL.make_copy_of_events, _SQL.make_copy_of_uploads):
+            self._copy.execute(statement)
+        self._copy.execute("BEGIN")
+
+    def close(self) -> None:
+        """Throw the copy away."""
+        self._copy.close()
+
+    # -- while they are read -----------------------------------------------------------
+
+    def look_at_instruments(self, rows: list[Row]) -> Iterator[Finding]:
+        """Find what no harvester or record builder can use."""
+        for _, pid, _, _, _, _, _, path, harvester, _ in rows:
+            if isinstance(harvester, str) and harvester not in _HARVESTERS:
+                yield self._of_instrument(
+                    pid,
+                    "unknown-harvester",
+                    "harvester",
+                    f"harvester is {shown(harvester)}, which NexusLIMS does not have: the records "
+                    "of its sessions end in ERROR, unless this facility has written it",
+                    "nemo",
+                )
+            if isinstance(path, str) and _leaves_its_root(path):
+                yield self._of_instrument(
+                    pid,
+                    "path-outside",
+                    "filestore_path",
+                    f"filestore_path is {shown(path)}, which leads out of the folder of the "
+                    "instruments' data",
+                    "<path below NX_INSTRUMENT_DATA_PATH>",
+                )
+
+    def look_at_uploads(self, rows: list[Row]) -> Iterator[Finding]:
+        """Copy what counts of them."""
+        self._copy.executemany(
+            _SQL.copy_upload,
+            [
+                {"id": row[-1], "session_identifier": row[1], "destination_name": row[2]}
+                for row in rows
+                if _is_text(row[1]) and _is_text(row[2])
+            ],
+        )
+        yield from ()
+
+    def look_at_events(self, rows: list[Row]) -> Iterator[Finding]:
+        """Copy what counts of them, and find what one event says by itself."""
+        self._copy.executemany(
+            _SQL.copy_event,
+            [
+                {
+                    "id_session_log": row[7],
+                    "session_identifier": row[1],
+                    "instrument": row[2],
+                    "event_type": row[4] if row[4] in _EVENTS else None,
+                }
+                for row in rows
+                # Those whose keys are no text are findings of their own.
+                if _is_text(row[1]) and _is_text(row[2])
+            ],
+        )
+        for row in rows:
+            _, session, instrument, timestamp, event, status, _, row_id = row
+            if instrument not in self._known:
+                if self._zone_of(instrument) is None:
+                    yield _unknown_instrument(row_id, session, instrument, event)
+                else:
+                    self._known.add(instrument)
+            if event == EventType.RECORD_GENERATION:
+                if status == RecordStatus.WAITING_FOR_END:
+                    yield from self._look_at_claim(row_id, session, instrument, timestamp)
+            elif str(timestamp)[:4] > self._year:
+                began = self._instant(timestamp, instrument)
+                if began is not None and began > self._far_ahead:
+                    yield _far_ahead(row_id, session, event, timestamp)
+
+    def _look_at_claim(
+        self, row_id: int, session: object, instrument: object, timestamp: object
+    ) -> Iterator[Finding]:
+        began = self._instant(timestamp, instrument)
+        if began is None:
+            return
+        what = f"session_log, row {row_id}: a builder took session {shown(session)} on "
+        what += f"{shown(instrument)} at {shown(timestamp)}"
+        if began > self._ahead:
             yield Finding(
-                "unknown-instrument",
-                "error",
-                f"session_log, row {row_id}: the {event} of session {shown(session)} is on the "
-                f"instrument {shown(instrument)}, which is not there: its record cannot be built",
-                "nexuslims-store instruments add  (with this PID), or nexuslims-store sessions "
-                "delete",
+                "future-claim",
+                "note",
+                f"{what}, which is yet to come: its clock was wrong. The claim counts as run out, "
+                "and keeps no other builder away",
+                "set the clock of the computer that builds records",
                 table="session_log",
                 row_id=row_id,
-                column="instrument",
+            )
+        elif began <= self._lease_start:
+            yield Finding(
+                "stale-claim",
+                "note",
+                f"{what} and never said how it ended; its claim has run out, and keeps no other "
+                "builder away",
+                "run the record builder, or look into its log if that happens again",
+                table="session_log",
+                row_id=row_id,
             )
 
+    def _instant(self, timestamp: object, instrument: object) -> int | None:
+        try:
+            return stored_instant(timestamp, self._zone_of(instrument))
+        except StoreError:  # no time zone data, which is told once
+            return None
 
-def examine_repeated(database: SQLiteDatabase) -> Iterator[Finding]:
-    """Find events that are stored more than once."""
-    for rows in database.stream(_statements()["list_repeated_events"]):
-        for session, instrument, event, number, _, last_id, ids in rows:
-            others = ", ".join(part for part in str(ids).split(", ") if part != str(last_id))
+    def _look_up_zone(self, instrument: object) -> object:
+        """Return the time zone of an instrument, None where there is no such instrument."""
+        if not isinstance(instrument, str):
+            return None
+        pid = instrument.encode(errors="surrogateescape")
+        rows = self._database.rows(_SQL.get_zone_of_instrument, {"instrument_pid": pid})
+        return (rows[0][0] or "") if rows else None
+
+    @staticmethod
+    def _of_instrument(pid: object, code: str, column: str, what: str, right: str) -> Finding:
+        return Finding(
+            code,
+            "warning",
+            f"instruments, row {shown(pid)}: {what}",
+            f"nexuslims-store instruments update {in_command(pid, 'PID')} "
+            f"--{column.replace('_', '-')} '{right}'",
+            table="instruments",
+            row_id=pid if isinstance(pid, int | str) else None,
+            column=column,
+        )
+
+    # -- all of them -------------------------------------------------------------------
+
+    def examine_events(self) -> Iterator[Finding]:
+        """Find the events that are stored twice, and the sessions of two instruments."""
+        for session, instrument, event, number, last_id, ids in self._copy.execute(
+            _SQL.list_repeated_events
+        ):
             yield Finding(
                 "repeated-event",
                 "warning",
                 f"session_log: the {event} of session {shown(session)} on {shown(instrument)} is "
                 f"stored {number} times (rows {ids}), by harvesters that ran at the same time; "
                 f"the newest row, {last_id}, counts",
-                in_shell(
-                    database.path,
-                    f"DELETE FROM session_log WHERE id_session_log IN ({others})",  # noqa: S608
-                ),
+                "nothing needs to be done here; NexusLIMS's own builder stops at such a session: "
+                f"build it with this package. nexuslims-store sessions show "
+                f"{in_command(session, 'SESSION')}  (shows all rows)",
                 table="session_log",
                 row_id=last_id,
+            )
+        for session, first, last, row_id in self._copy.execute(_SQL.list_shared_identifiers):
+            yield Finding(
+                "shared-identifier",
+                "warning",
+                f"session_log, row {row_id}: session {shown(session)} is on {shown(first)} and on "
+                f"{shown(last)}; both are built, and what is set for one by the identifier alone "
+                "is set for both",
+                "let the harvester give each its own identifier. nexuslims-store sessions show "
+                f"{in_command(session, 'SESSION')}  (shows both)",
+                table="session_log",
+                row_id=row_id,
+                column="session_identifier",
+            )
+
+    def examine_uploads(self) -> Iterator[Finding]:
+        """Find attempts to export the record of a session that is not there."""
+        for row_id, session, destination in self._copy.execute(_SQL.list_orphaned_uploads):
+            yield Finding(
+                "orphaned-upload",
+                "warning",
+                f"upload_log, row {row_id}: session {shown(session)}, whose record went to "
+                f"{shown(destination)}, has no events in session_log",
+                "if the events are missed, run the harvester again; else this does no harm. "
+                f"nexuslims-store uploads list --session {in_command(session, 'SESSION')}",
+                table="upload_log",
+                row_id=row_id,
+                column="session_identifier",
             )
 
 
@@ -75,43 +240,55 @@ def examine_unpaired(database: SQLiteDatabase) -> Iterator[Finding]:
             "warning",
             f"session_log, row {rows}: session {shown(odd.session_identifier)} on "
             f"{shown(odd.instrument)} cannot be built: {odd.reason}",
-            "run the harvester again, or nexuslims-store sessions delete",
+            "correct it in the scheduler if it is wrong there, and run the harvester again",
             table="session_log",
             row_id=odd.start_id if odd.start_id is not None else odd.end_id,
         )
 
 
-def examine_uploads(database: SQLiteDatabase) -> Iterator[Finding]:
-    """Find attempts to export the record of a session that is not there."""
-    for rows in database.stream(_statements()["list_orphaned_uploads"]):
-        for row_id, session, destination in rows:
-            yield Finding(
-                "orphaned-upload",
-                "warning",
-                f"upload_log, row {row_id}: session {shown(session)}, whose record went to "
-                f"{shown(destination)}, has no events in session_log",
-                in_shell(database.path, f"DELETE FROM upload_log WHERE id = {row_id}"),  # noqa: S608
-                table="upload_log",
-                row_id=row_id,
-                column="session_identifier",
-            )
+def _unknown_instrument(row_id: int, session: object, instrument: object, event: object) -> Finding:
+    return Finding(
+        "unknown-instrument",
+        "error",
+        f"session_log, row {row_id}: the {event} of session {shown(session)} is on the "
+        f"instrument {shown(instrument)}, which is not there: its record cannot be built",
+        f"nexuslims-store instruments add {in_command(instrument, 'PID')} …  (what it needs: "
+        "nexuslims-store instruments add --help)",
+        table="session_log",
+        row_id=row_id,
+        column="instrument",
+    )
 
 
-def examine_claims(database: SQLiteDatabase, now: datetime) -> Iterator[Finding]:
-    """Find builders that began long ago and never said how it ended."""
-    values = {"lease_start": instant(now - LEASE)}
-    for rows in database.stream(_statements()["list_stale_claims"], values):
-        for row_id, session, instrument, timestamp in rows:
-            yield Finding(
-                "stale-claim",
-                "note",
-                f"session_log, row {row_id}: a builder took session {shown(session)} on "
-                f"{shown(instrument)} at {timestamp} and never said how it ended; its claim has "
-                "run out, and keeps no other builder away",
-                "run the record builder, or look into its log if that happens again",
-                table="session_log",
-                row_id=row_id,
-            )
+def _far_ahead(row_id: int, session: object, event: object, timestamp: object) -> Finding:
+    return Finding(
+        "far-ahead",
+        "warning",
+        f"session_log, row {row_id}: the {event} of session {shown(session)} is dated "
+        f"{shown(timestamp)}, more than a year from now",
+        "correct it in the scheduler if it is wrong there, and run the harvester again",
+        table="session_log",
+        row_id=row_id,
+        column="timestamp",
+    )
+
+
+def _leaves_its_root(path: str) -> bool:
+    """Whether a path that is relative to a folder leads out of it; a leading slash is none."""
+    parts = os.path.normpath(path.replace("\\", "/").lstrip("/")).split(os.sep)
+    return parts[0] == ".." or (len(parts[0]) == 2 and parts[0].endswith(":"))
+
+
+def _is_text(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_clock() -> datetime:
