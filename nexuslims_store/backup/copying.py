@@ -94,6 +94,11 @@ def copy(
     StorageFullError, ReadOnlyError
         The copy cannot be written. Nothing is left of it.
     """
+    if source == MEMORY and connection is None:
+        raise BackupError(
+            "a database in memory can be backed up by the program that has it only",
+            call="call backup() of its store",
+        )
     # "rw" although nothing is written: SQLite must be allowed to roll back what a killed program
     # left half done. Where the file may not be written, SQLite itself opens it read-only.
     opened = (
@@ -180,13 +185,13 @@ def copy_to_temporary(
                 _refuse_truncated(source, path, size)
             require_room(destination, size)
             copy_pages(source, target, path, timeout=timeout, progress=progress)
-            # The copy of an empty file has a first page.
-            same = _page_count(target) == max(pages, 1) and _catalogue(target) == _catalogue(source)
+            catalogue = _catalogue(source)
         # The copy of a database in WAL mode would be in WAL mode.
         target.execute("PRAGMA journal_mode = DELETE")
         if not damaged_too:
             check(target, path)
-        if not same:
+        # The copy of an empty file has a first page.
+        if _page_count(target) != max(pages, 1) or _catalogue(target) != catalogue:
             raise BackupError(
                 f"the copy of {path} is not the same as its source and was removed again: check "
                 f"the disk of {destination.parent}, and try again"
@@ -237,6 +242,8 @@ def copy_pages(
 
 def check(database: sqlite3.Connection, path: Path) -> None:
     """Raise unless SQLite finds every page in order."""
+    # Else pages would be looked at as they were written, and not as they are on the disk.
+    database.execute("PRAGMA shrink_memory")
     # A row that breaks a CHECK is no damage. There must be a backup of such a database too, or
     # it could never be mended.
     database.execute("PRAGMA ignore_check_constraints = ON")
@@ -244,8 +251,8 @@ def check(database: sqlite3.Connection, path: Path) -> None:
     database.execute("PRAGMA ignore_check_constraints = OFF")
     if findings != ["ok"]:
         raise CorruptDatabaseError(
-            f"{path} is damaged ({'; '.join(findings)}); bring back an earlier backup with "
-            "`nexuslims-store restore`"
+            f"{path} is damaged ({'; '.join(findings)}); `nexuslims-store --db FILE doctor` says "
+            "how it can be mended"
         )
 
 
@@ -258,7 +265,7 @@ def _refuse_truncated(source: sqlite3.Connection, path: Path, size: int) -> None
     if found < size:
         raise CorruptDatabaseError(
             f"{path} is damaged: it has {found:,} bytes and should have {size:,}, its end is "
-            "missing; bring back an earlier backup with `nexuslims-store restore`"
+            "missing; `nexuslims-store --db FILE doctor` says how it can be mended"
         )
 
 

@@ -192,12 +192,11 @@ if sys.platform != "win32":
 
     def _give_to(descriptor: int, like: os.stat_result) -> None:
         # Root's backups would else be root's, and the program that uses the database could not
-        # read them. Others can give a file to their own groups only, and need not try the owner.
-        if os.geteuid() == 0:
-            os.fchown(descriptor, like.st_uid, like.st_gid)
-        else:
-            with suppress(PermissionError):
-                os.fchown(descriptor, -1, like.st_gid)
+        # read them. Others, and root in many containers, can give a file to their own groups
+        # only.
+        owner = like.st_uid if os.geteuid() == 0 else -1
+        with suppress(PermissionError):
+            os.fchown(descriptor, owner, like.st_gid)
 
 
 def sync_folder(folder: Path) -> None:

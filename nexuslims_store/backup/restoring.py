@@ -38,7 +38,7 @@ from nexuslims_store.backup.files import (
     temporary_file,
 )
 from nexuslims_store.backup.names import free_name, names
-from nexuslims_store.connection import connect
+from nexuslims_store.connection import MEMORY, connect
 from nexuslims_store.errors import (
     BackupError,
     CorruptDatabaseError,
@@ -93,8 +93,11 @@ def restore(
     StorageFullError, ReadOnlyError
         It cannot be written.
 
-    After each of these the database is as it was before.
+    After each of these the database is as it was before, unless the disk itself is damaged: then
+    the message names the file with the earlier content.
     """
+    if path == MEMORY:
+        raise BackupError("a database in memory is nobody else's: there is nothing to restore")
     size = _require_file(source).st_size
     # The file itself in place of a symbolic link to it, so that the link stays one.
     real = Path(os.path.realpath(path))
@@ -246,7 +249,13 @@ def _bring_in(
             progress=step,
             pages=min(PAGES_AT_A_TIME, (pages + 1) // 2),
         )
-    check(live, path)
+    try:
+        check(live, path)
+    except CorruptDatabaseError as error:
+        raise CorruptDatabaseError(
+            f"{path} was written and cannot be read back as it was written: check its disk. What "
+            f"was there before is in {kept}, and {error}"
+        ) from error
     return kept
 
 

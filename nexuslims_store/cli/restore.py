@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from nexuslims_store import backup
@@ -22,7 +23,7 @@ def _restore(arguments: argparse.Namespace, output: Output) -> int:
     source = _source(arguments, path)
     revision = backup.revision_of(source, timeout=arguments.timeout)
     what = f"{source} ({revision or 'base'}, {size(source.stat().st_size)})"
-    there = path.exists()
+    there = os.path.lexists(path)
     if there and not arguments.dry_run:
         output.message(f"{what} is to replace the content of {path}, which is kept beside it")
         if not confirmed(f"restore {path}?", arguments, output):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from nexuslims_store.backup import PARTIAL_FILES
 from nexuslims_store.connection import SQLiteDatabase
-from nexuslims_store.doctor.finding import Finding
+from nexuslims_store.doctor.finding import Finding, in_shell
 from nexuslims_store.errors import ReadOnlyError
 
 __all__ = ["damaged", "examine_neighbours", "examine_pages", "is_hot_journal", "left_half_written"]
@@ -42,12 +43,20 @@ def left_half_written(path: Path) -> Finding:
 
 def damaged(path: Path, what: object) -> Finding:
     """Return the finding for a file that SQLite says is damaged."""
-    return Finding(
-        "damaged",
-        "error",
-        f"{path} is damaged: {what}",
-        "nexuslims-store restore BACKUP",
-    )
+    if _INDEX_ONLY.search(str(what)):
+        # Every row is in its table; what finds it is made anew from the tables.
+        remedy = in_shell(path, "REINDEX")
+    else:
+        remedy = (
+            "nexuslims-store restore latest  (keeps this file as well; what was recorded since "
+            "the backup may be rescued from it by `sqlite3 FILE .recover`)"
+        )
+    return Finding("damaged", "error", f"{path} is damaged: {what}", remedy)
+
+
+_INDEX_ONLY = re.compile(
+    r"^(row \d+ missing from index|wrong # of entries in index|non-unique entry in index)"
+)
 
 
 def examine_pages(database: SQLiteDatabase) -> Iterator[Finding]:
