@@ -87,7 +87,7 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
     if is_undecodable(error):
         found, _, _ = str(error).partition(" with text")
         return CorruptDatabaseError(
-            f"{path} is damaged: {found}; bring back a backup with `nexuslims-store restore`"
+            f"{path} is damaged: {found}; `nexuslims-store doctor` says how it can be mended"
         )
     extended = getattr(error, "sqlite_errorcode", None)
     if extended is None:  # raised by the sqlite3 module, not by SQLite
@@ -157,7 +157,7 @@ _WRITING_FAILED = {
 
 def _corrupt(path: Path, error: Exception) -> CorruptDatabaseError:
     return CorruptDatabaseError(
-        f"{path} is damaged ({error}); bring back a backup with `nexuslims-store restore`"
+        f"{path} is damaged ({error}); `nexuslims-store doctor` says how it can be mended"
     )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from helpers import migration_files, older_lineage
+from test_remedies import DESTROYS
 
 from nexuslims_store import (
     DatabaseLockedError,
@@ -89,6 +90,7 @@ def examine(path: Path, now: datetime = NOW) -> list[Finding]:
         assert finding.message
         assert finding.severity in {"error", "warning", "note"}
         assert finding.remedy or finding.severity == "note", finding
+        assert not DESTROYS.search(finding.remedy), finding
     return found
 
 

@@ -279,10 +279,22 @@ def _unrecognised(catalogue: Catalogue, error: StoreError) -> Finding:
     if isinstance(error, NotANexusLIMSDatabaseError):
         return Finding("not-nexuslims", "error", str(error), "check the path (NX_DB_PATH or --db)")
     if catalogue.odd or catalogue.triggers:
-        return Finding("foreign-code", "error", str(error), "DROP what the message names")
+        return Finding(
+            "foreign-code",
+            "error",
+            str(error),
+            "look at it in `sqlite3 FILE .schema`, keep its text, and take it out of the file: "
+            "no row is touched by that",
+        )
     found = revision_of(catalogue.layout)
     if isinstance(error, SchemaMismatchError) and found is None:
-        return Finding("unknown-tables", "error", str(error), "nexuslims-store restore BACKUP")
+        return Finding(
+            "unknown-tables",
+            "error",
+            str(error),
+            "nexuslims-store schema --format sql  (shows the tables as they should be: put those "
+            "that the message names right, after nexuslims-store backup)",
+        )
     if found is not None:
         remedy = f"nexuslims-store migrate stamp {found}, then nexuslims-store migrate"
         return Finding("wrong-revision", "error", str(error), remedy, table="alembic_version")

@@ -114,7 +114,7 @@ def _compare(name: str, there: Table, expected: Table, revision: str) -> list[Fi
                 + ("" if missing_index else f", unlike the table that {revision} has"),
                 "nexuslims-store migrate"
                 if missing_index
-                else f"restore a backup, or put the table right (nexuslims-store schema "
+                else f"put the table right, after nexuslims-store backup (nexuslims-store schema "
                 f"--format sql shows that of {history()[-1].revision})",
                 table=name,
                 column=difference.subject if difference.subject in there.columns else None,
