@@ -20,7 +20,7 @@ from helpers.migration_files import (
     query,
 )
 
-from nexuslims_store import migrations
+from nexuslims_store import default_path, migrations
 from nexuslims_store.errors import (
     DatabaseNotFoundError,
     MigrationError,
@@ -202,6 +202,37 @@ def test_nulls_that_the_older_table_refuses_are_named(path: Path) -> None:
     execute(path, "UPDATE session_log SET timestamp = NULL")
     with pytest.raises(MigrationError, match=r"id_session_log 1 .*timestamp must not be NULL"):
         migrations.downgrade(path, "v2_4_0a")
+
+
+def test_a_null_key_is_named_too(path: Path) -> None:
+    at("v2_5_0a", path)
+    # As programs that make tables of their own have it: a key that may be NULL.
+    execute(
+        path,
+        "PRAGMA writable_schema = ON;"
+        "UPDATE sqlite_schema SET sql = replace(sql, 'instrument_pid VARCHAR(100) NOT NULL',"
+        " 'instrument_pid VARCHAR(100)') WHERE name = 'instruments';"
+        "PRAGMA writable_schema = RESET;"
+        "INSERT INTO instruments SELECT NULL, 'https://e.com/2', calendar_name, calendar_url,"
+        " location, schema_name, property_tag, filestore_path, harvester, timezone, NULL, NULL,"
+        " NULL FROM instruments;",
+    )
+    before = path.read_bytes()
+    with pytest.raises(MigrationError, match="instrument_pid must not be NULL"):
+        migrations.upgrade(path)
+    assert path.read_bytes() == before
+    assert not backups(path)
+
+
+def test_a_wrong_target_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "data"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for target in ("v9", "+9", "nonsense", "base"):
+        try:
+            migrations.upgrade(default_path(), target)
+        except MigrationError:
+            assert list(tmp_path.iterdir()) == [], target
 
 
 def test_sqlites_own_refusal_is_a_migration_error(path: Path) -> None:

@@ -75,11 +75,11 @@ def refuse_unfit_rows(connection: sqlite3.Connection, path: Path, moves: Sequenc
 
 def _unfit_rows(table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Say which rows are refused and why: in each, the first column that is at fault."""
-    key, *others = columns[:-1]
+    key = columns[0]
     number = rows[0][-1]
     shown, rules = [], set()
     for row in rows:
-        column, value, rule = next(_faults(others, row[1:]))
+        column, value, rule = next(_faults(columns[:-1], row))
         rules.add(rule)
         shown.append(f"{row[0]} ({column} {value!r})")
     more = f" and {int(str(number)) - len(rows)} more" if number != len(rows) else ""
