@@ -149,6 +149,7 @@ def test_texts_with_a_character_changed(
     check("".join(characters) + end)
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.one_of(st.text(max_size=40), st.binary(max_size=40), st.integers(-(2**63), 2**63 - 1))

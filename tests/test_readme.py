@@ -78,6 +78,7 @@ def test_the_commands_run_in_their_order(tmp_path: Path) -> None:
     assert (tmp_path / "demo.db").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
 def test_a_python_block_runs(number: int, folder: Path) -> None:
     script = folder / "block.py"

@@ -611,6 +611,7 @@ def test_a_write_that_fails_leaves_the_old_page_whole(path: Path, tmp_path: Path
     assert [file.name for file in tmp_path.iterdir()] == [output.name]
 
 
+@pytest.mark.slow
 def test_the_command_never_replaces_a_database(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     write(other, "CREATE TABLE t (x)")

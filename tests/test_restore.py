@@ -505,6 +505,7 @@ print(full)
 # -- interruptions ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("kind", ["delete", "wal", "text", "missing"])
 @pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.soak)])
@@ -561,6 +562,7 @@ def judge(survived):
     assert int(kills) > 100 / every
 
 
+@pytest.mark.slow
 @posix
 @both_modes
 def test_killed_at_any_moment(home: Path, tmp_path: Path, wal: bool) -> None:

@@ -30,6 +30,8 @@ from nexuslims_store import (
 )
 from nexuslims_store.backup import copy
 
+pytestmark = pytest.mark.slow
+
 PAGE = 4096
 
 

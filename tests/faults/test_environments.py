@@ -22,6 +22,8 @@ from helpers.faults.operations import OPERATIONS
 from nexuslims_store import ReadOnlyError, Store, migrations
 from nexuslims_store.config import sql_folder
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(migrations.__file__).parent.parent
 NOBODY = 54321  # has no entry in passwd
 
