@@ -24,6 +24,7 @@ from nexuslims_store.repository import (
     SessionRepository,
     UploadLogRepository,
 )
+from nexuslims_store.repository.views import with_views
 from nexuslims_store.revisions import fresh_script, head
 from nexuslims_store.times import checked_clock, checked_timeout, utc_now
 from nexuslims_store.translation import CHECK_PATH
@@ -130,6 +131,7 @@ class Store:
             if self.path == MEMORY:
                 database.run_script(fresh_script())
                 if read_only:
+                    with_views(database)  # which are written too, though in no file
                     database.rows("PRAGMA query_only = ON")
                 self.revision = head()
             else:

@@ -136,6 +136,9 @@ def test_a_database_in_memory_is_private_and_at_the_head() -> None:
         assert two.instruments.list() == []
     with Store(":memory:", migrate=True) as store:
         assert store.revision == HEAD
+    with Store(":memory:", read_only=True) as store:
+        assert store.sessions.list_to_build() == []
+        assert list(store.sessions.iter_overview()) == []
     with Store(":memory:", read_only=True) as store, pytest.raises(ReadOnlyError):
         store.instruments.add(instrument())
 
