@@ -13,7 +13,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import Enum
 
-__all__ = ["age", "as_stored", "number", "printable", "shown", "size"]
+__all__ = ["LONGEST", "age", "as_stored", "cut", "number", "printable", "quoted", "shown", "size"]
+
+LONGEST = 300
+"""How many characters are shown of a value where it stands among others.
+
+No identifier, time or error text of a facility is as long; JSON and CSV have all of it.
+"""
 
 _UNITS = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
@@ -46,6 +52,21 @@ def shown(value: object) -> str:
             return f"{value:%Y-%m-%d %H:%M %Z}".rstrip()
         case _:
             return str(as_stored(value))
+
+
+def quoted(value: object) -> str:
+    """Return a stored value as it may stand in a sentence: in quotes, and not without end."""
+    if isinstance(value, str):
+        return cut(repr(_whole(value)))
+    return "NULL" if value is None else cut(str(as_stored(value)))
+
+
+def cut(text: str, length: int = LONGEST, ellipsis: str = "…") -> str:
+    """Return a text no longer than `length`; what begins alike is told apart by its end."""
+    if len(text) <= length:
+        return text
+    end = length // 3
+    return f"{text[: length - end - len(ellipsis)]}{ellipsis}{text[-end:]}"
 
 
 def printable(text: str, *, keep_lines: bool = False) -> str:

@@ -177,7 +177,7 @@ def test_reset_by_name(tmp_path: Path) -> None:
     assert done.lines[-1] == "reset 2 sessions to TO_BE_BUILT"
     assert statuses(path)["ny-3"] == "TO_BE_BUILT"
     for name, word in (
-        ("ny-7", "give --status NO_CONSENT"),
+        ("ny-7", "--status NO_CONSENT"),
         ("endless", "has no END"),
         ("unheard-of", "there is no session"),
     ):

@@ -164,7 +164,7 @@ def _reset_named(store: Store, arguments: argparse.Namespace) -> _Reset:
     for identifier in find_sessions(store, arguments.sessions):
         before = store.sessions.overview(identifier)
         if not store.sessions.reset(identifier, arguments.status):
-            raise _not_reset(before[0], arguments.status)
+            raise _not_reset(before, arguments.status)
         sessions += [
             session
             for session in before
@@ -173,7 +173,8 @@ def _reset_named(store: Store, arguments: argparse.Namespace) -> _Reset:
     return _Reset(sessions)
 
 
-def _not_reset(session: SessionOverview, wanted: Sequence[str] | None) -> StoreError:
+def _not_reset(found: Sequence[SessionOverview], wanted: Sequence[str] | None) -> StoreError:
+    session = found[0]
     identifier = session.session_identifier
     if not session.whole:
         missing = "START" if session.start is None else "END"

@@ -13,7 +13,7 @@ from nexuslims_store.cli import prometheus
 from nexuslims_store.cli.declaration import Command, OneOf, Option
 from nexuslims_store.cli.options import JSON, SINCE, database_path, duration, number_of
 from nexuslims_store.cli.output import Output
-from nexuslims_store.display import age, number, shown, size
+from nexuslims_store.display import age, cut, number, quoted, shown, size
 from nexuslims_store.layouts import BASE
 from nexuslims_store.results import Claim
 from nexuslims_store.revisions import head
@@ -174,7 +174,7 @@ def _since(time: datetime | str, now: datetime) -> str:
 def _ago(time: datetime | str, now: datetime) -> str:
     """Say when something was: what is ahead is said to be, and what is no time is shown."""
     if not isinstance(time, datetime):
-        return repr(time)
+        return quoted(time)
     if time > now:
         return f"{shown(time)}, which is {age(time - now)} ahead"
     return f"{age(now - time)} ago"
@@ -184,7 +184,7 @@ def _named(things: Sequence[str]) -> str:
     if not things:
         return "none"
     more = [f"and {len(things) - _NAMED} more"] if len(things) > _NAMED else []
-    lines = [*things[:_NAMED], *more]
+    lines = [*map(cut, things[:_NAMED]), *more]
     return lines[0] if len(lines) == 1 else "\n".join(["", *(f"  {line}" for line in lines)])
 
 

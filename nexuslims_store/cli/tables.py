@@ -6,15 +6,13 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 
-from nexuslims_store.display import printable
+from nexuslims_store.display import cut, printable
 
 __all__ = ["Table", "pairs"]
 
 _GAP = "  "
 _ABSENT = "-"
 _NUMBER = re.compile(rf"[\d,]+(\.\d+)?|{_ABSENT}")
-# No identifier, time or error text of a facility is as long. JSON and CSV have all of it.
-_LONGEST_CELL = 300
 
 Row = Sequence[str]
 
@@ -104,11 +102,7 @@ class Table:
             yield from pairs(zip(self._names, row, strict=True))
 
     def _cell(self, text: str) -> str:
-        if len(text) > _LONGEST_CELL:
-            # Out of the middle: what begins alike is told apart by its end.
-            end = _LONGEST_CELL // 3
-            text = text[: _LONGEST_CELL - end - len(self._ellipsis)] + self._ellipsis + text[-end:]
-        return printable(text)
+        return printable(cut(text, ellipsis=self._ellipsis))
 
 
 def pairs(named: Sequence[tuple[str, str]] | zip[tuple[str, str]]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from nexuslims_store import queries
 from nexuslims_store.database import Database
+from nexuslims_store.display import as_stored
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.models import Session
 from nexuslims_store.repository.instruments import InstrumentRepository
@@ -193,9 +194,9 @@ def local_time(stored: Any, timezone: str | None, start: int | None = None) -> d
     try:
         time = datetime.fromisoformat(stored)
     except (ValueError, TypeError):
-        return str(stored)
+        return str(as_stored(stored))
     try:
         local = zone(timezone or "")
         return aware_end(time, start, local).astimezone(local)
     except (ValueError, OverflowError):
-        return str(stored) if time.utcoffset() is None else time
+        return str(as_stored(stored)) if time.utcoffset() is None else time

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, NoReturn, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Strict, TypeAdapter, ValidationError
 
+from nexuslims_store.display import quoted
 from nexuslims_store.errors import InvalidRowError
 from nexuslims_store.models import column_of
 
@@ -99,7 +100,8 @@ class RowMapper(Generic[Model]):
         column = column_of(self._fields[column_index])
         row_id = rows[row_index][self._key]
         return InvalidRowError(
-            f"{self._table}, row {row_id!r}: {column} is {rows[row_index][column_index]!r}: "
+            f"{self._table}, row {quoted(row_id)}: {column} is "
+            f"{quoted(rows[row_index][column_index])}: "
             f"{first['msg']}; see `nexuslims-store doctor` for all such rows",
             table=self._table,
             row_id=row_id,
