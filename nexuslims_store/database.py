@@ -33,6 +33,8 @@ class Opened:
 
     Attributes
     ----------
+    begin
+        The statement that begins it, should it be the outermost.
     thread, task
         Whose it is.
     savepoint
@@ -41,7 +43,8 @@ class Opened:
         What its `with` block holds; None when all is over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, begin: str = "") -> None:
+        self.begin = begin
         self.thread = get_ident()
         self.task: object = None
         self.savepoint: str | None = None
@@ -122,7 +125,11 @@ class Database(ABC):
         The outermost takes the write lock at its start, so that nothing in it can fail on a lock
         half-way. In a read-only database it is a snapshot to read from.
         """
-        return cast("AbstractContextManager[None]", _Block(self))
+        return cast("AbstractContextManager[None]", _Block(self, self._begin))
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Return a `with` block that reads, all of it at one moment, and never waits to write."""
+        return cast("AbstractContextManager[None]", _Block(self, "BEGIN"))
 
     @property
     def in_transaction(self) -> bool:
@@ -191,7 +198,7 @@ class Database(ABC):
             if self._open or self._has_transaction():
                 opened.savepoint = f"nxs_{len(self._open)}"
             self._open.append(opened)
-            self._run(f"SAVEPOINT {opened.savepoint}" if opened.savepoint else self._begin)
+            self._run(f"SAVEPOINT {opened.savepoint}" if opened.savepoint else opened.begin)
         except BaseException:
             self._undo(opened)
             raise
@@ -275,8 +282,8 @@ class _Block:
     its first instruction; a transaction that is open then is undone.
     """
 
-    def __init__(self, database: Database) -> None:
-        opened = Opened()
+    def __init__(self, database: Database, begin: str) -> None:
+        opened = Opened(begin)
         self.at_start = partial(database._enter, opened)
         self.at_end = partial(database._exit, opened)
         opened.block = weakref.ref(self.at_end, lambda _: database._undo(opened))

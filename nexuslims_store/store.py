@@ -188,9 +188,10 @@ class Store:
         from nexuslims_store.backup import copy  # noqa: PLC0415 -- most programs never need it
 
         # On the store's own connection: another one could write, and in memory there is no other.
-        return copy(
-            self.path, destination, connection=database.connection, timeout=database.timeout
-        )
+        with database.snapshot():
+            return copy(
+                self.path, destination, connection=database.connection, timeout=database.timeout
+            )
 
     def close(self) -> None:
         """Close the store. An open transaction is rolled back. Twice does no harm."""

@@ -43,6 +43,11 @@ class AnyThread(Database):
         """Every thread is."""
         return True
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction of this thread is open."""
+        return self._in_turn(self._has_transaction)
+
     def rows(self, sql: str, parameters: Parameters | tuple[()] = ()) -> list[Row]:
         """Run one statement and return all its rows."""
         return self._in_turn(super().rows, sql, parameters)

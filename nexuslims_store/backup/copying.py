@@ -205,14 +205,16 @@ def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
     Taken before SQLite's backup call, which would otherwise start again whenever somebody
     writes, and wait for ever, whatever the timeout, where somebody keeps the lock.
     """
-    connection.execute("BEGIN")
+    inside = connection.in_transaction
+    if not inside:
+        connection.execute("BEGIN")
     try:
         # BEGIN locks nothing yet. This reads the file's header, and no table.
         connection.execute("PRAGMA schema_version").fetchone()
         yield
     finally:
         # Not ROLLBACK, which would stop the queries that the connection's user has under way.
-        if connection.in_transaction:
+        if connection.in_transaction and not inside:
             connection.execute("COMMIT")
 
 

@@ -1,0 +1,286 @@
+"""Whose a store and a transaction are: threads, asyncio tasks, generators."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.support import PID, add_pair, contents, instrument, log, memory_store, new_store
+
+from nexuslims_store import DatabaseLockedError, SessionLog, Store, StoreError
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[Store]:
+    with new_store(tmp_path, any_thread=True, timeout=10) as store:
+        yield store
+
+
+def in_thread(work: Callable[[], Any]) -> Any:
+    """Run work in a thread of its own, and raise or return what it does."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(work).result(timeout=60)
+
+
+def pids(store: Store) -> list[str]:
+    """What another program sees."""
+    return [row[0] for row in contents(store.path)["instruments"]]
+
+
+# -- any_thread=True -------------------------------------------------------------------
+
+
+def test_it_goes_from_thread_to_thread_as_web_frameworks_hand_it(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        path = store.path
+
+    @contextmanager
+    def dependency() -> Iterator[Store]:
+        with Store(path, any_thread=True) as store:
+            yield store
+
+    def add(store: Store, request: int) -> None:
+        add_pair(store, str(request))
+
+    for request in range(5):
+        given = dependency()
+        store = in_thread(given.__enter__)
+        in_thread(partial(add, store, request))
+        assert in_thread(store.session_logs.count) == 2 * (request + 1)
+        assert len(in_thread(partial(stream, store))) == 2 * (request + 1)
+        in_thread(partial(given.__exit__, None, None, None))
+        with pytest.raises(StoreError, match="closed"):
+            store.session_logs.count()
+
+
+def stream(store: Store) -> list[SessionLog]:
+    """Read all events."""
+    return list(store.session_logs.iter_all())
+
+
+def test_many_threads_use_one_store(shared: Store) -> None:
+    def work(number: int) -> None:
+        for step in range(20):
+            with shared.transaction():
+                add_pair(shared, f"{number}-{step}")
+            assert len(shared.session_logs.list_for_session(f"{number}-{step}")) == 2
+            sum(1 for _ in shared.session_logs.iter_all())
+
+    with ThreadPoolExecutor(8) as executor:
+        list(executor.map(work, range(8)))
+    assert len(contents(shared.path)["session_log"]) == 2 * 8 * 20
+    assert not shared.connection.in_transaction
+
+
+def test_a_call_waits_while_another_thread_is_in_a_transaction(shared: Store) -> None:
+    inside, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with shared.transaction():
+            shared.instruments.add(instrument("A"))
+            inside.set()
+            assert may_end.wait(20)
+
+    with ThreadPoolExecutor(2) as executor:
+        holder = executor.submit(hold)
+        assert inside.wait(20)
+        waiter = executor.submit(shared.instruments.list)
+        time.sleep(0.3)
+        assert not waiter.done()
+        may_end.set()
+        assert [one.instrument_pid for one in waiter.result(20)] == ["A", PID]
+        holder.result(20)
+
+
+def test_a_call_waits_no_longer_than_the_timeout(tmp_path: Path) -> None:
+    with new_store(tmp_path, any_thread=True, timeout=0.2) as store, store.transaction():
+        store.instruments.add(instrument("A"))
+        for use in (
+            store.instruments.list,
+            lambda: store.instruments.add(instrument("B")),
+            lambda: store.session_logs.insert_many([log()]),
+            partial(stream, store),
+            lambda: store.backup(tmp_path / "copy.db"),
+            store.close,
+        ):
+            with pytest.raises(DatabaseLockedError, match=r"another thread.*0\.2 s"):
+                in_thread(use)
+        assert not (tmp_path / "copy.db").exists()
+        store.instruments.add(instrument("C"))
+    assert pids(store) == [PID, "A", "C"]
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError()], ids=["commit", "error"])
+def test_a_transaction_ends_in_its_own_thread(
+    shared: Store, error: ZeroDivisionError | None
+) -> None:
+    transaction = shared.transaction()
+    transaction.__enter__()
+    shared.instruments.add(instrument("A"))
+    end = partial(transaction.__exit__, type(error) if error else None, error, None)
+    if error is None:
+        with pytest.raises(StoreError, match="thread that began it"):
+            in_thread(end)
+    else:
+        in_thread(end)
+    # It is rolled back, and nobody waits for it.
+    assert pids(shared) == [PID]
+    assert in_thread(shared.session_logs.count) == 0
+    shared.instruments.add(instrument("B"))
+    assert pids(shared) == [PID, "B"]
+
+
+def test_a_transaction_that_is_forgotten_blocks_nobody(shared: Store) -> None:
+    def forget() -> None:
+        transaction = shared.transaction()
+        transaction.__enter__()
+        shared.instruments.add(instrument("A"))
+
+    in_thread(forget)
+    assert in_thread(shared.session_logs.count) == 0
+    assert pids(shared) == [PID]
+
+
+def test_a_stream_holds_nothing_up_between_its_rows(shared: Store) -> None:
+    for number in range(600):
+        shared.connection.execute(
+            "INSERT INTO session_log (session_identifier, instrument, timestamp, event_type, "
+            "record_status) VALUES (?, ?, '2025-01-01T00:00:00+00:00', 'START', 'TO_BE_BUILT')",
+            (str(number), PID),
+        )
+    events = shared.session_logs.iter_all()
+    next(events)
+    in_thread(lambda: shared.instruments.add(instrument("A")))
+    with pytest.raises(ZeroDivisionError):
+        in_thread(lambda: fail_in_transaction(shared))
+    assert sum(1 for _ in in_thread(partial(stream, shared))) == 600
+    in_thread(events.close)  # type: ignore[attr-defined]
+
+
+def fail_in_transaction(store: Store) -> None:
+    with store.transaction():
+        raise ZeroDivisionError
+
+
+def test_without_any_thread_the_message_names_it(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store, pytest.raises(StoreError, match="any_thread=True"):
+        in_thread(store.session_logs.count)
+
+
+# -- asyncio ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("any_thread", [False, True])
+def test_a_task_does_not_join_the_transaction_of_another(tmp_path: Path, any_thread: bool) -> None:
+    async def main(store: Store) -> None:
+        inside, may_end = asyncio.Event(), asyncio.Event()
+
+        async def holder() -> None:
+            with store.transaction():
+                store.instruments.add(instrument("A"))
+                inside.set()
+                await may_end.wait()
+                store.instruments.add(instrument("B"))
+
+        async def other() -> None:
+            await inside.wait()
+            for use in (
+                store.instruments.list,
+                lambda: store.instruments.add(instrument("C")),
+                partial(stream, store),
+                lambda: store.transaction().__enter__(),
+            ):
+                with pytest.raises(StoreError, match="asyncio task"):
+                    use()
+            may_end.set()
+
+        await asyncio.gather(holder(), other())
+        store.instruments.add(instrument("D"))
+
+    with new_store(tmp_path, any_thread=any_thread) as store:
+        asyncio.run(main(store))
+        assert pids(store) == [PID, "A", "B", "D"]
+
+
+def test_a_task_that_was_begun_inside_a_transaction_does_not_join_it_either(
+    tmp_path: Path,
+) -> None:
+    async def main(store: Store) -> None:
+        with store.transaction():
+            store.instruments.add(instrument("A"))
+            with pytest.raises(StoreError, match="asyncio task"):
+                await asyncio.create_task(look(store))
+
+    async def look(store: Store) -> None:
+        store.instruments.list()
+
+    with new_store(tmp_path) as store:
+        asyncio.run(main(store))
+        assert pids(store) == [PID, "A"]
+
+
+def test_what_a_cancelled_task_had_open_is_rolled_back(tmp_path: Path) -> None:
+    async def main(store: Store) -> None:
+        async def holder() -> None:
+            with store.transaction():
+                store.instruments.add(instrument("A"))
+                await asyncio.sleep(60)
+
+        task = asyncio.create_task(holder())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        store.instruments.add(instrument("B"))
+
+    with new_store(tmp_path) as store:
+        asyncio.run(main(store))
+        assert pids(store) == [PID, "B"]
+
+
+# -- generators ------------------------------------------------------------------------
+
+
+def test_a_suspended_generator_keeps_its_transaction(tmp_path: Path) -> None:
+    def opened(store: Store) -> Iterator[None]:
+        with store.transaction():
+            yield
+
+    with new_store(tmp_path) as store:
+        transaction = opened(store)
+        next(transaction)
+        store.instruments.add(instrument("A"))
+        assert pids(store) == [PID]
+        next(transaction, None)
+        assert pids(store) == [PID, "A"]
+
+        transaction = opened(store)
+        next(transaction)
+        store.instruments.add(instrument("B"))
+        del transaction
+        assert pids(store) == [PID, "A"]
+        assert not store.connection.in_transaction
+
+
+def test_nothing_is_committed_around_a_transaction_that_is_still_open() -> None:
+    def opened(store: Store) -> Iterator[None]:
+        with store.transaction():
+            store.instruments.add(instrument("A"))
+            yield
+
+    with memory_store() as store:
+        with pytest.raises(StoreError, match="still open"), store.transaction():  # noqa: PT012
+            inner = opened(store)
+            next(inner)
+        assert [one.instrument_pid for one in store.instruments.list()] == [PID]
+        with pytest.raises(StoreError, match="ended before"):
+            next(inner)
+        store.instruments.add(instrument("B"))
+        assert not store.connection.in_transaction
