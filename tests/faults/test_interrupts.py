@@ -10,8 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
+import signal
 import sqlite3
+import subprocess
 import sys
+import textwrap
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -20,7 +26,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from helpers.support import PID, SESSION, TABLES, Clock, instrument
+from helpers.support import PID, SESSION, TABLES, Clock, contents, instrument
 from test_transactions import MUTATORS
 from test_transactions import path as filled  # noqa: F401 -- a fixture
 
@@ -199,3 +205,177 @@ def test_every_method_interrupted_at_every_instruction(
     work: Callable[[Store], object],
 ) -> None:
     assert sweep(filled, work, instructions=True) > 100
+
+
+# -- real signals ----------------------------------------------------------------------
+
+HOLDER = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.readline()
+connection.execute("COMMIT")
+print("let go", flush=True)
+sys.stdin.readline()
+"""
+
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+
+
+class AlarmError(Exception):
+    """Raised by a signal handler."""
+
+
+@contextmanager
+def alarm_raises() -> Iterator[None]:
+    def ring(*_: object) -> None:
+        raise AlarmError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@needs_signals
+@pytest.mark.parametrize("name", ["session_logs.insert", "sessions.add", "external_ids.store"])
+def test_a_signal_while_a_lock_is_waited_for(filled: Path, name: str) -> None:  # noqa: F811
+    """The lock is free again some time after the signal, when nobody waits for it any more."""
+    work = MUTATORS[name]
+    with (
+        closing(Bystander(filled)) as bystander,
+        subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(filled)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as holder,
+        Store(filled, clock=Clock(), timeout=20) as store,
+    ):
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        stdin = holder.stdin
+        letting_go = threading.Timer(0.5, lambda: (stdin.write("\n"), stdin.flush()))
+        with alarm_raises():
+            letting_go.start()
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(AlarmError) as caught:
+                work(store)
+        assert holder.stdout.readline() == "let go\n"
+        letting_go.join()
+        bystander.restore()
+        assert not store.connection.in_transaction
+        work(store)
+        assert bystander.rows() != bystander.before
+        holder.communicate("\n", timeout=20)
+        assert caught.value is not None  # kept until here
+
+
+# Python itself may run the handler in a weak reference's callback, where nobody can catch it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@needs_signals
+@pytest.mark.parametrize(
+    "name", ["sessions.add", "nested", "sessions.list_to_build", "sessions.claim"]
+)
+def test_a_signal_at_any_time(filled: Path, name: str) -> None:  # noqa: F811
+    """Real ones, at moments that are spread over the time which the method takes."""
+    work = ALL[name]
+    rung = 0
+    with closing(Bystander(filled)) as bystander, Store(filled, clock=Clock()) as store:
+        store.connection.execute("PRAGMA synchronous = OFF")
+        started = time.perf_counter()
+        work(store)
+        takes = time.perf_counter() - started
+        after = bystander.rows()
+        bystander.restore()
+        for step in range(300):
+            caught: BaseException | None = None
+            with alarm_raises():
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, max(takes * step / 200, 1e-6))
+                    work(store)
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                except (AlarmError, KeyboardInterrupt) as error:
+                    caught = error
+            rung += caught is not None
+            assert bystander.rows() in (bystander.before, after)
+            bystander.restore()
+            assert not store.connection.in_transaction
+    assert rung > 20
+
+
+@needs_signals
+@pytest.mark.parametrize(
+    ("number", "says"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "SystemExit")]
+)
+def test_a_process_that_is_told_to_end_while_it_waits(
+    filled: Path,  # noqa: F811
+    number: signal.Signals,
+    says: str,
+) -> None:
+    code = textwrap.dedent("""
+        import signal, sys, threading
+        from nexuslims_store import Store
+
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with Store(sys.argv[1], timeout=1) as store:
+            print("ready", flush=True)
+            try:
+                store.instruments.remove("Unused")
+                print("removed")
+            except BaseException as error:
+                print(type(error).__name__, flush=True)
+            print(store.connection.in_transaction, flush=True)
+            sys.stdin.readline()
+            store.instruments.remove("Unused")
+    """)
+    with (
+        closing(sqlite3.connect(filled, isolation_level=None, timeout=20)) as other,
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(filled)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.2)
+        process.send_signal(number)
+        # SQLite's wait is one step for Python: the signal is seen when it has ended.
+        assert process.stdout.readline() == f"{says}\n"
+        assert process.stdout.readline() == "False\n"
+        other.execute("COMMIT")
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("COMMIT")
+        process.communicate("\n", timeout=30)
+        assert process.returncode == 0
+    assert "Unused" not in [row[0] for row in contents(filled)["instruments"]]
+
+
+def test_what_is_raised_inside_sqls_function_is_not_lost(filled: Path) -> None:  # noqa: F811
+    """`sqlite3` drops what a function of SQL raises: Ctrl-C would be an error of the tables."""
+
+    def interruption(at: str) -> Callable[[FrameType, str, object], Any]:
+        def trace(frame: FrameType, event: str, argument: object) -> Any:
+            if frame.f_code.co_name == "stored_instant" and event == at:
+                raise SystemExit
+            return trace
+
+        return trace
+
+    with Store(filled) as store:
+        for at, error in (("line", SystemExit), ("call", KeyboardInterrupt)):
+            sys.settrace(interruption(at))
+            try:
+                with pytest.raises(error):
+                    store.session_logs.list_for_session(SESSION)
+            finally:
+                sys.settrace(None)
+            assert len(store.session_logs.list_for_session(SESSION)) == 2
