@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from helpers.support import PID, add_pair, contents, instrument, log, memory_store, new_store
 
-from nexuslims_store import DatabaseLockedError, SessionLog, Store, StoreError
+from nexuslims_store import BackupError, DatabaseLockedError, SessionLog, Store, StoreError
 
 
 @pytest.fixture
@@ -168,6 +168,22 @@ def test_a_stream_holds_nothing_up_between_its_rows(shared: Store) -> None:
 def fail_in_transaction(store: Store) -> None:
     with store.transaction():
         raise ZeroDivisionError
+
+
+def test_a_backup_is_a_turn_and_never_of_half_a_transaction(shared: Store) -> None:
+    copies = shared.path.parent
+    with ThreadPoolExecutor(2) as executor:
+        backups = executor.submit(
+            lambda: [shared.backup(copies / f"copy {number}.db") for number in range(5)]
+        )
+        for number in range(30):
+            with shared.transaction():
+                add_pair(shared, str(number))
+        for copy in backups.result(60):
+            assert len(contents(copy)["session_log"]) % 2 == 0
+    assert len(contents(shared.path)["session_log"]) == 60
+    with shared.transaction(), pytest.raises(BackupError, match="inside a transaction"):
+        shared.backup(copies / "half.db")
 
 
 def test_without_any_thread_the_message_names_it(tmp_path: Path) -> None:

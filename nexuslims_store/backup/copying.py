@@ -67,9 +67,9 @@ def copy(
         The name of the copy, which must be free, or a folder: then the copy gets a name in it
         as `free_name` gives.
     connection
-        The open connection to read from, outside a transaction; its own timeout is the one that
-        counts. A `:memory:` database can be copied in no other way; its copy can be read and
-        written by its owner only. By default the source is opened.
+        The open connection to read from, in no transaction or in one that only reads; its own
+        timeout is the one that counts. A `:memory:` database can be copied in no other way; its
+        copy can be read and written by its owner only. By default the source is opened.
     timeout
         Seconds to wait for another program's lock.
     progress
@@ -107,11 +107,6 @@ def copy(
         else nullcontext(connection)
     )
     with opened as reading:
-        if reading.in_transaction:
-            raise BackupError(
-                f"{source} cannot be backed up inside a transaction on the same connection: leave "
-                "the transaction first"
-            )
         place, candidates = _names(source, destination, now)
         with temporary_file(place) as temporary:
             copy_to_temporary(reading, source, temporary, place, timeout=timeout, progress=progress)
