@@ -11,12 +11,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from helpers.support import HEAD, ROOT
 
 pytest.importorskip("build", reason="needs the package `build` (extra `test`)")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-ROOT = Path(__file__).resolve().parent.parent
-HEAD = "v2_5_0b"
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -44,20 +42,18 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     return result.stdout
 
 
-@pytest.fixture(scope="module")
-def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The source distribution, and the wheel that is built from it."""
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=folder)
-    (source,) = folder.glob("*.tar.gz")
-    (wheel,) = folder.glob("*.whl")
-    return source, wheel
+def test_what_is_built_is_whole_and_works_where_no_checkout_is_near(tmp_path: Path) -> None:
+    # One test, since building takes longer than all that is looked at.
+    built = tmp_path / "dist"
+    run(sys.executable, "-m", "build", "--outdir", built, ROOT, cwd=tmp_path)
+    (source,) = built.glob("*.tar.gz")
+    (wheel,) = built.glob("*.whl")  # made of the source distribution
+    assert_source_holds_what_the_tests_need(source)
+    assert_wheel_holds_the_package_and_the_sql_files_and_nothing_else(wheel)
+    assert_it_installs_and_makes_a_database(wheel, tmp_path)
 
 
-def test_the_wheel_holds_the_package_and_the_sql_files_and_nothing_else(
-    distributions: tuple[Path, Path],
-) -> None:
-    _, path = distributions
+def assert_wheel_holds_the_package_and_the_sql_files_and_nothing_else(path: Path) -> None:
     expected = files_of(ROOT / "nexuslims_store")
     expected |= {
         f"nexuslims_store/{name}": content for name, content in files_of(ROOT / "sql").items()
@@ -70,10 +66,7 @@ def test_the_wheel_holds_the_package_and_the_sql_files_and_nothing_else(
     assert any(name.startswith("nexuslims_store/sql/migrations/") for name in found)
 
 
-def test_the_source_distribution_holds_what_the_tests_need(
-    distributions: tuple[Path, Path],
-) -> None:
-    path, _ = distributions
+def assert_source_holds_what_the_tests_need(path: Path) -> None:
     with tarfile.open(path) as source:
         found = {name.partition("/")[2] for name in source.getnames()}
     expected = {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "PKG-INFO", ".justfile"}
@@ -83,19 +76,16 @@ def test_the_source_distribution_holds_what_the_tests_need(
     assert {name for name in found if name} == expected | {".gitignore"}
 
 
-def test_it_installs_and_makes_a_database_with_no_checkout_near(
-    distributions: tuple[Path, Path], tmp_path: Path
-) -> None:
-    _, wheel = distributions  # built from the source distribution, so both are seen to work
-    environment = tmp_path / "environment"
+def assert_it_installs_and_makes_a_database(wheel: Path, folder: Path) -> None:
+    environment = folder / "environment"
     venv.create(environment)
     python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
     pip = (sys.executable, "-m", "pip", "--python", python)
-    run(*pip, "install", "-q", "--no-compile", wheel, cwd=tmp_path)
-    database = tmp_path / "a database.db"
-    run(python, "-m", "nexuslims_store", "migrate", cwd=tmp_path, NX_DB_PATH=str(database))
+    run(*pip, "install", "-q", "--no-compile", wheel, cwd=folder)
+    database = folder / "a database.db"
+    run(python, "-m", "nexuslims_store", "migrate", cwd=folder, NX_DB_PATH=str(database))
     script = python.with_name("nexuslims-store")
-    current = run(script, "--db", database, "migrate", "current", cwd=tmp_path)
+    current = run(script, "--db", database, "migrate", "current", cwd=folder)
     assert HEAD in current
-    where = run(python, "-c", "import nexuslims_store as n; print(n.__file__)", cwd=tmp_path)
+    where = run(python, "-c", "import nexuslims_store as n; print(n.__file__)", cwd=folder)
     assert Path(where.strip()).is_relative_to(environment)
