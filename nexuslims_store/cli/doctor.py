@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
 
 from nexuslims_store import doctor
 from nexuslims_store.cli.declaration import Command
 from nexuslims_store.cli.options import JSON, database_path
-from nexuslims_store.cli.output import Output
+from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.display import number
 
 __all__ = ["COMMAND"]
 
 _NOTHING, _FOUND = 0, 1
+
+_FINDINGS = Listing([field.name for field in fields(doctor.Finding)])
 
 # So many of a kind are printed, the rest are counted.
 _SHOWN = 20
@@ -22,19 +25,24 @@ _SHOWN = 20
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     path = database_path(arguments)
-    # All of them before the first is printed: a reader who takes his time over the output must
-    # not keep other programs from writing.
-    findings = doctor.examine(path, timeout=arguments.timeout, progress=output.percent)
-    counts = Counter(finding.severity for finding in findings)
+    counts: Counter[doctor.Severity] = Counter()
+
+    def found() -> Iterator[doctor.Finding]:
+        for finding in doctor.iter_findings(
+            path, timeout=arguments.timeout, progress=output.percent
+        ):
+            counts[finding.severity] += 1
+            yield finding
+
     if output.form == "json":
-        output.json([asdict(finding) for finding in findings])
+        output.records(_FINDINGS, map(asdict, found()))
     else:
-        _print(findings, output)
+        _print(found(), output)
         output.line(f"{path}: {_summary(counts)}")
     return _FOUND if counts["error"] or counts["warning"] else _NOTHING
 
 
-def _print(findings: list[doctor.Finding], output: Output) -> None:
+def _print(findings: Iterable[doctor.Finding], output: Output) -> None:
     kinds: Counter[tuple[str, str | None]] = Counter()
     for finding in findings:
         kind = (finding.code, finding.table)
@@ -61,8 +69,9 @@ def _summary(counts: Counter[doctor.Severity]) -> str:
 COMMAND = Command(
     _run,
     description="Examines the file, its tables and every row, at whatever revision it is, and "
-    "changes nothing. Each finding comes with the command that mends it. Exit status: 0 nothing is "
-    "wrong (notes do no harm), 1 something is, 2 it could not be examined.",
+    "changes nothing. While SQLite looks at all pages, writers wait (not in WAL mode); while the "
+    "rows are read, they do not. Each finding comes with the command that mends it. Exit status: "
+    "0 nothing is wrong (notes do no harm), 1 something is, 2 it could not be examined.",
     options=(JSON,),
     examples=(
         "nexuslims-store doctor",

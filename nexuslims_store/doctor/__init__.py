@@ -222,7 +222,10 @@ def _as_far_as_it_goes(
         yield file.damaged(database.path, f"{what}: {error.__cause__ or error}")
     except StoreError as error:
         yield Finding(
-            "not-examined", "error", f"{database.path}: {what} could not be examined: {error}"
+            "not-examined",
+            "error",
+            f"{database.path}: {what} could not be examined: {error.for_command}",
+            "nexuslims-store doctor --debug  (shows where that comes from)",
         )
 
 
@@ -276,13 +279,14 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
 
 
 def _unrecognised(catalogue: Catalogue, error: StoreError) -> Finding:
+    said = error.for_command
     if isinstance(error, NotANexusLIMSDatabaseError):
-        return Finding("not-nexuslims", "error", str(error), "check the path (NX_DB_PATH or --db)")
+        return Finding("not-nexuslims", "error", said, "check the path (NX_DB_PATH or --db)")
     if catalogue.odd or catalogue.triggers:
         return Finding(
             "foreign-code",
             "error",
-            str(error),
+            said,
             "look at it in `sqlite3 FILE .schema`, keep its text, and take it out of the file: "
             "no row is touched by that",
         )
@@ -291,11 +295,11 @@ def _unrecognised(catalogue: Catalogue, error: StoreError) -> Finding:
         return Finding(
             "unknown-tables",
             "error",
-            str(error),
+            said,
             "nexuslims-store schema --format sql  (shows the tables as they should be: put those "
             "that the message names right, after nexuslims-store backup)",
         )
     if found is not None:
         remedy = f"nexuslims-store migrate stamp {found}, then nexuslims-store migrate"
-        return Finding("wrong-revision", "error", str(error), remedy, table="alembic_version")
-    return Finding("unknown-revision", "error", str(error), "upgrade nexuslims_store")
+        return Finding("wrong-revision", "error", said, remedy, table="alembic_version")
+    return Finding("unknown-revision", "error", said, "upgrade nexuslims_store")

@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nexuslims_store.backup import PARTIAL_FILES
@@ -94,26 +94,35 @@ def examine_neighbours(database: SQLiteDatabase, now: datetime) -> Iterator[Find
                 "of this name left it, and SQLite may take it for this one's",
                 f"move {sidecar.name} away while no program has the database open",
             )
-    wal = Path(f"{path}-wal")
-    if journal_mode == "wal" and wal.exists():
-        size = wal.stat().st_size
-        if size > max(_LARGE_WAL, path.stat().st_size):
+    wal, main = (_size_and_time(Path(f"{path}{suffix}")) for suffix in ("-wal", ""))
+    if journal_mode == "wal" and wal is not None and main is not None:
+        size, _ = wal
+        if size > max(_LARGE_WAL, main[0]):
             yield Finding(
                 "large-wal",
                 "note",
-                f"{wal} has grown to {size // _MEGABYTE:,} MB: a program keeps reading, so that "
-                "SQLite never gets to put the changes into the database",
+                f"{path}-wal has grown to {size // _MEGABYTE:,} MB: a program keeps reading, so "
+                "that SQLite never gets to put the changes into the database",
                 "close the programs that have the database open, then nexuslims-store backup",
             )
     for partial in sorted(database.path.parent.glob(PARTIAL_FILES)):
-        modified = datetime.fromtimestamp(partial.stat().st_mtime, tz=now.tzinfo)
-        if now - modified > _BACKUP_TAKES:
+        found = _size_and_time(partial)
+        if found is not None and now - found[1] > _BACKUP_TAKES:
             yield Finding(
                 "partial-backup",
                 "note",
-                f"{partial} was left by a backup that was killed at {modified:%Y-%m-%d %H:%M}",
-                f"delete {partial.name}",
+                f"{partial} was left by a backup that was killed at {found[1]:%Y-%m-%d %H:%M} UTC",
+                f"delete {partial.name}; it is no whole copy",
             )
+
+
+def _size_and_time(file: Path) -> tuple[int, datetime] | None:
+    """Return the size of a file and when it was last written; None if it is not there any more."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_size, datetime.fromtimestamp(found.st_mtime, UTC)
 
 
 def _journal_mode(database: SQLiteDatabase) -> str:
