@@ -10,22 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.readme import TEXT, block_below, blocks
+from helpers.support import ROOT
 
-README = Path(__file__).parent.parent / "README.md"
+from nexuslims_store import RecordStatus, Store
 
 # The set-up of a fresh machine, and what takes longer than a test may: `.ci/run` runs the first
 # two, the others are tests and benchmarks themselves.
 NOT_RUN_HERE = ("python3 -m venv", ".venv/bin/python -m")
-
-BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks(language: str) -> list[str]:
-    return [
-        match["text"]
-        for match in BLOCK.finditer(README.read_text(encoding="utf-8"))
-        if match["language"] == language
-    ]
 
 
 def commands() -> list[str]:
@@ -78,24 +70,48 @@ def test_the_commands_run_in_their_order(tmp_path: Path) -> None:
     assert (tmp_path / "demo.db").is_file()
 
 
+# The web service is run by test_web.py.
+PYTHON = [block for block in blocks("python") if block != block_below("web service")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(len(blocks("python"))))
+@pytest.mark.parametrize("number", range(len(PYTHON)))
 def test_a_python_block_runs(number: int, folder: Path) -> None:
-    script = folder / "block.py"
-    script.write_text(blocks("python")[number], encoding="utf-8")
-    assert output_of([sys.executable, "-W", "error", str(script)], folder)
+    block = PYTHON[number]
+    script = folder / "test_block.py"
+    script.write_text(block, encoding="utf-8")
+    words = [sys.executable, "-W", "error", str(script)]
+    if "def test_" in block:
+        plugins = ["-p", "nexuslims_store.testing", "-p", "no:cacheprovider"]
+        words[3:3] = ["-m", "pytest", "-q", *plugins]
+    assert output_of(words, folder)
+
+
+@pytest.mark.slow
+def test_what_the_examples_say_comes_true(folder: Path) -> None:
+    def of(word: str) -> str:
+        (block,) = (block for block in PYTHON if word in block)
+        script = folder / "block.py"
+        script.write_text(block, encoding="utf-8")
+        return output_of([sys.executable, str(script)], folder)
+
+    assert "InsertSummary(inserted=1000, updated=0, unchanged=0)" in of("add_many")
+    assert "InsertSummary(inserted=0, updated=0, unchanged=1000)" in of("add_many")
+    failed = of("list_failed")
+    assert failed == of("list_failed")
+    assert "'cdcs': " in failed
+    assert sum(eval(of("ProcessPool").split("process: ")[1].split("\n")[0])) > 500
+    with Store(folder / "demo.db", read_only=True) as store:
+        assert RecordStatus.TO_BE_BUILT not in store.sessions.counts_by_status()
 
 
 def test_the_two_commands_are_each_one_line() -> None:
-    text = README.read_text(encoding="utf-8")
     for name in ("main command", "test command"):
-        block = text.split(f"<!-- {name} -->\n```sh\n")[1].split("```")[0]
-        assert block.count("\n") == 1
+        assert block_below(name).count("\n") == 1
 
 
 def test_every_group_of_commands_is_named() -> None:
-    text = README.read_text(encoding="utf-8")
-    help_text = output_of([sys.executable, "-m", "nexuslims_store", "--help"], README.parent)
+    help_text = output_of([sys.executable, "-m", "nexuslims_store", "--help"], ROOT)
     listed = re.findall(r"^    ([a-z]+) ", help_text, re.MULTILINE)
     assert {"migrate", "demo"} <= set(listed)
-    assert [name for name in listed if f"`{name}" not in text] == []
+    assert [name for name in listed if f"`{name}" not in TEXT] == []

@@ -1,0 +1,127 @@
+"""The README's web service, under a real server with many clients at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from helpers.readme import block_below
+
+from nexuslims_store import RecordStatus, Store
+from nexuslims_store.testing import add_session, make_store
+
+httpx = pytest.importorskip("httpx", reason="needs the extra `web`")
+pytest.importorskip("fastapi", reason="needs the extra `web`")
+pytest.importorskip("uvicorn", reason="needs the extra `web`")
+
+CLIENTS = 8
+REQUESTS = 10
+NO_ANSWER = 0
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(app: str, folder: Path, database: Path) -> Iterator[str]:
+    """Serve an app by uvicorn in a process of its own; yield its address."""
+    (folder / "service.py").write_text(app, encoding="utf-8")
+    port = free_port()
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "service:app", "--port", str(port)],
+            cwd=folder,
+            env={**os.environ, "NX_DB_PATH": str(database)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            while True:
+                assert server.poll() is None, (folder / "log").read_text()
+                with closing(socket.socket()) as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "nexuslims.db"
+    with make_store(path=path) as store:
+        for number in range(CLIENTS):
+            add_session(
+                store,
+                f"https://nemo.example.com/api/usage_events/?id={number}",
+                status=RecordStatus.ERROR,
+            )
+    return path
+
+
+def ask_all(address: str) -> Counter[tuple[str, int]]:
+    """Let eight clients ask for everything at once; return how often each answer came."""
+
+    def ask(number: int) -> list[tuple[str, int]]:
+        requests = {
+            "counts": ("GET", "/sessions/counts"),
+            "session": ("GET", f"/sessions/{number}"),
+            "missing": ("GET", "/sessions/999"),
+            "reset": ("POST", f"/sessions/{number}/reset"),
+        }
+        answers = []
+        with httpx.Client(base_url=address, timeout=60) as client:
+            for name, request in list(requests.items()) * REQUESTS:
+                try:
+                    answers.append((name, client.request(*request).status_code))
+                except httpx.HTTPError:  # the server hung up
+                    answers.append((name, NO_ANSWER))
+        return answers
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        return Counter(answer for found in clients.map(ask, range(CLIENTS)) for answer in found)
+
+
+@pytest.mark.slow
+def test_every_request_of_many_clients_is_answered(tmp_path: Path, database: Path) -> None:
+    with serving(block_below("web service"), tmp_path, database) as address:
+        found = ask_all(address)
+        session = httpx.get(f"{address}/sessions/3").json()
+        counts = httpx.get(f"{address}/sessions/counts").json()
+    times = CLIENTS * REQUESTS
+    assert found == {
+        ("counts", 200): times,
+        ("session", 200): times,
+        ("missing", 404): times,
+        ("reset", 200): times,
+    }, (tmp_path / "log").read_text()
+    assert counts == {"TO_BE_BUILT": CLIENTS}
+    assert session["session_identifier"].endswith("?id=3")
+    assert re.match(r"\d{4}-\d\d-\d\dT09:00:00-05:00", session["dt_from"])
+    with Store(database, read_only=True) as store:
+        assert store.sessions.counts_by_status() == {RecordStatus.TO_BE_BUILT: CLIENTS}
+
+
+@pytest.mark.slow
+def test_the_clients_would_notice_a_store_for_one_thread(tmp_path: Path, database: Path) -> None:
+    app = block_below("web service").replace("Store(any_thread=True)", "Store()")
+    with serving(app, tmp_path, database) as address:
+        found = ask_all(address)
+    assert found["counts", 500] + found["counts", NO_ANSWER] > 0
