@@ -7,8 +7,9 @@ same name in NexusLIMS (`nexusLIMS.db.enums`).
 from __future__ import annotations
 
 from enum import Enum
+from typing import Literal, TypeAlias
 
-__all__ = ["EventType", "ExternalSystem", "RecordStatus"]
+__all__ = ["EventType", "ExternalSystem", "RecordStatus", "StatusName", "SystemName"]
 
 
 class EventType(str, Enum):
@@ -47,3 +48,20 @@ class ExternalSystem(str, Enum):
     LABARCHIVES_ELN = "labarchives_eln"
     LABARCHIVES_SCHEDULER = "labarchives_scheduler"
     CDCS = "cdcs"
+
+
+# So that a type checker finds a misspelt one. A test holds them equal to the members' values.
+StatusName: TypeAlias = Literal[
+    "WAITING_FOR_END",
+    "TO_BE_BUILT",
+    "COMPLETED",
+    "BUILT_NOT_EXPORTED",
+    "ERROR",
+    "NO_FILES_FOUND",
+    "NO_CONSENT",
+    "NO_RESERVATION",
+]
+"""The value of a `RecordStatus`, which methods take for the member."""
+
+SystemName: TypeAlias = Literal["nemo", "labarchives_eln", "labarchives_scheduler", "cdcs"]
+"""The value of an `ExternalSystem`, which methods take for the member."""

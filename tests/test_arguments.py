@@ -76,7 +76,7 @@ def test_one_status_is_no_list_of_them(values: object) -> None:
 WRONG: dict[str, list[object]] = {
     "str": [None, 5, b"Titan"],
     "str | None": [5, b"Titan"],
-    "ExternalSystem | str": [None, 5],
+    "ExternalSystem | SystemName": [None, 5],
     "datetime | None": ["2025-01-13", 5, datetime(2025, 1, 13).date()],
     "Instrument": [None, "Titan", {"instrument_pid": "Titan"}],
     "UploadLog": [None, {}],

@@ -71,7 +71,10 @@ def test_everything_is_in_it(tmp_path: Path) -> None:
 def test_completed_records_were_exported_and_others_were_not(tmp_path: Path) -> None:
     path = demo.create(tmp_path / "demo.db", now=NOW)
     with Store(path, read_only=True) as store:
-        for status, exported in (("COMPLETED", True), ("BUILT_NOT_EXPORTED", False)):
+        for status, exported in (
+            (RecordStatus.COMPLETED, True),
+            (RecordStatus.BUILT_NOT_EXPORTED, False),
+        ):
             sessions = {log.session_identifier for log in store.session_logs.list_by_status(status)}
             assert sessions
             assert {store.upload_logs.was_exported(s, "best_effort") for s in sessions} == {

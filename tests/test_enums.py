@@ -6,11 +6,13 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from enum import Enum
+from typing import get_args
 
 import pytest
 from helpers.support import add_pair, memory_store
 
 from nexuslims_store import EventType, ExternalSystem, RecordStatus, Store
+from nexuslims_store.enums import StatusName, SystemName
 
 INSERTS: dict[type[Enum], str] = {
     EventType: "INSERT INTO session_log VALUES (99, 's', 'i', '2025-01-01', ?, 'ERROR', NULL)",
@@ -78,3 +80,12 @@ def test_members_as_parameters_of_sql_are_their_texts() -> None:
             (EventType.START, RecordStatus.TO_BE_BUILT),
         )
         assert count == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "enum"), [(StatusName, RecordStatus), (SystemName, ExternalSystem)]
+)
+def test_the_names_for_type_checkers_are_those_of_the_members(
+    names: object, enum: type[Enum]
+) -> None:
+    assert get_args(names) == tuple(member.value for member in enum)

@@ -332,7 +332,7 @@ def test_no_such_row() -> None:
         assert list(store.session_logs.iter_all()) == []
         assert store.session_logs.remove(1) is False
         with pytest.raises(ValueError, match="DONE"):
-            store.session_logs.list_by_status("DONE")
+            store.session_logs.list_by_status("DONE")  # type: ignore[arg-type]
 
 
 def test_a_row_is_removed_by_its_id() -> None:

@@ -655,7 +655,7 @@ def test_a_session_that_was_not_claimed_cannot_be_released_or_renewed() -> None:
 
 
 @pytest.mark.parametrize("status", [*RecordStatus, "COMPLETED"])
-def test_a_build_is_finished_with_all_its_rows(status: RecordStatus | str) -> None:
+def test_a_build_is_finished_with_all_its_rows(status: RecordStatus) -> None:
     with memory_store(instrument(), instrument("Other"), clock=Clock()) as store:
         add_pair(store)
         add_pair(store, start="2025-06-02T10:00:00-04:00", instrument="Other")

@@ -14,7 +14,7 @@ from nexuslims_store.cli.opening import open_store
 from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, YES, limit, statuses, time_span
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.display import number
-from nexuslims_store.enums import RecordStatus
+from nexuslims_store.enums import RecordStatus, StatusName
 from nexuslims_store.errors import StoreError
 from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.repository.stored import iter_uploads_of, list_events
@@ -32,7 +32,7 @@ _SESSIONS = Listing(
 _EVENTS = Listing(("time", "event_type", "record_status", "instrument", "user", "id_session_log"))
 _UPLOADS = Listing(("time", "destination_name", "success", "record_id", "error_message"))
 
-_RETRIED = ("ERROR", "NO_FILES_FOUND", "BUILT_NOT_EXPORTED")
+_RETRIED: tuple[StatusName, ...] = ("ERROR", "NO_FILES_FOUND", "BUILT_NOT_EXPORTED")
 
 
 # -- looking ---------------------------------------------------------------------------------

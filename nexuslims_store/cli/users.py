@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from nexuslims_store.arguments import member
 from nexuslims_store.cli.changes import REFUSED, changed, confirmed, tell
 from nexuslims_store.cli.declaration import Command, Option
 from nexuslims_store.cli.files import check_destination
@@ -121,7 +122,8 @@ def _remove(arguments: argparse.Namespace, output: Output) -> int:
                 return REFUSED
             with store.transaction():
                 for user in found:
-                    store.external_ids.remove(arguments.username, str(user["external_system"]))
+                    system = member("system", user["external_system"], ExternalSystem)
+                    store.external_ids.remove(arguments.username, system)
     verb = "would remove" if arguments.dry_run else "removed"
     tell(f"{verb} {what}", {"count": len(found), "identifiers": found}, arguments, output)
     return 0

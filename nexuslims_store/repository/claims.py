@@ -16,7 +16,7 @@ from nexuslims_store import queries
 from nexuslims_store.arguments import member
 from nexuslims_store.connection import MEMORY
 from nexuslims_store.database import Database
-from nexuslims_store.enums import EventType, RecordStatus
+from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.errors import ClaimLostError, StoreError
 from nexuslims_store.models import Session, SessionLog
 from nexuslims_store.repository.overviews import (
@@ -150,7 +150,7 @@ class SessionClaims(SessionOverviews):
         session._settled = True
         return True
 
-    def finish(self, session: Session, status: RecordStatus | str) -> int:
+    def finish(self, session: Session, status: RecordStatus | StatusName) -> int:
         """Set the outcome of a build: the status of all the session's rows, claims included.
 
         A session that was not claimed (from `get` or `list_to_build`) is finished whatever
@@ -182,7 +182,7 @@ class SessionClaims(SessionOverviews):
     def building(
         self,
         session: Session,
-        outcomes: Mapping[type[Raised], RecordStatus | str] | None = None,
+        outcomes: Mapping[type[Raised], RecordStatus | StatusName] | None = None,
     ) -> Iterator[Session]:
         """Finish a claimed session according to how the block ends, as a context manager.
 

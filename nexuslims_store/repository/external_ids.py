@@ -11,7 +11,7 @@ from types import NoneType
 from nexuslims_store import queries
 from nexuslims_store.arguments import member, require_type
 from nexuslims_store.database import Database, Row
-from nexuslims_store.enums import ExternalSystem
+from nexuslims_store.enums import ExternalSystem, SystemName
 from nexuslims_store.errors import DuplicateError
 from nexuslims_store.models import (
     ExternalUserIdentifier,
@@ -44,12 +44,12 @@ class ExternalIdRepository:
         self._database = database
         self._clock = clock
 
-    def get(self, username: str, system: ExternalSystem | str) -> str | None:
+    def get(self, username: str, system: ExternalSystem | SystemName) -> str | None:
         """Return a user's identifier in a system, or None."""
         rows = self._database.rows(_SQL.get_external_id, _user_and_system(username, system))
         return self._text(rows) if rows else None
 
-    def find_username(self, external_id: str, system: ExternalSystem | str) -> str | None:
+    def find_username(self, external_id: str, system: ExternalSystem | SystemName) -> str | None:
         """Return the user behind a system's identifier, or None."""
         require_type("external_id", external_id, str)
         external_system = member("system", system, ExternalSystem).value
@@ -61,7 +61,7 @@ class ExternalIdRepository:
     def store(
         self,
         username: str,
-        system: ExternalSystem | str,
+        system: ExternalSystem | SystemName,
         external_id: str,
         email: str | None = None,
         notes: str | None = None,
@@ -97,7 +97,7 @@ class ExternalIdRepository:
     def take_over(
         self,
         username: str,
-        system: ExternalSystem | str,
+        system: ExternalSystem | SystemName,
         external_id: str,
         email: str | None = None,
         notes: str | None = None,
@@ -193,7 +193,7 @@ class ExternalIdRepository:
         """Return all identifiers by user and system."""
         return _MAPPER.models(self._database.rows(_SQL.list_external_ids))
 
-    def remove(self, username: str, system: ExternalSystem | str) -> bool:
+    def remove(self, username: str, system: ExternalSystem | SystemName) -> bool:
         """Delete a user's identifier in a system; return whether there was one."""
         values = _user_and_system(username, system)
         return self._database.change(_SQL.remove_external_id, values) > 0
@@ -201,7 +201,7 @@ class ExternalIdRepository:
     def _checked(
         self,
         username: str,
-        system: ExternalSystem | str,
+        system: ExternalSystem | SystemName,
         external_id: str,
         email: str | None,
         notes: str | None,
@@ -243,7 +243,7 @@ class ExternalIdRepository:
         return str(value)
 
 
-def _user_and_system(username: str, system: ExternalSystem | str) -> dict[str, str]:
+def _user_and_system(username: str, system: ExternalSystem | SystemName) -> dict[str, str]:
     require_type("username", username, str)
     return {
         "nexuslims_username": username,

@@ -15,7 +15,7 @@ from typing import Any
 from nexuslims_store import queries
 from nexuslims_store.database import Database
 from nexuslims_store.display import as_stored
-from nexuslims_store.enums import RecordStatus
+from nexuslims_store.enums import RecordStatus, StatusName
 from nexuslims_store.models import Session
 from nexuslims_store.repository.instruments import InstrumentRepository
 from nexuslims_store.repository.pairing import Pairing
@@ -44,7 +44,7 @@ class SessionOverviews:
         start: datetime | None = None,
         end: datetime | None = None,
         *,
-        statuses: Iterable[RecordStatus | str] | None = None,
+        statuses: Iterable[RecordStatus | StatusName] | None = None,
         instruments: Iterable[str] | None = None,
         user: str | None = None,
         limit: int | None = None,

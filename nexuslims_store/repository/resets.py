@@ -8,7 +8,7 @@ from typing import Any
 
 from nexuslims_store import queries
 from nexuslims_store.arguments import members, require_type
-from nexuslims_store.enums import RecordStatus
+from nexuslims_store.enums import RecordStatus, StatusName
 from nexuslims_store.errors import ClaimedError, ConsentError
 from nexuslims_store.repository.claims import SessionClaims
 from nexuslims_store.repository.overviews import Span
@@ -27,7 +27,7 @@ class SessionResets(SessionClaims):
     """The part of `store.sessions` that has sessions built again."""
 
     def reset(
-        self, session_identifier: str, statuses: Iterable[RecordStatus | str] | None = None
+        self, session_identifier: str, statuses: Iterable[RecordStatus | StatusName] | None = None
     ) -> int:
         """Set a whole session, with START and END, to be built again: all its rows.
 
@@ -81,7 +81,7 @@ class SessionResets(SessionClaims):
         self,
         start: datetime,
         end: datetime,
-        statuses: Iterable[RecordStatus | str] = _RETRIED,
+        statuses: Iterable[RecordStatus | StatusName] = _RETRIED,
     ) -> ResetSummary:
         """Set the sessions that start in a span of time to be built again.
 
@@ -139,5 +139,5 @@ class SessionResets(SessionClaims):
         )
 
 
-def _values(statuses: Iterable[RecordStatus | str]) -> set[str]:
+def _values(statuses: Iterable[RecordStatus | StatusName]) -> set[str]:
     return {status.value for status in members("statuses", statuses, RecordStatus)}

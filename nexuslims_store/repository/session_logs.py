@@ -11,7 +11,7 @@ from typing import Any
 from nexuslims_store import queries
 from nexuslims_store.arguments import member
 from nexuslims_store.database import Database, Row
-from nexuslims_store.enums import EventType, RecordStatus
+from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.errors import InvalidRowError
 from nexuslims_store.models import (
     SessionLog,
@@ -154,7 +154,7 @@ class SessionLogRepository:
             )
         )
 
-    def list_by_status(self, status: RecordStatus | str) -> list[SessionLog]:
+    def list_by_status(self, status: RecordStatus | StatusName) -> list[SessionLog]:
         """Return all events of a status, in the order of time."""
         status = member("status", status, RecordStatus)
         if status is RecordStatus.TO_BE_BUILT:

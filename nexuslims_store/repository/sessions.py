@@ -9,7 +9,7 @@ from typing import Any
 
 from nexuslims_store import queries
 from nexuslims_store.arguments import member, require_type
-from nexuslims_store.enums import EventType, RecordStatus
+from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.models import (
     Instrument,
     Session,
@@ -132,7 +132,7 @@ class SessionRepository(SessionResets):
         start: datetime,
         end: datetime,
         user: str | None = None,
-        status: RecordStatus | str = RecordStatus.TO_BE_BUILT,
+        status: RecordStatus | StatusName = RecordStatus.TO_BE_BUILT,
     ) -> Session:
         """Store a session's START and END, both or none, and return the session.
 
@@ -198,8 +198,8 @@ class SessionRepository(SessionResets):
     def set_status(
         self,
         session_identifier: str,
-        status: RecordStatus | str,
-        expected: RecordStatus | str | None = None,
+        status: RecordStatus | StatusName,
+        expected: RecordStatus | StatusName | None = None,
     ) -> int:
         """Set the status of all rows of a session and return how many were changed.
 
@@ -249,7 +249,7 @@ class SessionRepository(SessionResets):
         start: datetime,
         end: datetime,
         user: str | None = None,
-        status: RecordStatus | str = RecordStatus.TO_BE_BUILT,
+        status: RecordStatus | StatusName = RecordStatus.TO_BE_BUILT,
     ) -> list[SessionLog]:
         """Return the START and END of a valid session; `known` keeps instruments between calls."""
         require_type("start", start, datetime)

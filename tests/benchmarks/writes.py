@@ -129,7 +129,7 @@ def one_by_one(folder: Path, where: str, rows: int, rounds: int, targets: list[f
         )
 
         statuses = {"floor": 0, "ours": 0}
-        names = ("COMPLETED", "ERROR")
+        names = (RecordStatus.COMPLETED, RecordStatus.ERROR)
 
         def set_by_hand() -> object:
             statuses["floor"] += 1
