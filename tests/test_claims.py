@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.support import (
@@ -38,6 +39,7 @@ from nexuslims_store import (
     Session,
     Store,
 )
+from nexuslims_store.enums import StatusName
 
 HOUR = timedelta(hours=1)
 SPAN = (datetime(2025, 1, 1), datetime(2026, 1, 1))
@@ -317,12 +319,15 @@ def test_only_the_statuses_that_are_named_are_reset(store: Store) -> None:
     assert store.sessions.reset(SESSION, ["ERROR", "COMPLETED"]) == 2
     assert store.sessions.reset("no such session") == 0
     with pytest.raises(InvalidValueError, match="DONE"):
-        store.sessions.reset(SESSION, ["DONE"])
+        store.sessions.reset(SESSION, ["DONE"])  # type: ignore[list-item]
 
 
 # -- building --------------------------------------------------------------------------
 
-OUTCOMES = {FileNotFoundError: RecordStatus.NO_FILES_FOUND, LookupError: "NO_CONSENT"}
+OUTCOMES: dict[type[Exception], RecordStatus | StatusName] = {
+    FileNotFoundError: RecordStatus.NO_FILES_FOUND,
+    LookupError: "NO_CONSENT",
+}
 
 
 def test_a_block_that_goes_well_completes_the_session(store: Store) -> None:
@@ -405,7 +410,8 @@ def test_a_claim_that_was_lost_meanwhile(
 
 def test_an_outcome_that_is_none_is_refused_before_the_block(store: Store) -> None:
     session = claimed(store)
-    with pytest.raises(InvalidValueError), store.sessions.building(session, {OSError: "DONE"}):
+    outcomes: dict[type[Exception], Any] = {OSError: "DONE"}
+    with pytest.raises(InvalidValueError), store.sessions.building(session, outcomes):
         raise AssertionError("not reached")
 
 
