@@ -106,7 +106,7 @@ def noticed(mutant: Mutant, checkout: Path, reach: Reach) -> bool:
     path = checkout / mutant.path
     text = path.read_text(encoding="utf-8")
     if mutant.statement:
-        tests = reach.of_statement(mutant.path, mutant.statement)
+        tests = reach.of_statement(mutant.statement)
     elif mutant.path.startswith("sql/"):
         tests = reach.of_line("nexuslims_store/migrations/run.py", 0)
     else:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import coverage
 
+STATEMENT = re.compile(r"^-- name: (\w+)\((.*?)(?=^-- name: |\Z)", re.M | re.S)
 NOT_HERE = "not soak and not interop"
 
 
@@ -43,6 +44,11 @@ class Reach:
         measured = coverage.CoverageData(str(data))
         measured.read()
         self._lines: dict[str, dict[int, set[str]]] = {}
+        self._statements = {
+            name: sql
+            for path in (checkout / "sql").glob("*.sql")
+            for name, sql in STATEMENT.findall(path.read_text(encoding="utf-8"))
+        }
         self._checkout = checkout
         reached: Counter[str] = Counter()
         inside: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -67,18 +73,18 @@ class Reach:
         tests = lines.get(line) or set().union(*lines.values())
         return self._sorted(path, tests)
 
-    def of_statement(self, path: str, name: str) -> list[str]:
-        """Tests that run a line which names a statement, or another one that names it."""
+    def of_statement(self, name: str) -> list[str]:
+        """Tests that run a line which names a statement, or one that reads the view it makes."""
         found: list[str] = []
+        view = re.search(r"VIEW (?:IF NOT EXISTS )?(\w+)", self._statements[name])
+        for other, sql in self._statements.items():
+            if view and other != name and re.search(rf"\b{view[1]}\b", sql):
+                found += self.of_statement(other)
         for module, lines in self._lines.items():
             text = (self._checkout / module).read_text(encoding="utf-8").splitlines()
             for line, tests in lines.items():
                 if line <= len(text) and re.search(rf"\b{name}\b", text[line - 1]):
                     found += self._sorted(module, tests)
-        if not found:
-            stem = Path(path).stem
-            modules = [module for module in self._lines if stem in module]
-            found = [test for module in modules for test in self.of_line(module, 0)]
         return list(dict.fromkeys(found))
 
     def _sorted(self, path: str, tests: set[str]) -> list[str]:
