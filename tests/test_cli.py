@@ -97,6 +97,45 @@ def test_the_path_stands_before_or_after_the_command_or_in_the_environment(
     assert call("migrate", "current").out == "v2_5_0b\n"
 
 
+def test_a_database_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NX_DB_PATH", ":memory:")
+    for arguments in (
+        ("status",),
+        ("migrate",),
+        ("doctor",),
+        ("--db", ":memory:", "users", "list"),
+    ):
+        refused = call(*arguments)
+        assert (refused.status, refused.out) == (2, "")
+        assert "':memory:' is no file" in refused.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("sesions", "list"), "nexuslims-store: error: argument COMMAND: invalid choice: "
+         "'sesions'; did you mean 'sessions'?"),
+        (("sessions", "lst"), "nexuslims-store sessions: error: argument COMMAND: invalid "
+         "choice: 'lst'; did you mean 'list'?"),
+        (("status", "--stirct"), "nexuslims-store status: error: unrecognized arguments: --stirct; "
+         "did you mean '--strict'?"),
+        (("users", "set", "a", "nmo", "1"), "nexuslims-store users set: error: argument SYSTEM: "
+         "invalid choice: 'nmo'; did you mean 'nemo'?"),
+        (("sessions", "reset"), "nexuslims-store sessions reset: error: say which: name sessions"),
+    ],
+)  # fmt: skip
+def test_a_slip_of_the_pen_gets_the_usage_of_its_command(
+    tmp_path: Path, words: tuple[str, ...], meant: str
+) -> None:
+    wrong = call("--db", new_database(tmp_path), *words)
+    assert wrong.status == 2
+    assert meant in wrong.err
+    command = meant.partition(": error")[0]
+    assert wrong.err.startswith(f"usage: {command} [-h]")
+
+
 LOOKING = [
     ("status",),
     ("migrate", "current"),

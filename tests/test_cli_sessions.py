@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from helpers.command_line import TOKYO, call, filled, on_a_terminal, process, terminal
-from helpers.support import PID, contents, write, write_log
+from helpers.support import PID, contents, new_database, upload, write, write_log
 
 from nexuslims_store import RecordStatus, Store
 
@@ -62,6 +63,58 @@ def test_a_span_of_time(tmp_path: Path) -> None:
     assert listed(path, "--until", "2025-01-01T22:00:00+00:00") == ["tokyo-1"]
     assert len(listed(path, "--since", "0001-01-01", "--until", "9999-12-31")) == 17
     assert listed(path, "--since", "2025-01-09", "--until", "2025-01-08") == []
+
+
+def test_times_in_words(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    now = datetime.now(UTC)
+    with Store(path) as store:
+        for name, ago in (("now", 0), ("hours", 5), ("days", 6 * 24), ("weeks", 13 * 24)):
+            time = now - timedelta(hours=ago)
+            store.sessions.add(name, PID, time, time)
+    assert listed(path, "--since", "4h") == ["now"]
+    assert listed(path, "--since", "6h") == ["hours", "now"]
+    assert listed(path, "--since", "7d") == ["days", "hours", "now"]
+    assert listed(path, "--since", "2w", "--until", "7d") == ["weeks"]
+    assert "now" in listed(path, "--since", "yesterday", "--until", "today")
+    assert "days" not in listed(path, "--since", "yesterday")
+    for wrong in ("h", "7", "7m", "-7d", "99999999999w", "٣d", "tomorrow"):
+        refused = call("--db", path, "sessions", "list", f"--since={wrong}")
+        assert refused.status == 2
+        assert "is no time like 2025-01-13" in refused.err
+
+
+def test_several_statuses_at_once(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    both = listed(path, "--status", "ERROR,no_consent")
+    assert both == listed(path, "--status", "ERROR", "--status", "NO_CONSENT")
+    assert both == ["tokyo-5", "ny-5", "tokyo-7", "ny-7"]
+
+
+def test_a_session_by_the_end_of_its_identifier(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    time = datetime(2025, 3, 1, 9, 0)
+    with Store(path) as store:
+        for number in (7, 17, 27):
+            store.sessions.add(f"https://nemo.example.com/?id={number}", PID, time, time)
+        store.upload_logs.insert(upload(session_identifier="https://nemo.example.com/?id=27"))
+    found = call("--db", path, "sessions", "show", "=7", "--json").json
+    assert found["sessions"][0]["session_identifier"] == "https://nemo.example.com/?id=7"
+    several = call("--db", path, "sessions", "show", "7")
+    assert several.status == 2
+    assert "several sessions end with '7'" in several.err
+    assert several.err.count("?id=") == 3
+    # One that is called so is meant before those that end so.
+    with Store(path) as store:
+        store.sessions.add("7", PID, time, time)
+    (exactly,) = call("--db", path, "sessions", "show", "7", "--json").json["sessions"]
+    assert exactly["session_identifier"] == "7"
+    assert call("--db", path, "sessions", "show", "").status == 2
+    assert len(call("--db", path, "uploads", "list", "--session", "27", "--json").json) == 1
+    reset = call("--db", path, "sessions", "reset", "=17", "--yes", "--json").json
+    assert reset["sessions"][0]["session_identifier"] == "https://nemo.example.com/?id=17"
+    call("--db", path, "sessions", "delete", "id=27", "--yes")
+    assert "https://nemo.example.com/?id=27" not in listed(path)
 
 
 def test_an_instrument_that_is_not_there_is_an_error(tmp_path: Path) -> None:
@@ -192,6 +245,52 @@ def test_reset_by_name(tmp_path: Path) -> None:
     assert other.status == 2
 
 
+def test_consent_on_any_row_keeps_a_session_from_being_reset(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    write(
+        path,
+        "UPDATE session_log SET record_status = 'NO_CONSENT' "
+        "WHERE session_identifier = 'ny-5' AND event_type = 'END'",
+    )
+    before = contents(path)
+    refused = call("--db", path, "sessions", "reset", "tokyo-5", "ny-5", "--yes")
+    assert refused.status == 2
+    assert "NO_CONSENT" in refused.err
+    assert contents(path) == before
+    dry = call("--db", path, "sessions", "reset", "--status", "ERROR", "--dry-run", "--json").json
+    assert (dry["count"], dry["without_consent"], dry["being_built"]) == (1, 1, 0)
+    assert contents(path) == before
+    done = call("--db", path, "sessions", "reset", "--status", "ERROR", "--yes")
+    assert done.lines[-1] == "reset 1 session to TO_BE_BUILT"
+    assert done.err == "left alone: 1 session without consent\n"
+
+
+def test_a_session_that_is_being_built_is_not_reset(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    with Store(path) as store:
+        building = store.sessions.claim()
+    assert building is not None
+    name = building.session_identifier
+    assert "is being built" in call("--db", path, "sessions", "reset", name, "--yes").err
+    span = call("--db", path, "sessions", "reset", "--status", "TO_BE_BUILT", "--yes", "--json")
+    assert span.json["being_built"] == 1
+
+
+@on_a_terminal
+def test_a_consent_that_is_given_up_while_the_question_waits_counts(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+
+    def give_up() -> str:
+        with Store(path) as store:
+            store.sessions.set_status("ny-5", RecordStatus.NO_CONSENT)
+        return "y\n"
+
+    done = terminal("--db", path, "sessions", "reset", "ny-5", answer=give_up)
+    assert done.status == 2
+    assert "NO_CONSENT" in done.out
+    assert statuses(path)["ny-5"] == "NO_CONSENT"
+
+
 @pytest.mark.parametrize("arguments", [(), ("ny-3", "--since", "2025-01-01")])
 def test_reset_must_know_which(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert call("--db", filled(tmp_path), "sessions", "reset", *arguments, "--yes").status == 2
@@ -291,6 +390,92 @@ def test_uploads(tmp_path: Path) -> None:
 
 
 # -- users -------------------------------------------------------------------------------------
+
+
+def test_failed_uploads_by_cause(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    with Store(path) as store:
+        for number, error in enumerate(("503 for /a/1111", "503 for /a/2222", None)):
+            store.upload_logs.insert(
+                upload(
+                    session_identifier=f"other-{number}",
+                    success=False,
+                    error_message=error,
+                    timestamp=f"2025-06-0{4 + number}T10:00:00+00:00",
+                )
+            )
+    found = call("--db", path, "uploads", "failed", "--by-cause", "--json").json
+    assert found[0] == {
+        "destination_name": "cdcs",
+        "cause": "503 for /a/…",
+        "sessions": 2,
+        "latest": "2025-06-05T10:00:00+00:00",
+    }
+    assert {cause["cause"] for cause in found[1:]} == {"no route", "no reason given"}
+    since = call("--db", path, "uploads", "failed", "--since", "2025-06-05", "--json").json
+    assert [one["session_identifier"] for one in since] == ["other-1", "other-2"]
+    table = call("--db", path, "uploads", "failed", "--by-cause").lines
+    assert table[1].split()[:2] == ["cdcs", "503"]
+    assert call("--db", path, "uploads", "failed", "--by-cause", "--csv").lines[0] == (
+        "destination_name,cause,sessions,latest"
+    )
+
+
+def test_users_go_out_and_come_in(tmp_path: Path) -> None:
+    path, other = filled(tmp_path), new_database(tmp_path, "other.db")
+    for name in ("users.json", "users.csv"):
+        file = tmp_path / name
+        assert call("--db", path, "users", "export", file).status == 0
+        done = call("--db", other, "users", "import", file, "--json").json
+        assert done["added"] + done["unchanged"] == 2
+        assert not done["dry_run"]
+    there = contents(other)["external_user_identifiers"]
+    assert there == contents(path)["external_user_identifiers"]
+    # After Excel, and two users exchanging their identifiers.
+    with Store(path) as store:
+        store.external_ids.store("bob", "nemo", "43")
+    text = (
+        "\ufeffnexuslims_username;external_system;external_id;email\r\n"
+        "alice;nemo;43;\r\nbob;nemo;42;b@example.com\r\n\r\n"
+    )
+    file.write_text(text, encoding="utf-8", newline="")
+    dry = call("--db", path, "users", "import", file, "--dry-run", "--json").json
+    assert dry == {"dry_run": True, "added": 0, "updated": 2, "unchanged": 0}
+    assert call("--db", path, "users", "import", file).status == 0
+    with Store(path) as store:
+        assert store.external_ids.find_username("42", "nemo") == "bob"
+        assert store.external_ids.get("alice", "nemo") == "43"
+    before = contents(path)
+    for wrong, words in (
+        ("nexuslims_username,external_system,external_id\ncarol,nemo,42\n", "'bob' already"),
+        ("nexuslims_username,external_system,external_id\ncarol,space,1\n", "external_system"),
+        ("who,where\na,b\n", "column 'who'"),
+    ):
+        file.write_text(wrong, encoding="utf-8")
+        refused = call("--db", path, "users", "import", file)
+        assert refused.status == 2
+        assert words in refused.err
+        assert contents(path) == before
+
+
+def test_an_identifier_moves_from_one_user_to_another(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    with Store(path) as store:
+        store.external_ids.store("alice", "cdcs", "9")
+    move = ("users", "set", "carol", "nemo", "42", "--move")
+    taken = call("--db", path, *move[:-1])
+    assert taken.status == 2
+    assert "--move" in taken.err
+    before = contents(path)
+    assert call("--db", path, *move).status == 2  # no terminal, and no --yes
+    dry = call("--db", path, *move, "--dry-run", "--json").json
+    assert (dry["dry_run"], dry["moved_from"]) == (True, "alice")
+    assert contents(path) == before
+    done = call("--db", path, *move, "--yes")
+    assert done.out == "carol is '42' in nemo, no longer that of 'alice'\n"
+    with Store(path) as store:
+        assert store.external_ids.find_username("42", "nemo") == "carol"
+        assert store.external_ids.get("alice", "cdcs") == "9"
 
 
 def test_users(tmp_path: Path) -> None:

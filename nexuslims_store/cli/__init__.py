@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from nexuslims_store.cli.completion import complete
 from nexuslims_store.cli.declaration import UsageError
 from nexuslims_store.cli.interrupts import INTERRUPTED, end_on_interrupt
 from nexuslims_store.cli.output import Output
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit
         From argparse, after `--help`, `--version` and for arguments it does not take.
     """
+    if argv is None and "_ARGCOMPLETE" in os.environ:
+        return complete()
     output = Output.of_process()
     if argv is None:
         end_on_interrupt(output)

@@ -23,7 +23,10 @@ class UsageError(Exception):
 
 
 class Option:
-    """An option or an argument of a command; the values are those of `add_argument`."""
+    """An option or an argument of a command; the settings are those of `add_argument`.
+
+    `offered` is one more: values that a shell may complete, where there are no `choices`.
+    """
 
     def __init__(self, *names: str, **settings: Any) -> None:
         self.names = names

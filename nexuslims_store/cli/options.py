@@ -9,6 +9,7 @@ from pathlib import Path
 from nexuslims_store.cli.declaration import OneOf, Option
 from nexuslims_store.config import default_path
 from nexuslims_store.enums import RecordStatus
+from nexuslims_store.errors import StoreError
 
 __all__ = [
     "COMMON",
@@ -29,6 +30,7 @@ __all__ = [
 # More milliseconds than SQLite can count are no time-out at all.
 _LONGEST_TIMEOUT = 1_000_000.0
 _TOO_MANY = 1_000_000_000
+_MEMORY = Path(":memory:")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -180,6 +182,7 @@ def statuses(help_text: str) -> Option:
         metavar="STATUS",
         action="extend",
         type=_statuses,
+        offered=[status.value for status in RecordStatus],
         help=f"{help_text}; several with commas, or given several times. One of "
         + ", ".join(status.value for status in RecordStatus),
     )
@@ -194,6 +197,19 @@ def limit(what: str) -> Option:
 
 
 def database_path(arguments: argparse.Namespace) -> Path:
-    """Return the path of the database that the user means."""
+    """Return the path of the database that the user means.
+
+    Raises
+    ------
+    StoreError
+        It is `:memory:`, which would be gone with the command.
+    """
     path: Path | None = arguments.db
-    return default_path() if path is None else path
+    if path is None:
+        path = default_path()
+    if path == _MEMORY:
+        raise StoreError(
+            "':memory:' is no file, and would be gone with this command: name one with --db, or in "
+            "the environment variable NX_DB_PATH"
+        )
+    return path

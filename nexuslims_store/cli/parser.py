@@ -150,10 +150,13 @@ def _add_options(
     taken = set(outer)
 
     def add(to: Any, option: Option) -> None:
-        settings = option.settings
+        settings = dict(option.settings)
+        offered = settings.pop("offered", None)
         if outer.intersection(option.names):
-            settings = {**settings, "default": argparse.SUPPRESS}
-        to.add_argument(*option.names, **settings)
+            settings["default"] = argparse.SUPPRESS
+        action = to.add_argument(*option.names, **settings)
+        if offered:
+            action.completer = lambda **_: offered
         taken.update(option.names)
 
     for option in options:

@@ -161,20 +161,22 @@ def _try_reset(store: Store, arguments: argparse.Namespace, *, dry_run: bool) ->
 
 def _reset_named(store: Store, arguments: argparse.Namespace) -> _Reset:
     sessions: list[SessionOverview] = []
+    wanted = arguments.status
     for identifier in find_sessions(store, arguments.sessions):
         before = store.sessions.overview(identifier)
-        if not store.sessions.reset(identifier, arguments.status):
-            raise _not_reset(before, arguments.status)
-        sessions += [
+        store.sessions.reset(identifier, wanted)
+        chosen = [
             session
             for session in before
-            if session.whole and (not arguments.status or session.status in arguments.status)
+            if session.whole and (not wanted or session.status in wanted)
         ]
+        if not chosen:
+            raise _not_reset(before[0], wanted)
+        sessions += chosen
     return _Reset(sessions)
 
 
-def _not_reset(found: Sequence[SessionOverview], wanted: Sequence[str] | None) -> StoreError:
-    session = found[0]
+def _not_reset(session: SessionOverview, wanted: Sequence[str] | None) -> StoreError:
     identifier = session.session_identifier
     if not session.whole:
         missing = "START" if session.start is None else "END"
@@ -182,8 +184,8 @@ def _not_reset(found: Sequence[SessionOverview], wanted: Sequence[str] | None) -
             f"session {identifier!r} has no {missing} and cannot be built; nothing was changed"
         )
     return StoreError(
-        f"session {identifier!r} is {session.status}, not {' or '.join(wanted or ['whole'])}; "
-        "nothing was changed"
+        f"session {identifier!r} is {session.status}, not {' or '.join(wanted or ())}; nothing "
+        "was changed"
     )
 
 

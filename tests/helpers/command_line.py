@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,8 +71,11 @@ def process(*arguments: object, stdin: bytes = b"", **environment: str) -> Resul
     return Result(done.returncode, *(part.decode() for part in (done.stdout, done.stderr)))
 
 
-def terminal(*arguments: object, answer: str = "", columns: int = 80) -> Result:
-    """Run a command on a terminal; both streams come as `out`. Answer its question, if any."""
+def terminal(*arguments: object, answer: str | Callable[[], str] = "", columns: int = 80) -> Result:
+    """Run a command on a terminal; both streams come as `out`. Answer its question, if any.
+
+    An answer may be a function that does something first, while the question waits.
+    """
     if sys.platform == "win32":
         pytest.skip("Windows has no pseudo-terminals")
     import fcntl
@@ -105,7 +109,7 @@ def terminal(*arguments: object, answer: str = "", columns: int = 80) -> Result:
                 break
             seen += part
             if answer and b"[y/N] " in seen:
-                os.write(master, answer.encode())
+                os.write(master, (answer if isinstance(answer, str) else answer()).encode())
                 answer = ""
         status = child.wait(timeout=LONGEST)
     finally:

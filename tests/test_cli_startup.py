@@ -1,0 +1,99 @@
+"""What a command loads before it works, and what a shell is told that asks for completions."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.support import new_database
+
+RUN = """
+import json, sys
+sys.argv = ["nexuslims-store", *json.loads(sys.argv[1])]
+from nexuslims_store.cli import main
+try:
+    status = main()
+except SystemExit as end:
+    status = end.code
+with open("modules.json", "w") as file:
+    json.dump([status, sorted(sys.modules)], file)
+"""
+SLOW = (
+    *("pydantic", "pydantic_core", "yoyo", "importlib.metadata", "argcomplete", "tempfile"),
+    *("asyncio", "email", "subprocess", "zoneinfo"),
+    *("nexuslims_store.models", "nexuslims_store.store", "nexuslims_store.repository"),
+    *("nexuslims_store.doctor", "nexuslims_store.report", "nexuslims_store.schema"),
+)
+COMMANDS = ("migrate", "status", "sessions", "instruments", "uploads", "users", "doctor", "report")
+
+
+def loaded(folder: Path, *arguments: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, json.dumps(arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    status, modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    assert status == 0, done.stderr
+    return set(modules)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--version",), ("--help",), ("migrate", "check"), ("migrate", "current")],
+    ids=" ".join,
+)
+def test_what_runs_at_every_start_loads_nothing_slow(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    path = new_database(tmp_path)
+    modules = loaded(tmp_path, *arguments, *(("--db", str(path)) if len(arguments[0]) < 8 else ()))
+    assert {name for name in SLOW if name in modules} == set()
+    commands = {name for name in COMMANDS if f"nexuslims_store.cli.{name}" in modules}
+    assert commands == {arguments[0]} & set(COMMANDS)
+
+
+def test_a_command_loads_no_other_commands_parser(tmp_path: Path) -> None:
+    modules = loaded(tmp_path, "--db", str(new_database(tmp_path)), "users", "list")
+    commands = {name for name in COMMANDS if f"nexuslims_store.cli.{name}" in modules}
+    assert commands == {"users"}
+
+
+# -- completion --------------------------------------------------------------------------------
+
+
+def offered(folder: Path, line: str) -> list[str]:
+    """What a shell is offered at the end of a line."""
+    answer = folder / "answer"
+    subprocess.run(
+        [sys.executable, "-m", "nexuslims_store"],
+        env={
+            **os.environ,
+            "_ARGCOMPLETE": "1",
+            "_ARGCOMPLETE_IFS": "\n",
+            "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+            "COMP_LINE": line,
+            "COMP_POINT": str(len(line)),
+        },
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    return answer.read_text(encoding="utf-8").split()
+
+
+def test_a_shell_is_told_what_may_follow(tmp_path: Path) -> None:
+    pytest.importorskip("argcomplete")
+    assert offered(tmp_path, "nexuslims-store sta") == ["status"]
+    assert offered(tmp_path, "nexuslims-store sessions re") == ["reset"]
+    assert offered(tmp_path, "nexuslims-store sessions list --lim") == ["--limit"]
+    assert offered(tmp_path, "nexuslims-store sessions list --status ER") == ["ERROR"]
+    assert offered(tmp_path, "nexuslims-store users set alice labarchives_s") == [
+        "labarchives_scheduler"
+    ]
