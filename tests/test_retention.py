@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.command_line import call
 from helpers.database_files import build, content, names
+from helpers.support import instrument
 
 from nexuslims_store import Store
 from nexuslims_store.backup import (
@@ -191,6 +192,18 @@ def test_a_backup_from_before_the_first_session_is_known_by_its_instruments(tmp_
     (foreign,) = made_on(other, tmp_path, -1)
     old, new = made_on(path, tmp_path, 0, 1)
     assert thin_out(path, new, Keep(last=1)) == ([old], {foreign: "it is another database's"})
+
+
+def test_an_empty_backup_is_that_of_an_empty_database_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with Store(path, migrate=True) as store:
+        *old, new = made_on(path, tmp_path, 0, 1, 2)
+        assert thin_out(path, new, Keep(last=2)) == ([old[0]], {})
+        store.instruments.add(instrument())
+        assert thin_out(path, new, Keep(last=1)) == (
+            [],
+            {old[1]: "it holds nothing, and the database does"},
+        )
 
 
 def test_the_new_backup_must_be_called_as_one(tmp_path: Path) -> None:

@@ -87,8 +87,8 @@ def old_backups(path: Path, keep: Keep, *, new: Path, timeout: float = 30.0) -> 
     Parameters
     ----------
     path
-        The database. A file is its backup if it is called so, and holds nothing or at least one
-        of its events (or instruments, where there are no events).
+        The database. A file is its backup if it is called so, and holds at least one of its
+        events (or instruments, where there are no events; or nothing, where both hold nothing).
     keep
         The rules.
     new
@@ -113,7 +113,6 @@ def old_backups(path: Path, keep: Keep, *, new: Path, timeout: float = 30.0) -> 
                 left_alone[backup.path] = why_not
             else:
                 mine.append(backup)
-    mine.sort(reverse=True)
     return OldBackups([backup.path for backup in not_kept(mine, keep)], left_alone)
 
 
@@ -132,10 +131,18 @@ def _why_not_of(backup: Path, database: sqlite3.Connection, timeout: float) -> s
             if not rows:
                 rows = copy.execute(_SQL.list_some_instruments).fetchall()
                 question = _SQL.has_instrument_of_backup
+            if not rows:
+                # As this database was, or another is: both are the same only if both are empty.
+                return "it holds nothing, and the database does" if _has_rows(database) else ""
             shared = (database.execute(question, dict(row)).fetchone()[0] for row in rows)
-            return "" if any(shared) or not rows else "it is another database's"
+            return "" if any(shared) else "it is another database's"
     except StoreError as error:
         return what_is_wrong(error, backup)
+
+
+def _has_rows(database: sqlite3.Connection) -> bool:
+    statements = (_SQL.list_some_events, _SQL.list_some_instruments)
+    return any(database.execute(statement).fetchone() for statement in statements)
 
 
 def remove_backups(files: list[Path], *, new: Path) -> None:

@@ -11,7 +11,7 @@ from nexuslims_store.cli.changes import REFUSED, confirmed
 from nexuslims_store.cli.declaration import Command, Option
 from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, YES, database_path, number_of
 from nexuslims_store.cli.output import Listing, Output
-from nexuslims_store.display import number
+from nexuslims_store.display import number, size
 from nexuslims_store.errors import StoreError
 
 __all__ = ["COMMAND"]
@@ -32,12 +32,12 @@ def _backup(arguments: argparse.Namespace, output: Output) -> int:
         old = backup.old_backups(path, keep, new=copy, timeout=arguments.timeout)
         if not arguments.dry_run and not _may_remove(old.to_remove, arguments, output):
             return REFUSED
-    size = None
+    length = None
     if not arguments.dry_run:
         copy = backup.copy(path, destination, timeout=arguments.timeout, progress=output.percent)
-        size = copy.stat().st_size
+        length = copy.stat().st_size
         backup.remove_backups(old.to_remove, new=copy)
-    _print(arguments, output, copy, size, old)
+    _print(arguments, output, copy, length, old)
     return 0
 
 
@@ -55,7 +55,7 @@ def _print(
     arguments: argparse.Namespace,
     output: Output,
     copy: Path,
-    size: int | None,
+    length: int | None,
     old: backup.OldBackups,
 ) -> None:
     for file, reason in old.left_alone.items():
@@ -66,7 +66,7 @@ def _print(
             {
                 "dry_run": arguments.dry_run,
                 "path": copy,
-                "size": size,
+                "size": length,
                 "removed": old.to_remove,
                 "left_alone": left_alone,
             }
@@ -80,12 +80,15 @@ def _print(
 def _list(arguments: argparse.Namespace, output: Output) -> int:
     path = database_path(arguments)
     folder = arguments.folder or path.parent
-    listing = Listing(
-        ("path", "time", "size", "revision", "problem"),
-        ("time", "size", "revision", "path", "problem"),
-        none=f"no backup of {path.name} in {folder}",
-    )
-    output.records(listing, _described(backup.list_backups(path, folder), arguments.timeout))
+    found = list(_described(backup.list_backups(path, folder), arguments.timeout))
+    columns = ["time", "size", "revision", "path"]
+    if any(record["problem"] for record in found):
+        columns.append("problem")
+    if output.form is None:
+        found = [{**record, "size": size(int(str(record["size"])))} for record in found]
+    fields = ("path", "time", "size", "revision", "problem")
+    none = f"no backup of {path.name} in {folder}"
+    output.records(Listing(fields, columns, none), found)
     return 0
 
 
@@ -97,13 +100,13 @@ def _described(backups: list[backup.Backup], timeout: float) -> Iterator[dict[st
         except StoreError as error:
             problem = backup.what_is_wrong(error, found.path)
         try:
-            size = found.path.stat().st_size
+            length = found.path.stat().st_size
         except OSError:  # somebody removes old ones
             continue
         yield {
             "path": found.path,
             "time": found.time,
-            "size": size,
+            "size": length,
             "revision": revision,
             "problem": problem,
         }
