@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexuslims_store import display
+from nexuslims_store import RecordStatus, display
 
 UNITS = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -37,3 +38,61 @@ def test_a_size_says_how_much_it_is(count: int) -> None:
     shown = float(found[1]) * UNITS[found[2]]
     assert abs(shown - count) <= max(0.06 * UNITS[found[2]], 0.006 * count)
     assert found[2] == "bytes" or float(found[1]) >= 1
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        (timedelta(seconds=-5), "0 s"),
+        (timedelta(seconds=59), "59 s"),
+        (timedelta(seconds=60), "1 min"),
+        (timedelta(minutes=59, seconds=59), "59 min"),
+        (timedelta(hours=1), "1 h"),
+        (timedelta(hours=23, minutes=59), "23 h"),
+        (timedelta(days=1), "1 day"),
+        (timedelta(days=400), "400 days"),
+    ],
+)
+def test_ages(time: timedelta, words: str) -> None:
+    assert display.age(time) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words", "stored"),
+    [
+        (None, "-", None),
+        (True, "yes", True),
+        (False, "no", False),
+        (1234, "1234", 1234),
+        (1234.5, "1234.5", 1234.5),
+        (b"\n\x1b", "x'0a1b'", "x'0a1b'"),
+        ("M\udcfcller", "M\\xfcller", "M\\xfcller"),
+        ("Müller", "Müller", "Müller"),
+        (RecordStatus.ERROR, "ERROR", "ERROR"),
+        (
+            datetime(2025, 6, 3, 14, 5, tzinfo=UTC),
+            "2025-06-03 14:05 UTC",
+            "2025-06-03T14:05:00+00:00",
+        ),
+        (datetime(2025, 6, 3, 14, 5), "2025-06-03 14:05", "2025-06-03T14:05:00"),
+    ],
+)
+def test_a_value_is_shown_as_what_it_is(value: object, words: str, stored: object) -> None:
+    assert display.shown(value) == words
+    assert display.as_stored(value) == stored
+
+
+def test_what_a_terminal_would_act_upon_is_escaped() -> None:
+    assert display.printable("a\x1b[31m\u202eb\n\tc") == "a\\x1b[31m\\u202eb\\n\\tc"
+    assert display.printable("a\n\tb", keep_lines=True) == "a\n\\tb"
+    assert display.printable("Müller, 顕微鏡") == "Müller, 顕微鏡"
+    assert display.printable("M\udcfcller") == "M\\xfcller"
+
+
+def test_one_is_no_plural() -> None:
+    assert [display.number(count, "session") for count in (0, 1, 2, 1234)] == [
+        "0 sessions",
+        "1 session",
+        "2 sessions",
+        "1,234 sessions",
+    ]
