@@ -91,9 +91,9 @@ footer { border-top: 1px solid var(--line); margin-top: 2.5rem; padding-top: .3r
   .wide, .wide :is(caption, tbody, tr, th, td) { display: block; padding: 0; border: 0; }
   .wide tr { border-bottom: 1px solid var(--line); padding: .5rem 0; }
   .wide tbody th { font-weight: 600; }
-  .wide td { display: flex; gap: 1rem; justify-content: space-between; text-align: right; }
-  .wide td::before { color: var(--soft); content: attr(data-head); flex: none; max-width: 50%;
-    text-align: left; }
+  .wide td { overflow: hidden; text-align: right; }
+  .wide td::before { color: var(--soft); content: attr(data-head); float: left;
+    margin-right: 1rem; max-width: 50%; text-align: left; }
   .wide caption { padding-bottom: .3rem; }
   .wide .empty { display: none; }
 }
