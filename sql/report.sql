@@ -15,57 +15,62 @@ FROM (
     LIMIT :size
 );
 
--- name: list_sessions_of_part(after, last)
+-- name: list_sessions_of_part(after, last, first_day)
 -- The sessions whose START is in a part, with the instants of START, END and the newest attempt to
--- build a record.
+-- build a record: those from a day on, and whenever they were those that failed. A text that is a
+-- time begins with its year, so what is below the day before the span can be left out unread.
 SELECT
-    start_log.id_session_log,
-    start_log.session_identifier,
-    start_log.instrument,
-    start_log."user",
-    start_log.record_status,
-    instruments.timezone AS timezone_str,
-    nxs_instant(CAST(start_log.timestamp AS BLOB), instruments.timezone) AS began,
-    nxs_instant(
-        (
-            SELECT CAST(end_log.timestamp AS BLOB)
-            FROM session_log AS end_log
-            WHERE
-                end_log.session_identifier = start_log.session_identifier
-                AND end_log.instrument = start_log.instrument
-                AND end_log.event_type = 'END'
-            ORDER BY end_log.id_session_log DESC
-            LIMIT 1
-        ),
-        instruments.timezone
-    ) AS ended,
-    nxs_instant(
-        (
-            SELECT CAST(build.timestamp AS BLOB)
-            FROM session_log AS build
-            WHERE
-                build.session_identifier = start_log.session_identifier
-                AND build.instrument = start_log.instrument
-                AND build.event_type = 'RECORD_GENERATION'
-            ORDER BY build.id_session_log DESC
-            LIMIT 1
-        ),
-        instruments.timezone
+    session.start_id,
+    session.session_identifier,
+    session.instrument,
+    session."user",
+    session.record_status,
+    session.timezone,
+    session.start_instant AS began,
+    (SELECT instant FROM nxs_event WHERE id_session_log = session.end_id) AS ended,
+    (
+        SELECT build.instant
+        FROM nxs_event AS build
+        WHERE
+            build.session_identifier = session.session_identifier
+            AND build.instrument = session.instrument
+            AND build.event_type = 'RECORD_GENERATION'
+        ORDER BY build.id_session_log DESC
+        LIMIT 1
     ) AS built
-FROM session_log AS start_log
-LEFT JOIN instruments ON instruments.instrument_pid = start_log.instrument
+FROM nxs_session AS session
 WHERE
-    start_log.id_session_log > :after
-    AND start_log.id_session_log <= :last
-    AND start_log.event_type = 'START'
+    session.start_id > :after
+    AND session.start_id <= :last
+    AND (
+        session.start_timestamp >= :first_day
+        OR session.record_status IN ('ERROR', 'BUILT_NOT_EXPORTED')
+    );
+
+-- name: list_builds_of_part(after, last, first_day)
+-- The newest attempt to build each session's record, from a day on, with what became of it.
+SELECT
+    start_log.record_status,
+    build.instant AS built
+FROM nxs_event AS build
+INNER JOIN nxs_counted AS start_log
+    ON
+        start_log.session_identifier = build.session_identifier
+        AND start_log.instrument = build.instrument
+        AND start_log.event_type = 'START'
+WHERE
+    build.id_session_log > :after
+    AND build.id_session_log <= :last
+    AND build.event_type = 'RECORD_GENERATION'
+    AND build.timestamp >= :first_day
     AND NOT EXISTS (
         SELECT 1
         FROM session_log AS newer
         WHERE
-            newer.session_identifier = start_log.session_identifier
-            AND newer.instrument = start_log.instrument
-            AND newer.event_type = 'START'
-            AND newer.id_session_log > start_log.id_session_log
+            newer.session_identifier = build.session_identifier
+            AND newer.instrument = build.instrument
+            AND newer.event_type = 'RECORD_GENERATION'
+            AND newer.id_session_log > build.id_session_log
     );
 
 -- name: get_last_upload_of_part(after, size)$
@@ -80,8 +85,7 @@ FROM (
 );
 
 -- name: list_attempts_of_part(after, last, first_day)
--- The attempts of a part, without their long texts, from a day on. A text that is a time begins
--- with its year, so those below the day before the span can be left out unread.
+-- The attempts of a part, without their long texts, from a day on.
 SELECT
     destination_name,
     success,
@@ -116,6 +120,12 @@ FROM (
 ) AS attempt
 INNER JOIN upload_log AS failed ON failed.id = attempt.id
 WHERE attempt.recency = 1 AND attempt.success = 0;
+
+-- name: list_pids()
+-- All instruments, be they used or not.
+SELECT instrument_pid
+FROM instruments
+ORDER BY instrument_pid;
 
 -- name: get_instrument_name(instrument_pid)$
 -- What people call an instrument.

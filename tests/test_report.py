@@ -467,6 +467,113 @@ def test_a_mail_of_any_length(weeks: int) -> None:
     assert len(text.splitlines()) < 250
 
 
+# -- which rows count ------------------------------------------------------------------
+
+
+def events(store: Store, *rows: tuple[str, str, str, str]) -> None:
+    """Store events of instrument A as another program may: identifier, time, event, status."""
+    write(
+        store.path,
+        *(
+            (
+                "INSERT INTO session_log (session_identifier, instrument, timestamp, event_type, "
+                "record_status) VALUES (?, 'A', ?, ?, ?)",
+                row,
+            )
+            for row in rows
+        ),
+    )
+
+
+def test_the_newest_row_of_each_event_counts(store: Store) -> None:
+    events(
+        store,
+        ("s", "2025-06-02T01:00:00Z", "START", "ERROR"),
+        ("s", "2025-06-02T03:00:00Z", "END", "ERROR"),
+        ("s", "2025-06-02T04:00:00Z", "RECORD_GENERATION", "ERROR"),
+        ("s", "2025-06-02T02:00:00Z", "START", "COMPLETED"),
+        ("s", "2025-06-02T06:00:00Z", "END", "COMPLETED"),
+        ("s", "2025-05-28T07:00:00Z", "RECORD_GENERATION", "COMPLETED"),
+        ("of another", "2025-06-02T02:00:00Z", "END", "COMPLETED"),
+    )
+    found = tables(report.render(store, NOW))
+    assert found[USE][1:] == [["Scope A A", "1", "4.0", "4.0"]]
+    assert [row[0] for row in found[BY_STATUS][1:]] == ["record complete COMPLETED"]
+    week = {row[0]: row[1:] for row in found[THIS_WEEK][1:]}
+    assert week["records built"] == ["0", "0", "1"]
+    assert week["builds failed"] == ["0", "0", "0"]
+    assert CAUSES not in found
+
+
+def test_a_time_counts_in_whatever_form_it_is_stored(store: Store) -> None:
+    for number, time in enumerate(
+        (
+            *("20250311T000000Z", "2025-W11-2T00:00:00Z", "2025-03-10", "2025-03-10 00:00"),
+            *("2025-03-09T17:00:00-07:00", "2025-03-10T13:59:59.5+14:00", "2025-06-03T02:00-10:00"),
+        )
+    ):
+        events(store, (f"s{number}", time, "START", "COMPLETED"))
+        write(
+            store.path,
+            (
+                "INSERT INTO upload_log (session_identifier, destination_name, success, timestamp) "
+                "VALUES ('s', 'cdcs', 1, ?)",
+                (time,),
+            ),
+        )
+    events(store, ("early", "2025-03-10T13:59:59+14:00", "START", "COMPLETED"))
+    events(store, ("late", "2025-06-03T12:00:01Z", "START", "COMPLETED"))
+    found = tables(report.render(store, NOW))
+    assert found[BY_STATUS][1:] == [["record complete COMPLETED", "6", "9"]]
+    assert found[ATTEMPTS][1:] == [["cdcs", "6", "0", "0"]]
+
+
+def test_a_session_in_the_repeated_hour_lasts_as_long_as_it_did(store: Store) -> None:
+    store.instruments.add(instrument("NY", timezone_str="America/New_York"))
+    write(
+        store.path,
+        "INSERT INTO session_log VALUES (1, 's', 'NY', '2024-11-03T01:30:00-04:00', 'START', "
+        "'COMPLETED', NULL)",
+        "INSERT INTO session_log VALUES (2, 's', 'NY', '2024-11-03T01:15:00', 'END', "
+        "'COMPLETED', NULL)",
+    )
+    page = report.render(store, datetime(2024, 11, 4, tzinfo=UTC))
+    assert tables(page)[USE][1][1:3] == ["1", "0.8"]
+
+
+def test_failures_of_whatever_time_are_grouped(store: Store) -> None:
+    events(
+        store,
+        ("old", "1999-06-02T01:00:00Z", "START", "ERROR"),
+        ("odd", "never", "START", "ERROR"),
+        ("new", "2025-06-02T01:00:00Z", "START", "ERROR"),
+    )
+    found = tables(report.render(store, NOW))
+    assert found[CAUSES][1] == ["build failed ERROR", "Scope A (3)", "3", "2025-06-02 01:00 UTC"]
+    assert [row[0] for row in found[FAILED_BUILDS][1:]] == ["new", "old", "odd"]
+
+
+def test_an_upload_that_arrived_at_last_is_no_failure(store: Store) -> None:
+    for session, success, hour in (
+        ("a", False, 1),
+        ("a", True, 2),
+        ("b", True, 2),
+        ("b", False, 3),
+    ):
+        store.upload_logs.insert(
+            upload(
+                session_identifier=session,
+                success=success,
+                timestamp=NOW - timedelta(hours=9 - hour),
+                error_message=None if success else "HTTP 500",
+            )
+        )
+    found = tables(report.render(store, NOW))
+    assert [row[0] for row in found[FAILED_UPLOADS][1:]] == ["b"]
+    assert found[CAUSES][1:] == [["HTTP 500", "upload to cdcs", "1", "2025-06-03 06:00 UTC"]]
+    assert found[ATTEMPTS][1:] == [["cdcs", "2", "2", "1"]]
+
+
 # -- large databases -------------------------------------------------------------------
 
 

@@ -81,10 +81,10 @@ def _verdict(needs: int) -> str:
 
 
 def _week(figures: Figures) -> Iterator[Block]:
-    weeks = (figures.this_week, figures.last_week_by_now, figures.last_week)
+    weeks = figures.last_weeks
     by_now = f"last week until {figures.span.now:%A %H:%M}"
     yield Table(
-        f"Since Monday {figures.span.this_week:%Y-%m-%d}, UTC",
+        f"Since Monday {figures.span.monday:%Y-%m-%d}, UTC",
         [
             Column(""),
             *(Column(head, number=True) for head in ("this week", by_now, "all of last week")),
@@ -160,7 +160,7 @@ def _said(part: Counter[str]) -> str:
 
 
 def _use(figures: Figures) -> Iterator[Block]:
-    if not figures.work.instruments:
+    if not figures.instruments:
         yield Note("There are no instruments.")
     used = sorted(figures.use.items(), key=lambda item: (-item[1].time, -item[1].sessions))
     named = [(figures.instrument(pid), use) for pid, use in used[:_ROWS]]
@@ -182,14 +182,9 @@ def _use(figures: Figures) -> Iterator[Block]:
         )
         if len(used) > _BARS:
             yield Note(f"{number(len(used) - _BARS, 'more instrument')} were used less.")
-    unused = [
-        one.instrument_pid
-        for one in figures.work.instruments
-        if one.instrument_pid not in figures.use
-    ]
-    if unused:
-        some = ", ".join(figures.instrument(pid).words for pid in unused[:NAMED])
-        more = f" and {len(unused) - NAMED:,} more" if len(unused) > NAMED else ""
+    if figures.unused:
+        some = ", ".join(figures.instrument(pid).words for pid in figures.unused[:NAMED])
+        more = f" and {len(figures.unused) - NAMED:,} more" if len(figures.unused) > NAMED else ""
         yield Note(f"Not used in this time: {some}{more}.")
     if used:
         yield Table(

@@ -15,21 +15,20 @@ from functools import cache
 from typing import Generic, NamedTuple, TypeVar
 
 from nexuslims_store import overview, queries
-from nexuslims_store.database import Row
 from nexuslims_store.display import shown
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.report.blocks import Coded
 from nexuslims_store.report.delays import Delays
-from nexuslims_store.report.periods import WEEK, Span
+from nexuslims_store.report.periods import Span
 from nexuslims_store.report.values import cause_of
+from nexuslims_store.repository.views import with_views
 from nexuslims_store.store import Store
-from nexuslims_store.times import instant
 
 __all__ = [
     "NAMED",
-    "FailedBuild",
     "FailedUpload",
     "Figures",
+    "FoundSession",
     "Group",
     "Use",
     "Week",
@@ -93,16 +92,18 @@ def sum_of(groups: Iterable[Group]) -> Group:
     return Group(sum(group.count for group in groups), max(latest, default=None))
 
 
-@dataclass(frozen=True, slots=True)
-class FailedBuild:
-    """A session whose build failed; all as stored but the instant of its start."""
+class FoundSession(NamedTuple):
+    """A session; all as stored but the instants of START, END and the newest build."""
 
+    number: int
     session_identifier: object
     instrument: object
     user: object
     status: str
-    began: int | None
     timezone: str | None
+    began: int | None
+    ended: int | None
+    built: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +132,12 @@ class Figures:
         For each part of the span its sessions by status.
     use
         By instrument, those without a session left out.
+    instruments, unused
+        How many there are, and those without a session.
     delays
         How long it was from the end of each session to its record.
-    this_week, last_week_by_now, last_week
-        This week, and the last up to the same moment and whole.
+    last_weeks
+        This week, the last up to the same moment, and all of the last.
     attempts
         By destination, how many uploads arrived and how many failed.
     builds, uploads
@@ -148,14 +151,14 @@ class Figures:
     instrument: Callable[[object], Coded]
     parts: list[Counter[str]]
     use: dict[object, Use] = field(default_factory=dict)
+    instruments: int = 0
+    unused: list[object] = field(default_factory=list)
     delays: Delays = field(default_factory=Delays)
-    this_week: Week = field(default_factory=Week)
-    last_week_by_now: Week = field(default_factory=Week)
-    last_week: Week = field(default_factory=Week)
+    last_weeks: tuple[Week, Week, Week] = field(default_factory=lambda: (Week(), Week(), Week()))
     attempts: dict[str, Counter[bool]] = field(default_factory=dict)
     builds: dict[str, dict[object, Group]] = field(default_factory=dict)
     uploads: dict[tuple[str, str], Group] = field(default_factory=dict)
-    failed_builds: list[FailedBuild] = field(default_factory=list)
+    failed_builds: list[FoundSession] = field(default_factory=list)
     failed_uploads: list[FailedUpload] = field(default_factory=list)
 
     @property
@@ -164,28 +167,27 @@ class Figures:
         return sum(self.parts, Counter())
 
     def weeks_of(self, moment: int | None) -> Iterator[Week]:
-        """Yield this week or the last, if an instant lies in one, the last by now too."""
+        """Yield those of the last weeks that an instant lies in."""
         if moment is None:
             return
-        now, monday = instant(self.span.now), instant(self.span.this_week)
-        length = WEEK // _MICROSECOND
-        if monday <= moment <= now:
-            yield self.this_week
-        elif monday - length <= moment < monday:
-            yield self.last_week
-            if moment <= now - length:
-                yield self.last_week_by_now
+        for (first, last), week in zip(self.span.last_weeks, self.last_weeks, strict=True):
+            if first <= moment <= last:
+                yield week
 
 
 def read(store: Store, now: datetime, weeks: int) -> Figures:
     """Read the figures of the week of `now` and of those before it, `weeks` in all."""
     database = store._open_database()
     span = Span(now.astimezone(UTC), weeks)
-    work = overview.read(database, span.now)
+    work = overview.read(database, span.now, with_use=False)
     figures = Figures(span, work, _namer(store), [Counter() for _ in span.names])
     _read_sessions(figures, store)
     _read_attempts(figures, store)
     _read_failed_uploads(figures, store)
+    for (pid,) in database.rows(_SQL.list_pids):
+        figures.instruments += 1
+        if pid not in figures.use:
+            figures.unused.append(pid)
     return figures
 
 
@@ -203,66 +205,46 @@ def _namer(store: Store) -> Callable[[object], Coded]:
     return name
 
 
-def _parts(
-    store: Store, last_of_part: str, rows_of_part: str, **parameters: object
-) -> Iterator[Row]:
-    """Yield rows of a large table; SQLite's lock is let go after each part of it."""
-    database = store._open_database()
+def _parts(store: Store, last_of_part: str) -> Iterator[dict[str, object]]:
+    """Yield the bounds of the parts of a large table, as parameters of what reads one."""
     after = _BEFORE_ALL
     while True:
-        ((last,),) = database.rows(last_of_part, {"after": after, "size": _PART})
+        bounds = {"after": after, "size": _PART}
+        ((last,),) = store._open_database().rows(last_of_part, bounds)
         if last is None:
             return
-        yield from database.rows(rows_of_part, {"after": after, "last": last, **parameters})
+        yield {"after": after, "last": last}
         after = last
 
 
 def _read_sessions(figures: Figures, store: Store) -> None:
-    latest = _Latest[FailedBuild]()
-    for row in _parts(store, _SQL.get_last_session_log_of_part, _SQL.list_sessions_of_part):
-        session = _Session(*row)
-        _count(figures, session)
-        if session.status in _FAILED:
-            failed = FailedBuild(
-                session.session_identifier,
-                session.instrument,
-                session.user,
-                session.status,
-                session.began,
-                session.timezone,
-            )
-            latest.add(session.began, session.number, failed)
+    database = with_views(store._open_database())
+    first_day = {"first_day": figures.span.first_day}
+    latest = _Latest[FoundSession]()
+    for part in _parts(store, _SQL.get_last_session_log_of_part):
+        for row in database.rows(_SQL.list_sessions_of_part, part | first_day):
+            session = FoundSession(*row)
+            _count(figures, session)
+            if session.status in _FAILED:
+                latest.add(session.began, session.number, session)
+        for status, built in database.rows(_SQL.list_builds_of_part, part | first_day):
+            for week in figures.weeks_of(built):
+                week.built += status in _WITH_RECORD
+                week.failed += status == RecordStatus.ERROR
     figures.failed_builds = latest.sorted()
 
 
-class _Session(NamedTuple):
-    """A row of `list_sessions_of_part`; times as instants."""
-
-    number: int
-    session_identifier: object
-    instrument: object
-    user: object
-    status: str
-    timezone: str | None
-    began: int | None
-    ended: int | None
-    built: int | None
-
-
-def _count(figures: Figures, session: _Session) -> None:
+def _count(figures: Figures, session: FoundSession) -> None:
     began, ended, built = session.began, session.ended, session.built
     if session.status in _FAILED:
         of_status = figures.builds.setdefault(session.status, {})
         of_status.setdefault(session.instrument, Group()).add(began)
-    for week in figures.weeks_of(built):
-        week.built += session.status in _WITH_RECORD
-        week.failed += session.status == RecordStatus.ERROR
     time = timedelta()
     if began is not None and ended is not None:
         time = max(ended - began, 0) * _MICROSECOND
     for week in figures.weeks_of(began):
         week.use.add(time)
-    part = None if began is None else figures.span.part(began)
+    part = figures.span.part(began)
     if part is None:
         return
     figures.parts[part][shown(session.status)] += 1
@@ -272,19 +254,16 @@ def _count(figures: Figures, session: _Session) -> None:
 
 
 def _read_attempts(figures: Figures, store: Store) -> None:
-    first, last = instant(figures.span.start), instant(figures.span.now)
-    for destination, success, tried in _parts(
-        store,
-        _SQL.get_last_upload_of_part,
-        _SQL.list_attempts_of_part,
-        first_day=figures.span.first_day,
-    ):
-        arrived = success == 1
-        for week in figures.weeks_of(tried):
-            week.arrived += arrived
-            week.lost += not arrived
-        if tried is not None and first <= tried <= last:
-            figures.attempts.setdefault(shown(destination), Counter())[arrived] += 1
+    first_day = {"first_day": figures.span.first_day}
+    for part in _parts(store, _SQL.get_last_upload_of_part):
+        attempts = store._open_database().rows(_SQL.list_attempts_of_part, part | first_day)
+        for destination, success, tried in attempts:
+            arrived = success == 1
+            for week in figures.weeks_of(tried):
+                week.arrived += arrived
+                week.lost += not arrived
+            if figures.span.part(tried) is not None:
+                figures.attempts.setdefault(shown(destination), Counter())[arrived] += 1
 
 
 def _read_failed_uploads(figures: Figures, store: Store) -> None:

@@ -56,8 +56,10 @@ class Span:
 
     Attributes
     ----------
-    start, now
-        Its bounds.
+    start, monday, now
+        Its bounds, and when this week began.
+    last_weeks
+        The first and the last instant of this week, of the last up to now, and of all of it.
     first_day
         A day before all times that matter, in any time zone, as text.
     noun
@@ -71,10 +73,10 @@ class Span:
             hour=0, minute=0, second=0, microsecond=0
         )
         self.now = now
-        self.this_week = monday
+        self.monday = monday
         self.start = monday - (weeks - 1) * WEEK
         # The last week is told of whatever the span is; clocks are less than a day from UTC.
-        earliest = min(self.start, self.this_week - WEEK) - timedelta(days=2)
+        earliest = min(self.start, monday - WEEK) - timedelta(days=2)
         self.first_day = earliest.date().isoformat()
         unit = next(unit for most, unit in _UNITS if weeks <= most)
         days = list(_days(self.start.date(), now.date(), unit))
@@ -84,11 +86,13 @@ class Span:
         self._starts = [
             instant(datetime(day.year, day.month, day.day, tzinfo=now.tzinfo)) for day in days
         ]
-        self._first, self._last = instant(self.start), instant(now)
+        self._last = instant(now)
+        this, last = instant(monday), instant(monday - WEEK)
+        self.last_weeks = (this, self._last), (last, instant(now - WEEK)), (last, this - 1)
 
-    def part(self, moment: int) -> int | None:
+    def part(self, moment: int | None) -> int | None:
         """Return the number of the part that an instant lies in, None if it is in none."""
-        if not self._first <= moment <= self._last:
+        if moment is None or not self._starts[0] <= moment <= self._last:
             return None
         return bisect_right(self._starts, moment) - 1
 
