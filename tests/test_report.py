@@ -503,6 +503,18 @@ def test_the_newest_row_of_each_event_counts(store: Store) -> None:
     assert week["records built"] == ["0", "0", "1"]
     assert week["builds failed"] == ["0", "0", "0"]
     assert CAUSES not in found
+    # From an END on the second of June to a build on the twenty-eighth of May.
+    assert "1 record more is dated before the end" in report.render(store, NOW)
+
+
+def test_a_session_that_ends_before_it_starts_takes_no_time_off_the_others(store: Store) -> None:
+    at(store, "good", NOW - timedelta(hours=9), hours=3)
+    events(
+        store,
+        ("odd", "2025-06-02T05:00:00Z", "START", "COMPLETED"),
+        ("odd", "2025-06-02T04:00:00Z", "END", "COMPLETED"),
+    )
+    assert tables(report.render(store, NOW))[USE][1:] == [["Scope A A", "2", "3.0", "1.5"]]
 
 
 def test_a_time_counts_in_whatever_form_it_is_stored(store: Store) -> None:

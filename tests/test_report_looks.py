@@ -17,7 +17,7 @@ from nexuslims_store import Store, demo, report
 
 pytestmark = [needs_browser, pytest.mark.slow]
 
-WEEKS = (1, 2, 4, 12, 52, 60, 104, 260, 300, 600, 1040)
+WEEKS = (1, 2, 4, 5, 12, 52, 60, 104, 260, 300, 600, 1040)
 WIDTHS = (320, 390, 700, 1200)
 
 
