@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import singledispatch
 
-from nexuslims_store.display import printable
+from nexuslims_store.display import cut, printable
 from nexuslims_store.report.blocks import (
     Bar,
     Bars,
@@ -26,7 +26,6 @@ from nexuslims_store.report.blocks import (
     Section,
     Table,
 )
-from nexuslims_store.report.values import cut
 
 __all__ = ["write"]
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from html import escape
 
-from nexuslims_store.display import printable, shown
+from nexuslims_store.display import cut, printable, shown
 
-__all__ = ["address", "cause_of", "cut", "html"]
+__all__ = ["address", "cause_of", "html"]
 
-_LONGEST = 300
 # What differs from one failure to the next although the cause is one: addresses, hashes, numbers of
 # records. A short number, or one that is called a code, says what the cause is.
 _CODE = r"^\d{3}\b|\b(?:HTTP(?:/[\d.]+)?|status|code|error|errno)\W{0,3}\d+\b"
@@ -18,14 +17,6 @@ _OWN = re.compile(
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(r"https?://[^\s<>\"\\^`{|}]{1,2000}", re.IGNORECASE)
-
-
-def cut(text: str, length: int = _LONGEST) -> str:
-    """Return a text no longer than `length`; things that begin alike often end differently."""
-    if len(text) <= length:
-        return text
-    end = length // 3
-    return f"{text[: length - end - 1]}…{text[-end:]}"
 
 
 def cause_of(error: object) -> str:
