@@ -49,7 +49,8 @@ mutate *arguments:
 
 # the pages of the Python interface, from the docstrings, into build/docs
 docs:
-    {{ python }} -m pdoc --docformat numpy --output-directory build/docs nexuslims_store
+    {{ python }} -m pdoc --docformat numpy --output-directory build/docs nexuslims_store \
+        nexuslims_store.compat nexuslims_store.migrations nexuslims_store.repository nexuslims_store.testing
 
 # a release: .ci/release says its steps
 release version:
