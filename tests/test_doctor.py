@@ -714,7 +714,7 @@ def test_several_version_rows(path: Path) -> None:
 def test_a_later_nexuslims(path: Path) -> None:
     spoil(path, "UPDATE alembic_version SET version_num = 'v9_0_0'; DROP TABLE upload_log;")
     found = examine(path)
-    assert codes(found) == {"unknown-revision"} or codes(found) == {"unknown-tables"}
+    assert codes(found) == {"unknown-revision"}
     assert "v9_0_0" in found[0].message
 
 
@@ -849,7 +849,8 @@ def test_a_journal_of_a_killed_program(path: Path) -> None:
 def test_what_lies_beside_it(path: Path, tmp_path: Path) -> None:
     partial = tmp_path / ".nexuslims-0123456789abcdef.partial"
     partial.touch()
-    assert examine(path) == [] or codes(examine(path)) == {"partial-backup"}
+    os.utime(partial, (NOW.timestamp(), NOW.timestamp()))
+    assert examine(path) == []  # it may still be growing
     old = (NOW - timedelta(days=1)).timestamp()
     os.utime(partial, (old, old))
     assert the("partial-backup", examine(path)).severity == "note"
