@@ -48,8 +48,9 @@ def own_folder() -> Path:
         return platformdirs.user_data_path("nexuslims")
     except RuntimeError as error:
         raise StoreError(
-            "this user has no home folder to keep the database in: set NX_DB_PATH, or give a path "
-            "(--db)"
+            "this user has no home folder to keep the database in",
+            call="set NX_DB_PATH, or give a path",
+            command="set NX_DB_PATH, or give a path (--db)",
         ) from error
 
 

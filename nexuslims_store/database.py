@@ -158,6 +158,16 @@ class Database(ABC):
 
     def _check(self) -> None:
         """Raise unless a statement may be part of the transaction that is open."""
+        # The ordinary case first: every statement of a transaction asks.
+        opened = self._open[-1]
+        if (
+            opened.thread == get_ident()
+            and opened.task is _current_task()
+            and opened.block is not None
+            and opened.block() is not None
+            and self._has_transaction()
+        ):
+            return
         if not self.is_own_thread:
             raise StoreError(self._wrong_thread())
         self._undo_what_was_left()

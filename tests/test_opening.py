@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.support import contents, instrument, memory_store, new_database
+from helpers.support import add_pair, contents, instrument, memory_store, new_database, new_store
 from test_store import open_folder, unprivileged  # noqa: F401 -- a fixture
 
 from nexuslims_store import (
@@ -24,6 +24,7 @@ from nexuslims_store import (
     Store,
     StoreError,
 )
+from nexuslims_store.cli import main
 from nexuslims_store.times import LONGEST_TIMEOUT
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
@@ -156,12 +157,17 @@ def test_a_current_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.Monke
         Store("nexuslims.db")
 
 
-def test_memory_is_for_store_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_for_store_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("NX_DB_PATH", ":memory:")
     with pytest.raises(StoreError, match="NX_DB_PATH"):
         Store()
     with Store(":memory:") as store:
         assert store.path == Path(":memory:")
+    for arguments in (["status"], ["migrate"], ["--db", ":memory:", "sessions", "list"]):
+        assert main(arguments) == 2
+        assert "is no file" in capsys.readouterr().err
 
 
 # -- arguments -------------------------------------------------------------------------
@@ -212,6 +218,7 @@ def test_a_clock_tells_of_its_zone() -> None:
     with memory_store(clock=lambda: datetime(2025, 1, 1)) as store:
         with pytest.raises(InvalidValueError, match=r"clock returned .*aware"):
             store.external_ids.store("ned", "nemo", "1")
+        add_pair(store)
         with pytest.raises(InvalidValueError, match="clock"):
             store.sessions.claim()
     with memory_store(clock=lambda: "now") as store, pytest.raises(TypeError, match="clock"):
@@ -222,3 +229,21 @@ def test_the_class_says_what_a_store_has() -> None:
     with memory_store() as store:
         public = {name for name in vars(store) if not name.startswith("_")}
     assert public == {name for name in Store.__annotations__ if not name.startswith("_")}
+
+
+def test_a_repository_says_what_it_is(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        said = [
+            repr(getattr(store, name))
+            for name in ("instruments", "session_logs", "sessions", "upload_logs", "external_ids")
+        ]
+    assert said == [
+        f"<the {what} of {str(store.path)!r}>"
+        for what in (
+            "instruments",
+            "session logs",
+            "sessions",
+            "upload logs",
+            "external user identifiers",
+        )
+    ]

@@ -10,6 +10,7 @@ from nexuslims_store.cli.declaration import OneOf, Option
 from nexuslims_store.config import default_path
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.errors import StoreError
+from nexuslims_store.times import LONGEST_TIMEOUT
 
 __all__ = [
     "COMMON",
@@ -27,8 +28,6 @@ __all__ = [
     "time_span",
 ]
 
-# More milliseconds than SQLite can count are no time-out at all.
-_LONGEST_TIMEOUT = 1_000_000.0
 _TOO_MANY = 1_000_000_000
 _MEMORY = Path(":memory:")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -42,9 +41,9 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds <= _LONGEST_TIMEOUT:
+    if not 0 <= seconds <= LONGEST_TIMEOUT:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no number of seconds from 0 to {_LONGEST_TIMEOUT:.0f}"
+            f"{text!r} is no number of seconds from 0 to {LONGEST_TIMEOUT:.0f}"
         )
     return seconds
 

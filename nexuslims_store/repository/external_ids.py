@@ -16,6 +16,7 @@ from nexuslims_store.errors import DuplicateError
 from nexuslims_store.models import (
     ExternalUserIdentifier,
 )
+from nexuslims_store.repository.base import Repository
 from nexuslims_store.repository.batches import SET_ASIDE, find_clash
 from nexuslims_store.repository.rows import RowMapper
 from nexuslims_store.results import InsertSummary
@@ -33,15 +34,17 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _logger = logging.getLogger("nexuslims_store")
 
 
-class ExternalIdRepository:
+class ExternalIdRepository(Repository):
     """`store.external_ids`: the rows of `external_user_identifiers`.
 
     A user has one identifier in each system, and an identifier one user. Systems are
     `ExternalSystem` members or their values ("nemo", …); another text is an InvalidValueError.
     """
 
+    _holds = "external user identifiers"
+
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database = database
+        super().__init__(database)
         self._clock = clock
 
     def get(self, username: str, system: ExternalSystem | SystemName) -> str | None:

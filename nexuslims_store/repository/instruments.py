@@ -11,12 +11,13 @@ from pathlib import Path
 from nexuslims_store import queries
 from nexuslims_store.arguments import require_type
 from nexuslims_store.config import data_root
-from nexuslims_store.database import Database, Row
+from nexuslims_store.database import Row
 from nexuslims_store.errors import DuplicateError, InstrumentInUseError, UnknownInstrumentError
 from nexuslims_store.models import (
     Instrument,
     column_of,
 )
+from nexuslims_store.repository.base import Repository
 from nexuslims_store.repository.batches import SET_ASIDE, find_clash
 from nexuslims_store.repository.rows import RowMapper
 from nexuslims_store.repository.views import with_views
@@ -48,11 +49,10 @@ def _instrument(row: Row) -> Instrument:
     return _MAPPER.models([row])[0]
 
 
-class InstrumentRepository:
+class InstrumentRepository(Repository):
     """`store.instruments`: the rows of `instruments`. Each call reads what is stored now."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    _holds = "instruments"
 
     def get(self, pid: str) -> Instrument | None:
         """Return the instrument of a PID, or None.

@@ -17,6 +17,7 @@ from nexuslims_store.database import Database
 from nexuslims_store.display import as_stored
 from nexuslims_store.enums import RecordStatus, StatusName
 from nexuslims_store.models import Session
+from nexuslims_store.repository.base import Repository
 from nexuslims_store.repository.instruments import InstrumentRepository
 from nexuslims_store.repository.pairing import Pairing
 from nexuslims_store.repository.views import with_views
@@ -32,11 +33,13 @@ _EARLIEST, _LATEST = -(2**63), 2**63 - 1
 _A_DAY = 86_400_000_000  # in microseconds; no offset from UTC is as long
 
 
-class SessionOverviews:
+class SessionOverviews(Repository):
     """The part of `store.sessions` that looks at sessions without making models of them."""
 
+    _holds = "sessions"
+
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         self._instruments = InstrumentRepository(database)
 
     def iter_overview(

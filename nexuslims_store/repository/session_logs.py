@@ -10,12 +10,13 @@ from typing import Any
 
 from nexuslims_store import queries
 from nexuslims_store.arguments import member
-from nexuslims_store.database import Database, Row
+from nexuslims_store.database import Row
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.errors import InvalidRowError
 from nexuslims_store.models import (
     SessionLog,
 )
+from nexuslims_store.repository.base import Repository
 from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.repository.rows import Dicts, RowMapper
 from nexuslims_store.repository.views import with_views
@@ -63,15 +64,14 @@ _Columns = dict[str, Any]
 _logger = logging.getLogger("nexuslims_store")
 
 
-class SessionLogRepository:
+class SessionLogRepository(Repository):
     """`store.session_logs`: the rows of `session_log`.
 
     What is stored comes back as stored: an old row without an offset is a naive `timestamp`,
     the local time of its instrument. "In the order of time" means by instant, then by id.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    _holds = "session logs"
 
     def insert(self, log: SessionLog) -> SessionLog:
         """Store an event, unless it is there already, and return the stored row.

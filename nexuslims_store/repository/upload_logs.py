@@ -14,6 +14,7 @@ from nexuslims_store.arguments import require_type
 from nexuslims_store.database import Database
 from nexuslims_store.errors import InvalidValueError
 from nexuslims_store.models import UploadLog
+from nexuslims_store.repository.base import Repository
 from nexuslims_store.repository.rows import RowMapper
 from nexuslims_store.times import aware, instant, utc_now
 
@@ -27,11 +28,13 @@ Strategy = Literal["all", "first_success", "best_effort"]
 _STRATEGIES = get_args(Strategy)
 
 
-class UploadLogRepository:
+class UploadLogRepository(Repository):
     """`store.upload_logs`: the rows of `upload_log`."""
 
+    _holds = "upload logs"
+
     def __init__(self, database: Database, clock: Callable[[], datetime] = utc_now) -> None:
-        self._database = database
+        super().__init__(database)
         self._clock = clock
 
     def insert(self, log: UploadLog) -> UploadLog:
