@@ -10,7 +10,16 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-__all__ = ["checks", "constraint_names", "items", "normalised", "tokens"]
+__all__ = [
+    "checks",
+    "collations",
+    "constraint_names",
+    "items",
+    "join",
+    "normalised",
+    "options",
+    "tokens",
+]
 
 _TOKEN = re.compile(
     r"""
@@ -83,6 +92,24 @@ def constraint_names(sql: str) -> set[str]:
     """Return the names that a CREATE TABLE statement gives to its constraints."""
     words = tokens(sql)
     return {name.strip('"') for word, name in pairwise(words) if word.upper() == "CONSTRAINT"}
+
+
+def collations(sql: str) -> dict[str, str]:
+    """Return by which collation each column of a CREATE TABLE statement is compared."""
+    found = {}
+    for part in items(sql):
+        if part and not _is_constraint(part):
+            words = [word.upper() for word in part]
+            named = words[words.index("COLLATE") + 1] if "COLLATE" in words[:-1] else "BINARY"
+            found[part[0].strip('"').lower()] = named.strip('"')
+    return found
+
+
+def options(sql: str) -> set[str]:
+    """Return what stands behind the columns of a CREATE TABLE statement: WITHOUT ROWID, STRICT."""
+    words = [word.upper() for word in tokens(sql)]
+    last = len(words) - words[::-1].index(")") if ")" in words else len(words)
+    return {option for option in " ".join(words[last:]).split(" , ") if option.strip(" ;")}
 
 
 def normalised(sql: str) -> str:

@@ -20,7 +20,6 @@ from nexuslims_store.database import Database
 from nexuslims_store.display import age, number, shown
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.errors import StoreError
-from nexuslims_store.layouts import BASE, LAYOUTS
 from nexuslims_store.migrations.plan import Plan, make_plan
 from nexuslims_store.repository import (
     InstrumentRepository,
@@ -37,6 +36,7 @@ from nexuslims_store.results import (
     SessionOverview,
     UnpairedSession,
 )
+from nexuslims_store.revisions import head, tables_at
 from nexuslims_store.times import aware, instant, utc_now
 
 __all__ = ["LEASE", "PATIENCE", "Overview", "Work", "examine", "read"]
@@ -239,7 +239,7 @@ def examine(
         with database.transaction(), database.translated():
             mode = journal_mode(database.connection)  # first, as it waits for the lock
             plan = make_plan(database.connection, path, "upgrade", "head", timeout=timeout)
-        tables = LAYOUTS[plan.before or BASE].keys()
+        tables = tables_at(plan.before).keys()
         work = _Reading(database, utc_now(), lease, since, with_use=with_use)
         return Overview(
             path=path,
@@ -273,8 +273,8 @@ def read(
     with_use
         Whether to sum up the use of the instruments too, which takes the longest.
     """
-    head = set(LAYOUTS[list(LAYOUTS)[-1]])
-    return _Reading(database, now, lease, since, with_use=with_use).of(head, at_head=True)
+    reading = _Reading(database, now, lease, since, with_use=with_use)
+    return reading.of(set(tables_at(head())), at_head=True)
 
 
 class _Reading:

@@ -11,7 +11,6 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from itertools import pairwise
@@ -23,6 +22,8 @@ from pydantic import BaseModel
 from nexuslims_store import ddl
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
 from nexuslims_store.models import ExternalUserIdentifier, Instrument, SessionLog, UploadLog
+from nexuslims_store.revisions import VERSION_TABLE, is_own_index, names, position, tables_at
+from nexuslims_store.tables import Column, Index, Table, read
 
 __all__ = ["FORMATS", "Format", "markdown", "mermaid", "sql"]
 
@@ -32,7 +33,6 @@ _MODELS: dict[str, type[BaseModel]] = {
     "upload_log": UploadLog,
     "external_user_identifiers": ExternalUserIdentifier,
 }
-_VERSION_TABLE = "alembic_version"
 
 # The columns that have, or had before v2_5_0b, another name than the model's field.
 _FIELDS = {"timezone": "timezone_str", "schema_name": "display_name"}
@@ -49,8 +49,6 @@ _LOOSE = (
     ("session_log", "user", "external_user_identifiers", "nexuslims_username"),
 )
 
-_OWN_INDEX = "nxs_"
-
 
 # -- the diagram -----------------------------------------------------------------------
 
@@ -60,27 +58,27 @@ def mermaid(connection: Connection) -> str:
 
     A dotted line joins what belongs together without a foreign key.
     """
-    tables = list(_tables(connection))
+    tables = dict(_tables(connection))
     lines = ["erDiagram"]
-    for table in tables:
-        for column in table.columns:
-            if column.refers_to is not None:
-                lines.append(f'    {column.refers_to} ||--o{{ {table.name} : "{column.name}"')
-    names = {table.name for table in tables}
+    for name, table in tables.items():
+        for column in table.columns.values():
+            parent = _refers_to(table, column)
+            if parent is not None:
+                lines.append(f'    {_word(parent)} ||--o{{ {name} : "{column.name}"')
     for one, column_one, other, column_other in _LOOSE:
-        if {one, other} <= names:
+        if {one, other} <= tables.keys():
             label = column_one if column_one == column_other else f"{column_one} = {column_other}"
             lines.append(f'    {one} }}o..o{{ {other} : "{label}"')
-    for table in tables:
-        lines.append(f"    {table.name} {{")
-        lines += [f"        {_attribute(column)}" for column in table.columns]
+    for name, table in tables.items():
+        lines.append(f"    {name} {{")
+        lines += [f"        {_attribute(table, column)}" for column in table.columns.values()]
         lines.append("    }")
     return "\n".join(lines) + "\n"
 
 
-def _attribute(column: _Column) -> str:
-    keys = ["PK"] * column.is_key + ["FK"] * (column.refers_to is not None)
-    keys += ["UK"] * column.is_unique
+def _attribute(table: Table, column: Column) -> str:
+    keys = ["PK"] * bool(column.key) + ["FK"] * (_refers_to(table, column) is not None)
+    keys += ["UK"] * _is_unique(table, column)
     parts = [_word(column.type or "ANY"), _word(column.name), ", ".join(keys)]
     if not column.not_null:
         parts.append('"may be NULL"')
@@ -102,20 +100,20 @@ def markdown(connection: Connection) -> str:
 
 def _dictionary(connection: Connection) -> Iterator[str]:
     enums: list[type[Enum]] = []
-    for table in _tables(connection):
-        yield f"### `{table.name}`"
-        yield _summary(_MODELS[table.name])
+    for name, table in _tables(connection):
+        yield f"### `{name}`"
+        yield _summary(_MODELS[name])
         yield "\n".join(
             [
                 "| column | type | | what it holds |",
                 "|---|---|---|---|",
-                *(_row(table.name, column) for column in table.columns),
+                *(_row(name, table, column) for column in table.columns.values()),
             ]
         )
         rules = list(_rules(table))
         if rules:
             yield "\n".join(rules)
-        enums += [enum for (name, _), enum in _ENUMS.items() if name == table.name]
+        enums += [enum for (of, _), enum in _ENUMS.items() if of == name]
     for enum in enums:
         docs = _member_docs(enum)
         if not docs:  # its values are told with the column, and say all
@@ -131,14 +129,15 @@ def _dictionary(connection: Connection) -> Iterator[str]:
         )
 
 
-def _row(table: str, column: _Column) -> str:
-    traits = ["key"] * column.is_key + ["unique"] * column.is_unique
+def _row(name: str, table: Table, column: Column) -> str:
+    traits = ["key"] * bool(column.key) + ["unique"] * _is_unique(table, column)
     traits += ["may be NULL"] * (not column.not_null)
-    if column.refers_to is not None:
-        traits.append(f"one of {_code(column.refers_to)}")
-    field = _MODELS[table].model_fields.get(_FIELDS.get(column.name, column.name))
-    words = field.description or "" if field else "no longer used; gone at v2_5_0b"
-    enum = _ENUMS.get((table, column.name))
+    parent = _refers_to(table, column)
+    if parent is not None:
+        traits.append(f"one of {_code(parent)}")
+    field = _MODELS[name].model_fields.get(_FIELDS.get(column.name, column.name))
+    words = field.description or "" if field else _without_a_field(name, column)
+    enum = _ENUMS.get((name, column.name))
     if enum is not None:
         words += f": {', '.join(_code(member.value) for member in enum)}"
     declared = column.type.replace("<", "&lt;")
@@ -146,13 +145,27 @@ def _row(table: str, column: _Column) -> str:
     return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
 
 
-def _rules(table: _Table) -> Iterator[str]:
-    for unique in table.unique:
-        yield f"- unique together: {', '.join(map(_code, unique))}"
-    for rule, name in ddl.checks(table.sql).items():
+def _without_a_field(table: str, column: Column) -> str:
+    """Say what a column is that no model has: a former one, or a facility's own."""
+    having = [revision for revision in names() if _has(revision, table, column)]
+    if not having:
+        return "not NexusLIMS's: a column of your own"
+    return f"no longer used; gone at {names()[position(having[-1])]}"
+
+
+def _has(revision: str, table: str, column: Column) -> bool:
+    shape = tables_at(revision).get(table)
+    return shape is not None and column.name.lower() in shape.columns
+
+
+def _rules(table: Table) -> Iterator[str]:
+    for unique in sorted(table.unique):
+        if len(unique) > 1:
+            yield f"- unique together: {', '.join(map(_code, unique))}"
+    for rule, name in table.checks.items():
         yield f"- check{f' {_code(name)}' if name else ''}: {_code(rule)}"
-    for index in table.indexes:
-        own = " (this package's own)" if index.name.startswith(_OWN_INDEX) else ""
+    for index in _indexes(table):
+        own = " (this package's own)" if is_own_index(index.name) else ""
         yield f"- index {_code(index.name)}: {', '.join(map(_code, index.columns))}{own}"
 
 
@@ -199,97 +212,38 @@ def sql(connection: Connection) -> str:
 
 
 def _statements(connection: Connection) -> Iterator[str]:
-    for name in (_VERSION_TABLE, *_MODELS):
-        for (statement,) in connection.execute(
-            "SELECT sql FROM sqlite_master WHERE type = 'table' AND lower(name) = ?", (name,)
-        ).fetchall():
-            yield ddl.normalised(statement)
-            for index in _indexes(connection, name):
-                own = "-- This package's own, no part of NexusLIMS's schema.\n"
-                mark = own if index.name.startswith(_OWN_INDEX) else ""
-                yield mark + ddl.normalised(index.sql)
+    order = (VERSION_TABLE, *_MODELS)
+    tables = read(connection, order).tables
+    for table in (tables[name] for name in order if name in tables):
+        yield ddl.normalised(table.sql)
+        for index in _indexes(table):
+            own = "-- This package's own, no part of NexusLIMS's schema.\n"
+            mark = own if is_own_index(index.name) else ""
+            yield mark + ddl.normalised(str(index.sql))
 
 
 # -- reading ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    type: str
-    not_null: bool
-    is_key: bool
-    is_unique: bool
-    refers_to: str | None
+def _tables(connection: Connection) -> Iterator[tuple[str, Table]]:
+    """Yield those of NexusLIMS's tables that are there, in the order of their history."""
+    tables = read(connection, _MODELS).tables
+    yield from ((name, tables[name]) for name in _MODELS if name in tables)
 
 
-@dataclass(frozen=True, slots=True)
-class _Index:
-    name: str
-    columns: tuple[str, ...]
-    sql: str
+def _indexes(table: Table) -> list[Index]:
+    return [index for index in table.indexes if index.sql is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    name: str
-    columns: tuple[_Column, ...]
-    unique: tuple[tuple[str, ...], ...]
-    indexes: tuple[_Index, ...]
-    sql: str
+def _refers_to(table: Table, column: Column) -> str | None:
+    keys = ((parent, child) for parent, child, *_ in table.foreign_keys)
+    return next((parent for parent, child in keys if child.lower() == column.name.lower()), None)
 
 
-def _tables(connection: Connection) -> Iterator[_Table]:
-    """Read those of NexusLIMS's tables that are there, in the order of their history."""
-    for name in _MODELS:
-        found = connection.execute(
-            "SELECT sql FROM sqlite_master WHERE type = 'table' AND lower(name) = ?", (name,)
-        ).fetchone()
-        if found is None:
-            continue
-        unique = sorted(_unique(connection, name))
-        refers_to = {
-            column: table
-            for table, column in connection.execute(
-                'SELECT "table", "from" FROM pragma_foreign_key_list(?)', (name,)
-            )
-        }
-        columns = tuple(
-            _Column(
-                name=column,
-                type=declared,
-                not_null=bool(not_null),
-                is_key=bool(key),
-                is_unique=(column,) in unique and not key,
-                refers_to=refers_to.get(column),
-            )
-            for column, declared, not_null, key in connection.execute(
-                'SELECT name, type, "notnull", pk FROM pragma_table_info(?) ORDER BY cid', (name,)
-            ).fetchall()
-        )
-        together = tuple(names for names in unique if len(names) > 1)
-        yield _Table(name, columns, together, tuple(_indexes(connection, name)), found[0])
-
-
-def _unique(connection: Connection, table: str) -> Iterator[tuple[str, ...]]:
-    for (index,) in connection.execute(
-        "SELECT name FROM pragma_index_list(?) WHERE \"unique\" AND origin = 'u'", (table,)
-    ).fetchall():
-        yield _index_columns(connection, index)
-
-
-def _indexes(connection: Connection, table: str) -> Iterator[_Index]:
-    for name, statement in connection.execute(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL "
-        "AND lower(tbl_name) = ? ORDER BY name",
-        (table,),
-    ).fetchall():
-        yield _Index(name, _index_columns(connection, name), statement)
-
-
-def _index_columns(connection: Connection, index: str) -> tuple[str, ...]:
-    rows = connection.execute("SELECT name FROM pragma_index_info(?) ORDER BY seqno", (index,))
-    return tuple(name or "(an expression)" for (name,) in rows)
+def _is_unique(table: Table, column: Column) -> bool:
+    """Whether a constraint says of a column alone that its values are unique."""
+    by_constraint = {i.columns for i in table.indexes if i.unique and i.sql is None}
+    return not column.key and (column.name.lower(),) in by_constraint
 
 
 Format = Literal["mermaid", "markdown", "sql"]

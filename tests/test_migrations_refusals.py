@@ -87,7 +87,7 @@ def test_version_row_without_tables(path: Path) -> None:
 
 def test_several_version_rows(path: Path) -> None:
     at("v2_4_0b", path, "INSERT INTO alembic_version VALUES ('v2_5_0a'), ('zz')")
-    refused(path, UnknownRevisionError, "v2_4_0b, v2_5_0a, zz", "migrate stamp v2_4_0b")
+    refused(path, UnknownRevisionError, "v2_4_0b, v2_5_0a, 'zz'", "migrate stamp v2_4_0b")
     migrations.stamp(path, "v2_4_0b")
     assert facts(path) == expected("v2_4_0b")
 
@@ -236,7 +236,17 @@ def test_a_wrong_target_makes_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_sqlites_own_refusal_is_a_migration_error(path: Path) -> None:
-    at("v1_4_3", path, "CREATE TABLE instruments_new (x);")
+    """Of what no look beforehand finds: here a column that one name of both is in."""
+    at("v1_4_3", path)
+    execute(
+        path,
+        "ALTER TABLE instruments RENAME TO former;"
+        "CREATE TABLE instruments (instrument_pid VARCHAR(100) PRIMARY KEY, api_url, "
+        "calendar_name, calendar_url, location, schema_name, property_tag, filestore_path, "
+        "harvester, timezone, computer_name, computer_ip, computer_mount);"
+        "INSERT INTO instruments SELECT * FROM former; DROP TABLE former;"
+        "UPDATE instruments SET schema_name = NULL",
+    )
     before = contents(path)
     with pytest.raises(MigrationError, match="v2_5_0b remove computer fields failed") as caught:
         migrations.upgrade(path)

@@ -105,8 +105,6 @@ except MigrationError as error:
          "    id_session_log, session_identifier, 'nobody', timestamp, event_type, "
          "record_status, \"user\"\nFROM",
          "refer to nothing"),
-        ("0004.v2_5_0a_add_external_user_identifiers", "notes VARCHAR", "remarks VARCHAR",
-         "not those of v2_5_0b"),
         ("0005.v2_5_0b_remove_computer_fields", "SET version_num = 'v2_5_0b'",
          "SET version_num = 'v2_5_0x'", "not those of v2_5_0b"),
         ("0005.v2_5_0b_remove_computer_fields", "UPDATE alembic_version", "UPDATE nowhere",
@@ -150,11 +148,13 @@ def test_a_new_file_that_fails_is_removed_again(path: Path, tmp_path: Path) -> N
         lambda text: text.replace("UPDATE alembic_version", "UPDATE nowhere"),
     )
     environment = os.environ | {"PYTHONPATH": str(checkout)}
-    assert "failed" in python(TRY_TO_UPGRADE, path, checkout, cwd=tmp_path, env=environment)
+    said = python(TRY_TO_UPGRADE, path, checkout, cwd=tmp_path, env=environment)
+    assert "does not run" in said
     assert not path.exists()
 
     path.touch()  # not made by the call: it stays
-    assert "failed" in python(TRY_TO_UPGRADE, path, checkout, cwd=tmp_path, env=environment)
+    said = python(TRY_TO_UPGRADE, path, checkout, cwd=tmp_path, env=environment)
+    assert "does not run" in said
     assert path.read_bytes() == b""
 
 

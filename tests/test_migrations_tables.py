@@ -14,7 +14,6 @@ from helpers.migration_files import HEAD, REVISIONS, contents, execute, expected
 from nexuslims_store import migrations
 from nexuslims_store.config import sql_folder
 from nexuslims_store.errors import MigrationError
-from nexuslims_store.layouts import BASE, LAYOUTS
 
 BASE_AND_REVISIONS = [None, *REVISIONS]
 
@@ -86,24 +85,6 @@ def test_one_step_at_a_time_down_and_up_again(path: Path) -> None:
     for revision in REVISIONS:
         migrations.upgrade(path, "+1", backup=False)
         assert facts(path) == expected(revision)
-
-
-def test_the_layouts_are_those_of_the_migrations() -> None:
-    """A migration without its line in LAYOUTS could not be recognised after it ran."""
-    assert (
-        list(LAYOUTS) == [BASE, *REVISIONS] == [BASE, *(m.revision for m in migrations.history())]
-    )
-    for revision in REVISIONS:
-        tables = expected(revision)["tables"]
-        columns = {
-            table: {column.split()[0] for column in about["columns"]}
-            for table, about in tables.items()
-            if table != "alembic_version"
-        }
-        assert columns == {
-            table: {name for name in names if not name.startswith("CONSTRAINT")}
-            for table, names in LAYOUTS[revision].items()
-        }
 
 
 def test_the_index_of_the_sessions_to_build_comes_and_goes_with_the_head(path: Path) -> None:

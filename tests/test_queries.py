@@ -352,7 +352,6 @@ SCANS = {
     "doctor.sql": "examines every row on purpose",
     "report.sql": "sums up every row on purpose",
     "overview.sql": "people ask for what no index has",
-    "verification.sql": "checks every row on purpose",
     "recognition.sql": "stops at the first row, or the table has one",
     "backup.sql": "stops after some rows by the key",
     "yoyo.sql": "the tables have a row for each migration",

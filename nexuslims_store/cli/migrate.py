@@ -8,13 +8,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from dataclasses import asdict
 
 from nexuslims_store import migrations
 from nexuslims_store.cli.declaration import Command, OneOf, Option
 from nexuslims_store.cli.options import FORMS, JSON, database_path
 from nexuslims_store.cli.output import Listing, Output
-from nexuslims_store.display import number
 from nexuslims_store.migrations.plan import Direction
 
 __all__ = ["COMMAND"]
@@ -54,7 +52,7 @@ def _move(
         if arguments.sql:
             output.text(plan.to_sql())
         elif output.form == "json":
-            output.json({**asdict(plan), "steps": [step.revision for step in plan.steps]})
+            output.json(plan.to_dict())
         else:
             output.line(str(plan))
         return 0
@@ -66,39 +64,10 @@ def _move(
         progress=output.message,
     )
     if output.form == "json":
-        output.json(asdict(report))
+        output.json(report.to_dict())
     else:
-        _tell(report, output)
+        output.line(str(report))
     return 0
-
-
-def _tell(report: migrations.MigrationReport, output: Output) -> None:
-    if not report.changed:
-        output.line(f"{report.path} is at {report.after or _BASE}; there was nothing to do")
-        return
-    after = report.after or _BASE
-    if report.created:
-        done = f"created {report.path}, at {after}"
-    else:
-        done = f"{report.path} is now at {after}; it was at {report.before or _BASE}"
-    output.line(f"{done} ({number(len(report.applied), 'step')}, {report.seconds:.1f} s)")
-    if report.adopted:
-        output.line("it had no version row and was recognised by its tables")
-    if report.leftovers_removed:
-        output.line(
-            "removed what an unfinished upgrade had left behind: "
-            + ", ".join(report.leftovers_removed)
-        )
-    if report.harvesters_filled:
-        output.line(
-            f"{number(report.harvesters_filled, 'instrument')} without a harvester got 'nemo'"
-        )
-    if report.indexes_lost:
-        output.line(
-            "gone, because their columns are: the indexes " + ", ".join(report.indexes_lost)
-        )
-    if report.backup is not None:
-        output.line(f"the file as it was before: {report.backup}")
 
 
 # -- looking ---------------------------------------------------------------------------------
@@ -168,7 +137,7 @@ def _history(arguments: argparse.Namespace, output: Output) -> int:
 def _stamp(arguments: argparse.Namespace, output: Output) -> int:
     report = migrations.stamp(database_path(arguments), arguments.target, timeout=arguments.timeout)
     if output.form == "json":
-        output.json(asdict(report))
+        output.json(report.to_dict())
     elif report.changed:
         output.line(f"{report.path} is stamped {report.after or _BASE}; its tables are as before")
     else:

@@ -14,9 +14,8 @@ from nexuslims_store.cli.declaration import Command, OneOf, Option
 from nexuslims_store.cli.options import JSON, SINCE, database_path, duration, number_of
 from nexuslims_store.cli.output import Output
 from nexuslims_store.display import age, cut, number, quoted, shown, size
-from nexuslims_store.layouts import BASE
 from nexuslims_store.results import Claim
-from nexuslims_store.revisions import head
+from nexuslims_store.revisions import BASE, head
 
 __all__ = ["COMMAND"]
 

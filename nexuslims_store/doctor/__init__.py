@@ -16,7 +16,6 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from nexuslims_store.catalogue import Catalogue, read
 from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor import drift, file, rows, sessions
 from nexuslims_store.doctor.finding import Finding, Severity
@@ -28,10 +27,9 @@ from nexuslims_store.errors import (
     SchemaMismatchError,
     StoreError,
 )
-from nexuslims_store.layouts import BASE, revision_of
 from nexuslims_store.migrations.plan import marks_wrong
-from nexuslims_store.recognition import State, judge
-from nexuslims_store.revisions import head
+from nexuslims_store.recognition import Catalogue, State, judge, look
+from nexuslims_store.revisions import BASE, head, most_similar, names, revision_of
 from nexuslims_store.times import require_zone_data, utc_now
 
 Progress = Callable[[int, int], None]
@@ -117,13 +115,13 @@ def _examine_content(
     database: SQLiteDatabase, now: datetime, progress: Progress
 ) -> Iterator[Finding]:
     with database.translated():
-        catalogue = read(database.connection)
+        catalogue = look(database.connection)
     state, revision = None, None
     try:
         state = judge(catalogue, database.path)
         revision = state.revision
     except StoreError as error:
-        yield _unrecognised(catalogue, error)
+        yield _unrecognised(catalogue, database.path, error)
         if isinstance(error, NotANexusLIMSDatabaseError):
             return
         # The tables may be in order all the same, and only the version row wrong.
@@ -134,6 +132,9 @@ def _examine_content(
     if revision is not None:
         yield from _as_far_as_it_goes(
             database, "its tables", drift.examine_tables(database, revision)
+        )
+        yield from _as_far_as_it_goes(
+            database, "its views and triggers", drift.examine_code(database)
         )
     yield from _examine_rows(database, catalogue, revision, now, progress)
 
@@ -148,9 +149,11 @@ def _examine_rows(
     """Examine the rows of all tables that can be read, then what they say together."""
     at_head = revision == head()
     tables = {
-        table: rows.Rows(database, table, catalogue.columns[table], at_head=at_head)
+        table: rows.Rows(
+            database, table, frozenset(catalogue.tables[table].columns), at_head=at_head
+        )
         for table in rows.MODELS
-        if table in catalogue.columns
+        if table in catalogue.tables
     }
     tables = {table: there for table, there in tables.items() if there.readable}
     try:
@@ -248,7 +251,16 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
             "nexuslims-store migrate upgrade  (removes it, after a backup, and goes on)",
             table=table,
         )
-    if not state.stamped:
+    if state.former is not None:
+        yield Finding(
+            "former-revision",
+            "warning",
+            f"{path} has the version row {state.former!r}, as NexusLIMS 2.2 to 2.4 named "
+            f"{revision}; NexusLIMS from 2.5 on cannot open it",
+            "nexuslims-store migrate",
+            table="alembic_version",
+        )
+    elif not state.stamped:
         yield Finding(
             "no-version-row",
             "warning",
@@ -264,7 +276,7 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
             "nexuslims-store migrate",
         )
     # A file that only NexusLIMS has migrated has no marks, and needs none yet.
-    if "_yoyo_migration" in state.catalogue.tables:
+    if "_yoyo_migration" in state.catalogue.names:
         with database.translated():
             wrong = marks_wrong(database.connection, state.catalogue, revision)
         if wrong:
@@ -278,7 +290,7 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
             )
 
 
-def _unrecognised(catalogue: Catalogue, error: StoreError) -> Finding:
+def _unrecognised(catalogue: Catalogue, path: Path, error: StoreError) -> Finding:
     said = error.for_command
     if isinstance(error, NotANexusLIMSDatabaseError):
         return Finding("not-nexuslims", "error", said, "check the path (NX_DB_PATH or --db)")
@@ -291,14 +303,15 @@ def _unrecognised(catalogue: Catalogue, error: StoreError) -> Finding:
             "no row is touched by that",
         )
     found = revision_of(catalogue.layout)
-    if isinstance(error, SchemaMismatchError) and found is None:
-        return Finding(
-            "unknown-tables",
-            "error",
-            said,
-            "nexuslims-store schema --format sql  (shows the tables as they should be: put those "
-            "that the message names right, after nexuslims-store backup)",
-        )
+    if isinstance(error, SchemaMismatchError):
+        stamped = [version for version in catalogue.versions if version in names()]
+        nearest = next(iter(stamped), None) or most_similar(catalogue.layout)
+        lost = drift.lost_key(path, catalogue.contents, nearest)
+        if lost is not None:
+            return lost
+        if found is None:
+            message, _, remedy = said.partition(". Nothing was changed; ")
+            return Finding("unknown-tables", "error", message, remedy or "see the message")
     if found is not None:
         remedy = f"nexuslims-store migrate stamp {found}, then nexuslims-store migrate"
         return Finding("wrong-revision", "error", said, remedy, table="alembic_version")

@@ -48,8 +48,9 @@ class Finding:
 
 def in_shell(path: Path, sql: str) -> str:
     """Return the command that runs a statement of ours on the file in SQLite's own shell."""
-    # The statements hold no value from the file, and nothing that a shell acts upon in quotes.
-    return f'sqlite3 {shlex.quote(str(path))} "{sql}"'
+    # The statements hold no value from the file, and nothing else that a shell acts upon in quotes.
+    escaped = sql.replace('"', '\\"')
+    return f'sqlite3 {shlex.quote(str(path))} "{escaped}"'
 
 
 def in_command(value: object, name: str) -> str:

@@ -13,19 +13,22 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nexuslims_store import revisions
 from nexuslims_store.connection import connect
 from nexuslims_store.migrations.opening import is_there
 from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file
-from nexuslims_store.migrations.run import MigrationReport, Run
+from nexuslims_store.migrations.run import MigrationReport, Options, run
 from nexuslims_store.migrations.script import to_sql
 from nexuslims_store.migrations.stamping import write_stamp
-from nexuslims_store.migrations.targets import between
 from nexuslims_store.migrations.template import new
 from nexuslims_store.recognition import recognise
-from nexuslims_store.revisions import Migration, head
+from nexuslims_store.revisions import Migration, between, head
 from nexuslims_store.translation import translated
+
+if TYPE_CHECKING:
+    from nexuslims_store.backup import Progress
 
 __all__ = [
     "Migration",
@@ -115,6 +118,7 @@ def upgrade(
     *,
     timeout: float = _TIMEOUT,
     progress: Callable[[str], None] | None = None,
+    percent: Progress | None = None,
 ) -> MigrationReport:
     """Bring a file up to a revision, creating it if it is not there.
 
@@ -137,6 +141,8 @@ def upgrade(
         Seconds to wait for other programs' locks.
     progress
         Called with a line of text for each thing that is done.
+    percent
+        Called from time to time with how many pages of the backup are copied, and with all.
 
     Returns
     -------
@@ -155,7 +161,8 @@ def upgrade(
     DatabaseLockedError, ReadOnlyError, CorruptDatabaseError
         The file cannot be written now, or not by this user, or is damaged.
     """
-    return Run(Path(path), "upgrade", target, backup=backup, timeout=timeout, progress=progress)()
+    options = Options(backup, timeout, progress or _silent, percent)
+    return run(Path(path), "upgrade", target, options)
 
 
 def downgrade(
@@ -165,16 +172,20 @@ def downgrade(
     *,
     timeout: float = _TIMEOUT,
     progress: Callable[[str], None] | None = None,
+    percent: Progress | None = None,
 ) -> MigrationReport:
     """Take a file down to an older revision. Tables it does not have are gone, with their rows.
 
     Parameters, result and errors are those of `upgrade`; `target` is a revision or any unique
-    start of one, "base", or "-N".
+    start of one, "base", or "-N". The plan in the report says how many rows are gone, by table.
     """
-    return Run(Path(path), "downgrade", target, backup=backup, timeout=timeout, progress=progress)()
+    options = Options(backup, timeout, progress or _silent, percent)
+    return run(Path(path), "downgrade", target, options)
 
 
-def stamp(path: PathLike, revision: str, *, timeout: float = _TIMEOUT) -> MigrationReport:
+def stamp(
+    path: PathLike, revision: str, *, force: bool = False, timeout: float = _TIMEOUT
+) -> MigrationReport:
     """Say at what revision a file is: write the version row and yoyo's marks, no more.
 
     It mends a wrong version row, several, or none. The tables must be those of the revision.
@@ -185,14 +196,23 @@ def stamp(path: PathLike, revision: str, *, timeout: float = _TIMEOUT) -> Migrat
         As for `upgrade`.
     revision
         A revision or any unique start of one, "head" or "base".
+    force
+        Whether a version row that this package does not know may be replaced. A newer NexusLIMS
+        may have written it, and what it added would be lost with a later downgrade.
 
     Raises
     ------
     MigrationError
         There is no such revision.
+    UnknownRevisionError
+        The version row is of a revision this package does not know, and `force` is not given.
     SchemaMismatchError
         The tables are not those of the revision; the message says whose they are.
     NotANexusLIMSDatabaseError
         The file is another program's. Nothing was written to it.
     """
-    return write_stamp(Path(path), revision, timeout=timeout)
+    return write_stamp(Path(path), revision, force=force, timeout=timeout)
+
+
+def _silent(_: str) -> None:
+    pass

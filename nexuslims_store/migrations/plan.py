@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from nexuslims_store.catalogue import Catalogue
 from nexuslims_store.errors import MigrationError
-from nexuslims_store.layouts import BASE
-from nexuslims_store.migrations.script import reference, script
-from nexuslims_store.migrations.targets import between, position, resolve
+from nexuslims_store.migrations.script import script
 from nexuslims_store.queries import load
-from nexuslims_store.recognition import recognise
-from nexuslims_store.revisions import Migration, head, history
+from nexuslims_store.recognition import Catalogue, recognise
+from nexuslims_store.revisions import (
+    BASE,
+    Migration,
+    between,
+    head,
+    history,
+    position,
+    resolve,
+    tables_at,
+)
+from nexuslims_store.tables import Index
 
 __all__ = ["Direction", "Plan", "make_plan", "marks_wrong", "missing_indexes", "plan_for_new_file"]
 
@@ -34,23 +42,45 @@ class Plan:
     leftovers
         Tables of an unfinished upgrade by NexusLIMS, to be removed.
     adopt
-        Whether the file has no version row, and gets one.
+        Whether the file has no version row, or one of NexusLIMS 2.2.0 to 2.4.1, and gets one.
+    former
+        What the version row says, where it is one of NexusLIMS 2.2.0 to 2.4.1.
     marks_wrong
         Whether yoyo's marks do not fit the revision, and are put right.
     steps
         The migrations to run.
+    made_anew
+        Tables that take a NULL where those of the head do not, and are made anew as the head's.
     indexes
         Indexes that the file lacks and that are made.
+    rows_dropped
+        How many rows go with the tables that an older revision does not have, by table.
+    columns_lost
+        Columns of the facility's own that would be dropped, by table. The run is refused.
+    in_the_way
+        What is the facility's own and bears a name that a step needs. The run is refused.
+    indexes_lost
+        Indexes of the facility's own that go, because their columns do. Others are kept.
+    views_broken, triggers_broken
+        Those of the facility's own that do not work any more, because something in them is gone.
     """
 
     before: str | None
     after: str | None
-    empty: bool
-    leftovers: tuple[str, ...]
-    adopt: bool
-    marks_wrong: bool
-    steps: tuple[Migration, ...]
-    indexes: tuple[str, ...]
+    empty: bool = False
+    leftovers: tuple[str, ...] = ()
+    adopt: bool = False
+    former: str | None = None
+    marks_wrong: bool = False
+    steps: tuple[Migration, ...] = ()
+    made_anew: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+    rows_dropped: dict[str, int] = field(default_factory=dict)
+    columns_lost: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    in_the_way: tuple[str, ...] = ()
+    indexes_lost: tuple[str, ...] = ()
+    views_broken: tuple[str, ...] = ()
+    triggers_broken: tuple[str, ...] = ()
 
     @property
     def up(self) -> bool:
@@ -63,10 +93,33 @@ class Plan:
         return not (self.steps or self.adopt or self.leftovers or self.marks_wrong or self.indexes)
 
     @property
-    def moves(self) -> tuple[tuple[str | None, str | None], ...]:
-        """The revisions that each step leads from and to."""
-        pairs = tuple((step.down_revision, step.revision) for step in self.steps)
-        return pairs if self.up else tuple((end, start) for start, end in pairs)
+    def obstacles(self) -> list[str]:
+        """Why it would be refused, in words."""
+        return [
+            *(
+                f"that makes {table} anew or drops it, with its columns {', '.join(columns)}, "
+                "which are your own; move them to a table of your own first, with "
+                f"{tables_at(self.before)[table].key[0]} as key"
+                for table, columns in self.columns_lost.items()
+            ),
+            *(
+                f"{what} is your own, and its name is needed; give it another"
+                for what in self.in_the_way
+            ),
+        ]
+
+    @property
+    def losses(self) -> list[str]:
+        """What goes, or works no more, once it is done, in words."""
+        return [
+            *(
+                f"drop {table} with its {number:,} rows"
+                for table, number in self.rows_dropped.items()
+            ),
+            *(f"drop your index {name}, whose columns go" for name in self.indexes_lost),
+            *(f"break your view {name}, which needs what goes" for name in self.views_broken),
+            *(f"break your trigger {name}, which needs what goes" for name in self.triggers_broken),
+        ]
 
     def to_sql(self) -> str:
         """Return a script for the sqlite3 shell that does the same, yoyo's marks aside."""
@@ -75,22 +128,36 @@ class Plan:
             self.after,
             adopt=self.adopt,
             leftovers=self.leftovers,
+            made_anew=self.made_anew,
             indexes=self.indexes,
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {**asdict(self), "steps": [step.revision for step in self.steps]}
+
     def __str__(self) -> str:
         """Say in words, a line for each part, what would be done."""
-        lines = [
-            f"remove {table}, left behind by an unfinished upgrade" for table in self.leftovers
-        ]
-        if self.adopt:
-            lines.append(f"add the version row {self.before}, whose tables these are")
+        return "\n".join(self._lines()) or f"nothing to do: it is at {self.before or BASE}"
+
+    def _lines(self) -> Iterator[str]:
+        for obstacle in self.obstacles:
+            yield f"refused: {obstacle}"
+        for table in self.leftovers:
+            yield f"remove {table}, left behind by an unfinished upgrade"
+        if self.former is not None:
+            yield f"write {self.before} in place of {self.former!r}, an earlier name of it"
+        elif self.adopt:
+            yield f"add the version row {self.before}, whose tables these are"
         if self.marks_wrong:
-            lines.append(f"put yoyo's marks right for {self.before or BASE}")
-        verb = "apply" if self.up else "roll back"
-        lines += [f"{verb} {step.revision}: {step.title}" for step in self.steps]
-        lines += [f"make the index {name}" for name in self.indexes]
-        return "\n".join(lines) or f"nothing to do: it is at {self.before or BASE}"
+            yield f"put yoyo's marks right for {self.before or BASE}"
+        for step in self.steps:
+            yield f"{'apply' if self.up else 'roll back'} {step.revision}: {step.title}"
+        for table in self.made_anew:
+            yield f"make {table} anew, which took NULLs that {self.after} does not"
+        for name in self.indexes:
+            yield f"make the index {name}"
+        yield from self.losses
 
 
 def make_plan(
@@ -116,19 +183,37 @@ def make_plan(
         The file is none this package may migrate, as `recognise` says.
     """
     state = recognise(connection, path, timeout=timeout)
-    after = resolve(target, state.revision)
-    _refuse_other_direction(path, direction, state.revision, after)
-    steps = between(state.revision, after)
-    return Plan(
-        before=state.revision,
+    before, catalogue = state.revision, state.catalogue
+    after = resolve(target, before)
+    _refuse_other_direction(path, direction, before, after)
+    steps = between(before, after)
+    plan = Plan(
+        before=before,
         after=after,
         empty=state.empty,
         leftovers=state.leftovers,
         adopt=not state.stamped,
-        marks_wrong=marks_wrong(connection, state.catalogue, state.revision),
+        former=state.former,
+        marks_wrong=marks_wrong(connection, catalogue, before),
         steps=steps,
         # With steps to run, only they can tell.
-        indexes=() if steps else missing_indexes(state.catalogue.indexes, after),
+        indexes=() if steps else tuple(i.name for i in missing_indexes(catalogue, after)),
+    )
+    if state.empty or not (steps or plan.adopt):
+        return plan
+    # Not needed where nothing is to do, as at each start of a container.
+    from nexuslims_store.migrations.rehearsal import rehearse  # noqa: PLC0415
+    from nexuslims_store.migrations.verification import rows_dropped  # noqa: PLC0415
+
+    there = {n: table for n, table in catalogue.tables.items() if n not in state.leftovers}
+    effects = rehearse(catalogue, before, after, leftovers=state.leftovers)
+    anew = effects.get("made_anew", ())
+    made = {index.name for name in anew for index in tables_at(after)[name].indexes}
+    return replace(
+        plan,
+        indexes=tuple(name for name in plan.indexes if name not in made),
+        rows_dropped=rows_dropped(connection, there, after),
+        **effects,
     )
 
 
@@ -136,27 +221,24 @@ def plan_for_new_file(path: Path, target: str) -> Plan:
     """Say what it takes to bring a file that is not there to `target`."""
     after = resolve(target, None)
     _refuse_other_direction(path, "upgrade", None, after)
-    return Plan(
-        before=None,
-        after=after,
-        empty=True,
-        leftovers=(),
-        adopt=False,
-        marks_wrong=False,
-        steps=between(None, after),
-        indexes=(),
-    )
+    return Plan(before=None, after=after, empty=True, steps=between(None, after))
 
 
-def missing_indexes(there: frozenset[str], revision: str | None) -> tuple[str, ...]:
+def missing_indexes(catalogue: Catalogue, revision: str | None) -> list[Index]:
     """Return the indexes of the head revision that are not there; none for an older one.
 
     Files from NexusLIMS's demo and from before 2.2 lack some. On the way to the head they are as
     NexusLIMS itself would have them.
     """
     if revision != head():
-        return ()
-    return tuple(name for name in reference(revision).indexes if name not in there)
+        return []
+    there = catalogue.contents.names("index")
+    return [
+        index
+        for table in tables_at(revision).values()
+        for index in table.indexes
+        if index.sql is not None and index.name.lower() not in there
+    ]
 
 
 def _refuse_other_direction(
@@ -175,7 +257,7 @@ def marks_wrong(connection: sqlite3.Connection, catalogue: Catalogue, revision: 
     """Whether yoyo has other steps of our history marked than lead to the revision."""
     marked: set[str] = set()
     # Without the second table the first is in the form that yoyo had long ago.
-    if {"_yoyo_migration", "_yoyo_version"} <= catalogue.tables:
-        marked = {name for (name,) in connection.execute(load("yoyo.sql")["list_marks"])}
+    if {"_yoyo_migration", "_yoyo_version"} <= catalogue.names:
+        marked = {name for (name,) in connection.execute(load("yoyo.sql").list_marks)}
     ours = {step.id for step in history()}
     return marked & ours != {step.id for step in between(None, revision)}

@@ -1,23 +1,39 @@
-"""The migrations as SQL text: a script for the sqlite3 shell, and the tables they lead to."""
+"""The migrations as SQL text: a script for the sqlite3 shell, and what steps do to tables."""
 
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
-from dataclasses import dataclass
-from functools import cache
 
-from nexuslims_store.errors import MigrationError
-from nexuslims_store.layouts import BASE
-from nexuslims_store.migrations.targets import between, position, resolve
 from nexuslims_store.queries import load
-from nexuslims_store.revisions import Migration, head, history
+from nexuslims_store.revisions import (
+    BASE,
+    VERSION_TABLE,
+    Migration,
+    between,
+    head,
+    is_own_index,
+    known_tables,
+    position,
+    post_apply,
+    resolve,
+    tables_at,
+)
+from nexuslims_store.tables import Table, quoted
 
-__all__ = ["Reference", "drop_table", "reference", "script", "to_sql"]
+__all__ = [
+    "filled_by",
+    "leaving_head",
+    "made_again",
+    "made_anew_by",
+    "script",
+    "text_of",
+    "to_sql",
+]
 
 _DIRECTIVE = re.compile(r"^-- depends:.*\n\n?", re.MULTILINE)
+_DROPPED = re.compile(r"^DROP TABLE (\w+);", re.MULTILINE)
+_FILLED = re.compile(r"\bcoalesce\((\w+), ")
 
 _HEADING = """\
 -- NexusLIMS's database, from {start} to {end}.
@@ -48,6 +64,7 @@ def script(
     *,
     adopt: bool = False,
     leftovers: Iterable[str] = (),
+    made_anew: Iterable[str] = (),
     indexes: Iterable[str] = (),
 ) -> str:
     """Return the script of a plan (see `Plan` for what is in one).
@@ -56,79 +73,74 @@ def script(
     """
     up = position(start) <= position(end)
     parts = [_HEADING.format(start=start or BASE, end=end or BASE)]
-    parts += [f"{drop_table(table)};\n" for table in leftovers]
+    parts += [f"DROP TABLE {quoted(table)};\n" for table in leftovers]
     if adopt:
         parts.append(_adoption(start))
-    parts += [_text(step, up=up) for step in between(start, end)]
-    parts += [f"{reference(end).indexes[name]};\n" for name in indexes]
+    if not up and start == head():
+        parts += leaving_head()
+    parts += [text_of(step, up=up) for step in between(start, end)]
+    parts += [f"{statement};\n" for table in made_anew for statement in made_again(table)]
+    made = {index.name: index.sql for table in tables_at(end).values() for index in table.indexes}
+    parts += [f"{made[name]};\n" for name in indexes]
     if up and end == head():
-        parts.append(_post_apply())
+        parts.append(post_apply())
     return "\n".join([*parts, "COMMIT;\n"])
 
 
-def drop_table(name: str) -> str:
-    """Return the statement that drops a table, whatever characters its name has."""
-    quoted = name.replace('"', '""')
-    return f'DROP TABLE "{quoted}"'
-
-
-def _adoption(revision: str | None) -> str:
-    """Return the SQL that gives a file its version row."""
-    table = reference(head()).tables["alembic_version"]
-    row = load("alembic_version.sql")["add_revision"].rstrip(";")
-    return (
-        f"{table.replace('CREATE TABLE', 'CREATE TABLE IF NOT EXISTS', 1)};\n\n"
-        + row.replace(":revision", f"'{revision}'")
-        + ";\n"
-    )
-
-
-def _text(step: Migration, *, up: bool) -> str:
+def text_of(step: Migration, *, up: bool) -> str:
+    """Return the SQL of a step up or down, without what it says to yoyo."""
     path = step.path if up else step.rollback_path
     return _DIRECTIVE.sub("\n", path.read_text(encoding="utf-8"))
 
 
-def _post_apply() -> str:
-    """Return the SQL of this package's own indexes."""
-    return history()[-1].path.with_name("post-apply.sql").read_text(encoding="utf-8")
+def leaving_head() -> list[str]:
+    """Return the SQL that takes this package's own indexes away: they belong to the head."""
+    own = [i.name for table in tables_at(head()).values() for i in table.indexes]
+    return [f"DROP INDEX IF EXISTS {quoted(name)};\n" for name in own if is_own_index(name)]
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What the migrations make of an empty file up to one revision.
+def made_anew_by(step: Migration, *, up: bool) -> dict[str, Table]:
+    """Return the tables that a step makes anew and fills from the former ones, as they become."""
+    end = tables_at(step.revision if up else step.down_revision)
+    dropped = _DROPPED.findall(text_of(step, up=up))
+    return {name: end[name] for name in dropped if name in known_tables() & end.keys()}
 
-    Attributes
+
+def filled_by(step: Migration, *, up: bool) -> frozenset[str]:
+    """Return the columns in which a step puts a value where there was none."""
+    return frozenset(_FILLED.findall(text_of(step, up=up)))
+
+
+def made_again(
+    name: str, table: Table | None = None, *, drop: bool = True, order: str = "rowid"
+) -> list[str]:
+    """Return the statements that make a table as a revision has it, with the rows it holds.
+
+    Parameters
     ----------
-    tables
-        The CREATE TABLE statement of each table.
-    indexes
-        The CREATE INDEX statement of each index, with this package's own at the head.
+    table
+        What it is to be, by default the head's.
+    drop
+        Whether the former table is dropped; else it stays under the name nxs_NAME_former.
+    order
+        The column by which the rows are put in again.
     """
+    table = tables_at(head())[name] if table is None else table
+    former = f"nxs_{name}_former"
+    columns = ", ".join(quoted(column.name) for column in table.columns.values())
+    indexes = [index.name for index in table.indexes if index.sql is not None]
+    return [
+        f"ALTER TABLE {name} RENAME TO {former}",
+        table.sql,
+        f"INSERT INTO {name} ({columns})\nSELECT {columns}\nFROM {former}\nORDER BY {order}",
+        *([f"DROP TABLE {former}"] if drop else [f"DROP INDEX IF EXISTS {i}" for i in indexes]),
+        *(index.sql for index in table.indexes if index.sql is not None),
+    ]
 
-    tables: dict[str, str]
-    indexes: dict[str, str]
 
-
-@cache
-def reference(revision: str | None) -> Reference:
-    """Run the migrations in memory and return what they make."""
-    with closing(sqlite3.connect(":memory:")) as connection:
-        for step in between(None, revision):
-            try:
-                connection.executescript(_text(step, up=True))
-            except sqlite3.Error as error:
-                raise MigrationError(
-                    f"{step.path} does not run, not even on an empty database: {error}"
-                ) from error
-        if revision == head():
-            connection.executescript(_post_apply())
-        return Reference(
-            tables=dict(
-                connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
-            ),
-            indexes=dict(
-                connection.execute(
-                    "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
-                )
-            ),
-        )
+def _adoption(revision: str | None) -> str:
+    """Return the SQL that gives a file its version row."""
+    table = tables_at(head())[VERSION_TABLE].sql.replace("TABLE", "TABLE IF NOT EXISTS", 1)
+    statements = load("alembic_version.sql")
+    row = statements.add_revision.replace(":revision", f"'{revision}'")
+    return f"{table};\n\n{statements.remove_revisions}\n\n" + ("" if revision is None else row)

@@ -6,21 +6,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from nexuslims_store.catalogue import Catalogue, read
-from nexuslims_store.errors import MigrationError, SchemaMismatchError
-from nexuslims_store.layouts import BASE, revision_of
+from nexuslims_store.errors import MigrationError, SchemaMismatchError, UnknownRevisionError
 from nexuslims_store.migrations.opening import opened
-from nexuslims_store.migrations.plan import marks_wrong
-from nexuslims_store.migrations.run import MigrationReport, write_version_row
-from nexuslims_store.migrations.targets import between, resolve
-from nexuslims_store.recognition import judge, refuse_foreign, refuse_other_files
+from nexuslims_store.migrations.plan import Plan, marks_wrong
+from nexuslims_store.migrations.run import MigrationReport
+from nexuslims_store.recognition import Catalogue, judge, look, refuse_foreign, refuse_other_files
+from nexuslims_store.revisions import BASE, FORMER, between, names, resolve, revision_of
 
 __all__ = ["write_stamp"]
 
 
-def write_stamp(path: Path, revision: str, *, timeout: float) -> MigrationReport:
+def write_stamp(path: Path, revision: str, *, force: bool, timeout: float) -> MigrationReport:
     """Write the version row and yoyo's marks of a revision, in one transaction."""
     from nexuslims_store.migrations.backend import Backend  # noqa: PLC0415 -- imports yoyo
+    from nexuslims_store.migrations.change import write_version_row  # noqa: PLC0415
 
     started = time.monotonic()
     if revision.startswith(("+", "-")):
@@ -29,9 +28,11 @@ def write_stamp(path: Path, revision: str, *, timeout: float) -> MigrationReport
     with opened(path, timeout=timeout) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         try:
-            catalogue = read(connection)
+            catalogue = look(connection)
             refuse_other_files(connection, catalogue, path)
             _refuse_other_tables(catalogue, path, wanted)
+            if not force:
+                _refuse_unknown_revision(catalogue, path, wanted)
             versions = () if wanted is None else (wanted,)
             changed = catalogue.versions != versions or marks_wrong(connection, catalogue, wanted)
             if changed:
@@ -41,9 +42,8 @@ def write_stamp(path: Path, revision: str, *, timeout: float) -> MigrationReport
         finally:
             connection.rollback()  # does nothing after the commit
     before = catalogue.versions[0] if len(catalogue.versions) == 1 else None
-    return MigrationReport(
-        path, before, wanted, changed=changed, seconds=time.monotonic() - started
-    )
+    plan = Plan(before=before, after=wanted)
+    return MigrationReport(path, plan, changed=changed, seconds=time.monotonic() - started)
 
 
 def _refuse_other_tables(catalogue: Catalogue, path: Path, wanted: str | None) -> None:
@@ -53,7 +53,7 @@ def _refuse_other_tables(catalogue: Catalogue, path: Path, wanted: str | None) -
     try:
         state = judge(replace(catalogue, versions=() if wanted is None else (wanted,)), path)
     except SchemaMismatchError as error:
-        if found is None:
+        if found is None or found == (wanted or BASE):
             raise
         raise _mismatch(path, wanted, found) from error
     if state.revision != wanted:
@@ -65,3 +65,19 @@ def _mismatch(path: Path, wanted: str | None, found: str | None) -> SchemaMismat
         f"{path} cannot be stamped {wanted or BASE}: its tables are those of {found}, and "
         f"`nexuslims-store migrate stamp {found}` says so. Nothing was changed"
     )
+
+
+def _refuse_unknown_revision(catalogue: Catalogue, path: Path, wanted: str | None) -> None:
+    """Raise where the one version row is of a revision that may well be a newer one.
+
+    A stamp would hide from all others that the file has what this package does not know, and a
+    later downgrade would drop it.
+    """
+    versions = catalogue.versions
+    if len(versions) == 1 and versions[0] not in {*names(), *FORMER}:
+        raise UnknownRevisionError(
+            f"{path} is at revision {versions[0]!r}, which this package does not know: if a newer "
+            "NexusLIMS was there, upgrade nexuslims_store; if you are certain that the row is "
+            f"wrong, `nexuslims-store migrate stamp {wanted or BASE} --force` replaces it. "
+            "Nothing was changed"
+        )

@@ -1,114 +1,156 @@
-"""What is checked of the rows: before a migration, that it can take them; after, that it did."""
+"""What is checked of the rows: before a migration, that it can take them; after, that it did.
+
+The statements are about tables of any revision; their names come from the migrations.
+"""
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nexuslims_store import queries
-from nexuslims_store.catalogue import read
-from nexuslims_store.enums import EventType, RecordStatus
+from nexuslims_store import ddl
 from nexuslims_store.errors import MigrationError, StoreError
-from nexuslims_store.layouts import BASE, LAYOUTS, own_columns
+from nexuslims_store.migrations.script import filled_by, made_anew_by
 from nexuslims_store.recognition import recognise
+from nexuslims_store.revisions import BASE, Migration, head, known_tables, tables_at
+from nexuslims_store.tables import Table, quoted
 
-__all__ = ["Rows", "count_rows", "refuse_unfit_rows", "unfilled_harvesters", "verify"]
+__all__ = ["Rows", "count_filled", "count_rows", "refuse_unfit_rows", "rows_dropped", "verify"]
 
-_SQL = queries.load("verification.sql")
-
-Move = tuple[str | None, str | None]
-
-_INSTRUMENTS_MADE_ANEW = ("v2_5_0a", "v2_5_0b")
-
-# For each step that makes a table anew: the table, and the statement that finds the rows which
-# the new table refuses. A new migration that does so adds a line here.
-_UNFIT: dict[Move, tuple[str, str]] = {
-    ("v2_4_0a", "v2_4_0b"): ("session_log", _SQL["list_unfit_events"]),
-    ("v2_4_0b", "v2_4_0a"): ("session_log", _SQL["list_events_with_null"]),
-    _INSTRUMENTS_MADE_ANEW: ("instruments", _SQL["list_unfit_instruments"]),
-}
-_KEYS = {"session_log": "id_session_log", "instruments": "instrument_pid"}
-_ALLOWED: dict[str, tuple[str, ...]] = {
-    "event_type": tuple(member.value for member in EventType),
-    "record_status": tuple(member.value for member in RecordStatus),
-}
+_ONE_OF = re.compile(r"(\w+) IN \((.*)\)")
 
 
 # -- before ----------------------------------------------------------------------------
 
 
-def refuse_unfit_rows(connection: sqlite3.Connection, path: Path, moves: Sequence[Move]) -> None:
-    """Raise if a table that is made anew would refuse rows of the present one, or lose columns.
+def refuse_unfit_rows(
+    connection: sqlite3.Connection,
+    path: Path,
+    there: Mapping[str, Table],
+    steps: Sequence[Migration],
+    *,
+    up: bool,
+    made_anew: Mapping[str, Table],
+) -> None:
+    """Raise if a table that is made anew would refuse rows of the present one.
 
     SQLite would refuse them too, but without saying which.
 
     Parameters
     ----------
-    moves
-        The pairs of revisions, from and to, that the steps go through.
+    there
+        The tables that the file has.
+    made_anew
+        The tables that are made anew after the steps, as they become.
 
     Raises
     ------
     MigrationError
         Names the rows, their values, and how to mend them.
     """
-    own = own_columns(read(connection).layout)
-    for start, end in _on_present_rows(moves):
-        if (start, end) in _UNFIT:
-            table, statement = _UNFIT[start, end]
-            if table in own:
-                raise MigrationError(
-                    f"{path} cannot go to {end}, which makes {table} anew and would not keep its "
-                    f"columns {', '.join(sorted(own[table]))}, which are your own. Nothing was "
-                    f"changed; move them to a table of your own first, with {_KEYS[table]} as key"
-                )
-            cursor = connection.execute(statement)
-            columns = [column for column, *_ in cursor.description]
-            rows = cursor.fetchall()
-            if rows:
-                raise MigrationError(
-                    f"{path} cannot go to {end}: {_unfit_rows(table, columns, rows)}"
-                )
+    for step in steps:
+        end = step.revision if up else step.down_revision
+        for name, becomes in made_anew_by(step, up=up).items():
+            if name in there:
+                unfit = _unfit(connection, there[name], becomes, filled_by(step, up=up))
+                if unfit is not None:
+                    raise MigrationError(f"{path} cannot go to {end or BASE}: {unfit}")
+    for name, becomes in made_anew.items():
+        unfit = _unfit(connection, there[name], becomes, frozenset()) if name in there else None
+        if unfit is not None:
+            raise MigrationError(f"{path} cannot go to {head()}: {unfit}")
 
 
-def _unfit_rows(table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def _unfit(
+    connection: sqlite3.Connection, there: Table, becomes: Table, filled: frozenset[str]
+) -> str | None:
+    """Say which rows of a table do not fit into what it becomes; None: all do."""
+    required = [
+        name
+        for name, column in becomes.columns.items()
+        if column.not_null
+        and name in there.columns
+        and not there.columns[name].not_null
+        and name not in filled
+    ]
+    rules = [rule for rule in becomes.checks if rule not in there.checks]
+    faults = [f"{quoted(name)} IS NULL" for name in required] + [f"NOT ({rule})" for rule in rules]
+    if not faults:
+        return None
+    key = quoted(becomes.key[0])
+    checked = [*required, *(column for rule in rules if (column := _about(rule, becomes)))]
+    columns = ", ".join([key, *map(quoted, checked)])
+    rows = connection.execute(
+        f"SELECT {columns}, count(*) OVER () FROM {becomes.name} "  # noqa: S608
+        f"WHERE {' OR '.join(faults)} ORDER BY {key} LIMIT 5"
+    ).fetchall()
+    return _unfit_rows(becomes, checked, rules, rows) if rows else None
+
+
+def _about(rule: str, table: Table) -> str | None:
+    """Return the column that a CHECK is about."""
+    return next((word for word in ddl.tokens(rule) if word in table.columns), None)
+
+
+def _unfit_rows(
+    table: Table, columns: Sequence[str], rules: Sequence[str], rows: Sequence[Sequence[object]]
+) -> str:
     """Say which rows are refused and why: in each, the first column that is at fault."""
-    key = columns[0]
     number = rows[0][-1]
-    shown, rules = [], set()
+    shown, broken = [], set()
     for row in rows:
-        column, value, rule = next(_faults(columns[:-1], row))
-        rules.add(rule)
+        column, value, rule = next(_faults(table, columns, rules, row[1:]))
+        broken.add(rule)
         shown.append(f"{row[0]} ({column} {value!r})")
     more = f" and {int(str(number)) - len(rows)} more" if number != len(rows) else ""
     return (
-        f"{number} row(s) of {table} do not fit: {key} {', '.join(shown)}{more}; "
-        f"{'; '.join(sorted(rules))}. Nothing was changed. Correct them first: `nexuslims-store "
+        f"{number} row(s) of {table.name} do not fit: {table.key[0]} {', '.join(shown)}{more}; "
+        f"{'; '.join(sorted(broken))}. Nothing was changed. Correct them first: `nexuslims-store "
         "doctor` lists them all, each with a command"
     )
 
 
-def _faults(columns: Sequence[str], values: Sequence[object]) -> Iterator[tuple[str, object, str]]:
+def _faults(
+    table: Table, columns: Sequence[str], rules: Sequence[str], values: Sequence[object]
+) -> Iterator[tuple[str, object, str]]:
     """Yield what is wrong in a row: the column, its value, and the rule it breaks."""
     for column, value in zip(columns, values, strict=False):
+        allowed = next((_ONE_OF.fullmatch(r) for r in rules if _about(r, table) == column), None)
         if value is None:
-            yield column, value, f"{column} must not be NULL"
-        elif column in _ALLOWED and value not in _ALLOWED[column]:
-            yield column, value, f"{column} may be {', '.join(_ALLOWED[column])}"
+            if table.columns[column].not_null:
+                yield column, value, f"{column} must not be NULL"
+        elif allowed is not None:
+            values_allowed = [text.strip().strip("'") for text in allowed[2].split(",")]
+            if value not in values_allowed:
+                yield column, value, f"{column} may be {', '.join(values_allowed)}"
+    yield columns[0], values[0], f"it must fulfil {' and '.join(rules)}"
 
 
-def unfilled_harvesters(connection: sqlite3.Connection, moves: Sequence[Move]) -> int:
-    """Return how many NULL harvesters these moves will fill with the default."""
-    if _INSTRUMENTS_MADE_ANEW not in _on_present_rows(moves):
-        return 0
-    return int(connection.execute(_SQL["count_unfilled_harvesters"]).fetchone()[0])
+def count_filled(connection: sqlite3.Connection, steps: Sequence[Migration], *, up: bool) -> int:
+    """Return in how many rows the steps will put a value where there is none."""
+    number = 0
+    for step in steps if up and steps and steps[0].down_revision is not None else ():
+        for name in made_anew_by(step, up=up):
+            for column in filled_by(step, up=up):
+                query = f"SELECT count(*) FROM {name} WHERE {column} IS NULL"  # noqa: S608
+                number += connection.execute(query).fetchone()[0]
+    return number
 
 
-def _on_present_rows(moves: Sequence[Move]) -> Sequence[Move]:
-    """Return the moves, or none if they begin at base, where there are no tables yet."""
-    return () if not moves or moves[0][0] is None else moves
+def rows_dropped(
+    connection: sqlite3.Connection, there: Mapping[str, Table], after: str | None
+) -> dict[str, int]:
+    """Return how many rows go with the tables that an older revision does not have."""
+    gone = sorted(there.keys() - tables_at(after).keys())
+    counted = {name: _number_of_rows(connection, name) for name in gone}
+    return {name: number for name, number in counted.items() if number}
+
+
+def _number_of_rows(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0])  # noqa: S608
 
 
 # -- before and after ------------------------------------------------------------------
@@ -134,23 +176,30 @@ class Rows:
 
 def count_rows(connection: sqlite3.Connection, before: str | None, after: str | None) -> Rows:
     """Count the rows of the tables that two revisions both have."""
-    tables = [table for table in LAYOUTS[before or BASE] if table in LAYOUTS[after or BASE]]
+    both = sorted(known_tables() & tables_at(before).keys() & tables_at(after).keys())
     return Rows(
-        {table: _by_status(connection, table) for table in tables},
-        {table: _violations(connection, table) for table in tables},
+        {name: _by_status(connection, name, before, after) for name in both},
+        {name: _violations(connection, name) for name in both},
     )
 
 
-def _by_status(connection: sqlite3.Connection, table: str) -> list[tuple[object, ...]]:
-    return connection.execute(_SQL[f"summarize_{table}"]).fetchall()
+def _by_status(
+    connection: sqlite3.Connection, name: str, before: str | None, after: str | None
+) -> list[tuple[object, ...]]:
+    shapes = [tables_at(before)[name], tables_at(after)[name]]
+    key = shapes[0].key[0]
+    checked = (_about(rule, shape) for shape in shapes for rule in reversed(list(shape.checks)))
+    status = next((column for column in checked if column), None)
+    counted = f"count(*), min({key}), max({key}) FROM {name}"
+    statement = f"SELECT {counted}"
+    if status is not None:
+        statement = f"SELECT {status}, {counted} GROUP BY {status} ORDER BY {status}"
+    return connection.execute(statement).fetchall()
 
 
 def _violations(connection: sqlite3.Connection, table: str) -> int:
-    return int(
-        connection.execute("SELECT count(*) FROM pragma_foreign_key_check(?)", (table,)).fetchone()[
-            0
-        ]
-    )
+    query = "SELECT count(*) FROM pragma_foreign_key_check(?)"
+    return int(connection.execute(query, (table,)).fetchone()[0])
 
 
 def verify(

@@ -1,9 +1,6 @@
 -- From v2_5_0b back to v2_5_0a: instruments with its former columns, which nothing can fill:
 -- calendar_name, which must not be NULL, is empty, the computer_* columns are NULL.
 
--- This package's own index comes with the head, by post-apply.sql, and goes with it.
-DROP INDEX IF EXISTS nxs_session_log_to_build;
-
 CREATE TABLE instruments_old (
     instrument_pid VARCHAR(100) NOT NULL,
     api_url VARCHAR NOT NULL,

@@ -1,44 +1,42 @@
-"""At what revision a file is: what its version row says, and whether its tables agree.
-
-Opening a store and every migration begin here. All is decided from one look at the file's
-catalogue; nothing is written, and no table of another program is read.
-"""
+"""The decision at what revision a file is, from one look at its catalogue."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nexuslims_store.catalogue import REBUILDS, TELLTALES, VERSION_TABLE, Catalogue, read
 from nexuslims_store.connection import MEMORY
 from nexuslims_store.errors import (
     NotANexusLIMSDatabaseError,
     PendingMigrationsError,
     SchemaMismatchError,
-    UnknownRevisionError,
 )
-from nexuslims_store.layouts import (
+from nexuslims_store.recognition.advice import (
+    is_foreign,
+    listed,
+    lost_key,
+    mismatch,
+    several,
+    unknown,
+)
+from nexuslims_store.recognition.catalogue import REBUILDS, Catalogue, look
+from nexuslims_store.revisions import (
     BASE,
-    LAYOUTS,
-    REVISIONS,
-    SESSION_LOG,
-    differences,
+    FORMER,
+    VERSION_TABLE,
     fits,
+    head,
+    is_head,
+    layouts,
+    names,
+    position,
     revision_of,
+    tables_at,
 )
-from nexuslims_store.revisions import head
 from nexuslims_store.translation import translated
 
-__all__ = [
-    "State",
-    "check_head",
-    "judge",
-    "recognise",
-    "refuse_foreign",
-    "refuse_other_files",
-]
+__all__ = ["State", "check_head", "judge", "recognise", "refuse_foreign", "refuse_other_files"]
 
 _ALEMBIC_REBUILD = "_alembic_tmp_"
 
@@ -52,7 +50,7 @@ class State:
     revision
         The revision, None at base and for an empty file.
     stamped
-        Whether the version row says so; else the tables alone do.
+        Whether the version row says so by the name of today; else the tables tell.
     leftovers
         Tables that an unfinished upgrade by NexusLIMS left behind, the originals being whole.
     catalogue
@@ -67,7 +65,12 @@ class State:
     @property
     def empty(self) -> bool:
         """Whether there is nothing at all in the file."""
-        return not self.catalogue.tables
+        return not self.catalogue.names
+
+    @property
+    def former(self) -> str | None:
+        """The name that NexusLIMS 2.2.0 to 2.4.1 gave the revision, where the row has that."""
+        return next((v for v in self.catalogue.versions if v in FORMER), None)
 
 
 def recognise(connection: sqlite3.Connection, path: Path, *, timeout: float = 30.0) -> State:
@@ -80,11 +83,11 @@ def recognise(connection: sqlite3.Connection, path: Path, *, timeout: float = 30
     UnknownRevisionError
         The version row names a revision this package does not know, or there are several.
     SchemaMismatchError
-        The tables contradict the version row or are of no revision, or there is a trigger on
-        one of them.
+        The tables contradict the version row or are of no revision, or one has lost its key, or
+        there is a trigger on one of them.
     """
     with translated(path, timeout=timeout):
-        catalogue = read(connection)
+        catalogue = look(connection)
         refuse_other_files(connection, catalogue, path)
     return judge(catalogue, path)
 
@@ -98,7 +101,7 @@ def refuse_other_files(connection: sqlite3.Connection, catalogue: Catalogue, pat
             "`sqlite3 OLD .dump | sqlite3 NEW`"
         )
     # SQLite takes a file of a single byte for an empty one, and would write over it.
-    if not catalogue.tables and path != MEMORY and path.stat().st_size == 1:
+    if not catalogue.names and path != MEMORY and path.stat().st_size == 1:
         raise NotANexusLIMSDatabaseError(
             f"{path} is not an SQLite database; nothing was written to it. Check the path "
             "(NX_DB_PATH or --db)"
@@ -113,7 +116,7 @@ def check_head(connection: sqlite3.Connection, path: Path, *, timeout: float = 3
     PendingMigrationsError
         It is at an older revision, or has no version row.
     SchemaMismatchError
-        An unfinished upgrade left tables behind.
+        An unfinished upgrade left tables behind, or a table has lost its key.
     NotANexusLIMSDatabaseError, UnknownRevisionError
         As for `recognise`, and for an empty file.
     """
@@ -121,7 +124,7 @@ def check_head(connection: sqlite3.Connection, path: Path, *, timeout: float = 3
     if state.leftovers:
         raise SchemaMismatchError(
             f"{path}: an upgrade by NexusLIMS was interrupted and left "
-            f"{_list(state.leftovers)} behind; `nexuslims-store migrate upgrade` removes it and "
+            f"{listed(state.leftovers)} behind; `nexuslims-store migrate upgrade` removes it and "
             "finishes the upgrade"
         )
     if state.empty:
@@ -147,86 +150,72 @@ def check_head(connection: sqlite3.Connection, path: Path, *, timeout: float = 3
 def judge(catalogue: Catalogue, path: Path) -> State:
     """Say at what revision a file with this catalogue is. Raises as `recognise` does."""
     versions = catalogue.versions
-    if not any(version in REVISIONS for version in versions):
+    if not any(version in {*names(), *FORMER} for version in versions):
         refuse_foreign(catalogue, path)
     _refuse_foreign_code(catalogue, path)
     if len(versions) > 1:
-        raise UnknownRevisionError(
-            f"{path} has several version rows ({', '.join(versions)}), so its revision is not "
-            f"certain; {_tables_are_of(catalogue)}"
-        )
-    said = versions[0] if versions else None
-    if said is not None and said not in REVISIONS:
-        raise UnknownRevisionError(
-            f"{path} is at revision {said}, which this package does not know (its newest is "
-            f"{head()}): a newer NexusLIMS was there; upgrade nexuslims_store"
-        )
+        raise several(catalogue, path)
+    if versions and versions[0] not in {*names(), *FORMER}:
+        raise unknown(catalogue, path)
+    row = versions[0] if versions else None
+    said = FORMER.get(row, row) if row else None
     leftovers = _leftovers(catalogue, path)
-    found = revision_of(catalogue.layout)
+    # The ordinary case first: it is not worth working out all revisions' layouts.
+    found = head() if is_head(catalogue.tables) else revision_of(catalogue.layout)
+    revision = said if found is None else None if found == BASE else found
     if found is not None and said in {found, None}:
-        revision = None if found == BASE else found
-        return State(revision, stamped=said == revision, leftovers=leftovers, catalogue=catalogue)
-    unfinished = _unfinished(catalogue, said)
-    if unfinished:
-        return State(said, stamped=True, leftovers=(*leftovers, *unfinished), catalogue=catalogue)
-    if said is not None and fits(catalogue.layout, said):
-        return State(said, stamped=True, leftovers=leftovers, catalogue=catalogue)
-    if found is not None:
-        raise SchemaMismatchError(
-            f"{path}: the version row says {said}, but its tables are those of {found}; "
-            f"`nexuslims-store migrate stamp {found}` puts the version row right, then run "
-            "`nexuslims-store migrate`"
-        )
-    raise SchemaMismatchError(
-        f"{path}: its tables are those of no revision this package knows: "
-        f"{'; '.join(differences(catalogue.layout, said))}. Nothing was changed; if there are but "
-        "columns of your own too many, `nexuslims-store migrate stamp REVISION` says so; else put "
-        "the tables right, or bring back a backup with `nexuslims-store restore`"
-    )
+        stamped = row == revision
+    elif unfinished := _unfinished(catalogue, said):
+        leftovers, revision, stamped = (*leftovers, *unfinished), said, row == said
+    elif said is not None and fits(catalogue.layout, said):
+        revision, stamped = said, row == said
+    else:
+        raise mismatch(catalogue, path, row, said, found)
+    lost = lost_key(catalogue, path, revision)
+    if lost is not None:
+        raise lost
+    return State(revision, stamped=stamped, leftovers=leftovers, catalogue=catalogue)
 
 
 def refuse_foreign(catalogue: Catalogue, path: Path) -> None:
     """Raise NotANexusLIMSDatabaseError for a file whose tables are all another program's."""
     theirs = catalogue.others or catalogue.odd
-    if theirs and not _has_nexuslims_tables(catalogue):
+    if theirs and all(is_foreign(name, table) for name, table in catalogue.tables.items()):
         raise NotANexusLIMSDatabaseError(
             f"{path} is another program's database: it has no NexusLIMS tables, but "
-            f"{_list(theirs)}. Nothing was written to it; check the path (NX_DB_PATH or --db)"
+            f"{listed(theirs)}. Nothing was written to it; check the path (NX_DB_PATH or --db)"
         )
-
-
-def _has_nexuslims_tables(catalogue: Catalogue) -> bool:
-    return any(column in catalogue.columns.get(table, ()) for table, column in TELLTALES.items())
 
 
 def _refuse_foreign_code(catalogue: Catalogue, path: Path) -> None:
     """A trigger, or a view in a table's place, would run its author's SQL on our writes."""
     if catalogue.odd:
         raise SchemaMismatchError(
-            f"{path}: {_list(catalogue.odd)} should be a plain table, and is a view or the like; "
-            "rename it, or bring back a backup with `nexuslims-store restore`"
+            f"{path}: {listed(catalogue.odd)} should be a plain table, and is a view or the like; "
+            "give it another name: its statement is in `sqlite3 FILE .schema`"
         )
     if catalogue.triggers:
-        named = _list(f"{trigger} on {table}" for trigger, table in catalogue.triggers)
         raise SchemaMismatchError(
-            f"{path}: NexusLIMS has no triggers, and this file has {named}; look at what they "
-            "do, then remove them (DROP TRIGGER …)"
+            f"{path}: NexusLIMS has no triggers, and this file has {listed(catalogue.triggers)}; "
+            "look at what they do, then remove them (DROP TRIGGER …)"
         )
 
 
 def _leftovers(catalogue: Catalogue, path: Path) -> tuple[str, ...]:
+    tables = catalogue.contents.tables
     leftovers = [
         (table, original)
         for table, original in REBUILDS.items()
-        if catalogue.columns.get(table) == SESSION_LOG
+        if table in tables
+        and tables[table].columns.keys() == tables_at(head())[original].columns.keys()
     ]
     leftovers += [
         (table, table.removeprefix(_ALEMBIC_REBUILD))
-        for table in sorted(catalogue.tables)
+        for table in sorted(catalogue.names)
         if table.startswith(_ALEMBIC_REBUILD)
     ]
     for table, original in leftovers:
-        if original not in catalogue.tables:
+        if original not in catalogue.names:
             raise SchemaMismatchError(
                 f"{path}: an interrupted upgrade left {table} behind, and {original} is gone; "
                 "bring back the backup that was made before it with `nexuslims-store restore`"
@@ -239,13 +228,9 @@ def _unfinished(catalogue: Catalogue, said: str | None) -> tuple[str, ...]:
 
     They must be empty: NexusLIMS did not know them yet.
     """
-    if said is None and VERSION_TABLE not in catalogue.tables:
+    if (said is None and VERSION_TABLE not in catalogue.names) or said == head():
         return ()
-    known = list(LAYOUTS)
-    place = known.index(said or BASE) + 1
-    if place == len(known):
-        return ()
-    here, following = LAYOUTS[said or BASE], LAYOUTS[known[place]]
+    here, following = layouts()[said], layouts()[names()[position(said)]]
     there = catalogue.layout
     new = there.keys() - here.keys()
     if (
@@ -254,19 +239,3 @@ def _unfinished(catalogue: Catalogue, said: str | None) -> tuple[str, ...]:
     ):
         return ()
     return tuple(sorted(new))
-
-
-# -- words -----------------------------------------------------------------------------
-
-
-def _tables_are_of(catalogue: Catalogue) -> str:
-    found = revision_of(catalogue.layout)
-    if found is None:
-        return "its tables are those of no revision; bring back a backup"
-    return f"its tables are those of {found}: `nexuslims-store migrate stamp {found}` says so"
-
-
-def _list(names: Iterable[str]) -> str:
-    names = list(names)
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

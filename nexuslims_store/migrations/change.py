@@ -1,0 +1,282 @@
+"""The change of a file: a backup, then one transaction in which all is done and checked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from nexuslims_store.backup import copy
+from nexuslims_store.backup.files import TakenError, publish, refuse_taken, temporary_file
+from nexuslims_store.errors import (
+    CorruptDatabaseError,
+    DatabaseLockedError,
+    MigrationError,
+    ReadOnlyError,
+    StorageFullError,
+)
+from nexuslims_store.migrations.backend import Backend
+from nexuslims_store.migrations.opening import is_there, make_folder, no_folder, opened
+from nexuslims_store.migrations.plan import Direction, Plan, make_plan, missing_indexes
+from nexuslims_store.migrations.rehearsal import make_again, own_indexes
+from nexuslims_store.migrations.run import MigrationReport, Options
+from nexuslims_store.migrations.script import leaving_head, made_again, made_anew_by
+from nexuslims_store.migrations.verification import (
+    count_filled,
+    count_rows,
+    refuse_unfit_rows,
+    verify,
+)
+from nexuslims_store.queries import load
+from nexuslims_store.recognition import look
+from nexuslims_store.revisions import VERSION_TABLE, between, head, tables_at
+from nexuslims_store.tables import quoted
+from nexuslims_store.translation import require_writable, translate
+
+__all__ = ["create", "move", "write_version_row"]
+
+# How often another program may change the file between our backup of it and our lock on it.
+_ATTEMPTS = 5
+
+
+# -- a new file ------------------------------------------------------------------------
+
+
+def create(path: Path, plan: Plan, options: Options) -> MigrationReport | None:
+    """Make the file whole under a name of this run's own, and only then give it its name.
+
+    So no other run ever has it open while this one may still give it up and remove it.
+
+    Returns None if another run was quicker to make a file of that name.
+    """
+    try:
+        file = Path(os.path.realpath(path))  # a symbolic link itself stays
+    except OSError as error:  # the current folder is gone
+        raise no_folder(path.parent) from error
+    make_folder(file.parent)
+    try:
+        refuse_taken(file)
+        with temporary_file(file, mode=0o644) as temporary:
+            with opened(temporary, timeout=options.timeout) as connection:
+                connection.execute("PRAGMA synchronous = OFF")  # `publish` syncs it
+                connection.execute("BEGIN EXCLUSIVE")
+                with _all_or_nothing(connection, path, None, options):
+                    _change(connection, path, plan, options)
+            publish(temporary, [file], temporary.stat())
+    except TakenError:
+        if not is_there(file):  # but what an earlier database left beside its own
+            raise
+        return None
+    return MigrationReport(path, plan, created=True, changed=True)
+
+
+# -- a file that is there --------------------------------------------------------------
+
+
+def move(path: Path, direction: Direction, target: str, options: Options) -> MigrationReport:
+    """Bring a file that is there up or down."""
+
+    def look_at(connection: sqlite3.Connection) -> Plan:
+        return make_plan(connection, path, direction, target, timeout=options.timeout)
+
+    with opened(path, timeout=options.timeout) as connection:
+        plan, backup = _lock(connection, path, look_at, options)
+        if plan.nothing_to_do:
+            return MigrationReport(path, plan)
+        with _all_or_nothing(connection, path, backup, options):
+            filled = _change(connection, path, plan, options)
+    return MigrationReport(path, plan, backup, harvesters_filled=filled, changed=True)
+
+
+def _lock(
+    connection: sqlite3.Connection,
+    path: Path,
+    look_at: Callable[[sqlite3.Connection], Plan],
+    options: Options,
+) -> tuple[Plan, Path | None]:
+    """Take the exclusive lock on a file that is backed up as it is now.
+
+    The backup needs a connection of its own to read with, which an exclusive lock would keep out.
+    So it is made under the lock that only keeps other writers out, and what is written in the
+    moment between that lock and the exclusive one makes it worthless.
+
+    Returns
+    -------
+    The plan, made under the lock, and the backup, None if none was needed. Without anything to do
+    there is no lock.
+    """
+    require_writable(path)  # before it is backed up for nothing
+    for _ in range(_ATTEMPTS):
+        connection.execute("BEGIN IMMEDIATE")
+        plan = look_at(connection)
+        if plan.nothing_to_do:  # another run was quicker
+            connection.execute("ROLLBACK")
+            return plan, None
+        _refuse_obstacles(connection, path, plan)
+        wanted = options.backup and not plan.empty
+        _require_room(connection, path, plan, backup=wanted)
+        version = _number(connection, "data_version")
+        backup = _back_up(path, options) if wanted else None
+        try:
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN EXCLUSIVE")
+            # Another connection's commit changes it.
+            if _number(connection, "data_version") == version:
+                return plan, backup
+            connection.execute("ROLLBACK")
+        except BaseException:
+            _remove(backup)
+            raise
+        _remove(backup)
+    raise DatabaseLockedError(
+        f"{path} was changed by other programs each time it was backed up; stop them and try again"
+    )
+
+
+def _refuse_obstacles(connection: sqlite3.Connection, path: Path, plan: Plan) -> None:
+    if plan.obstacles:
+        raise MigrationError(
+            f"{path} cannot go to {plan.after}: {'; '.join(plan.obstacles)}. Nothing was changed"
+        )
+    tables = look(connection).tables
+    becomes = {name: tables_at(plan.after)[name] for name in plan.made_anew}
+    refuse_unfit_rows(connection, path, tables, plan.steps, up=plan.up, made_anew=becomes)
+
+
+def _back_up(path: Path, options: Options) -> Path:
+    options.say(f"backing up {path}")
+    backup = copy(path, path.parent, timeout=options.timeout, progress=options.percent)
+    options.say(f"made the backup {backup}")
+    return backup
+
+
+def _remove(backup: Path | None) -> None:
+    if backup is not None:
+        backup.unlink()
+
+
+def _require_room(connection: sqlite3.Connection, path: Path, plan: Plan, *, backup: bool) -> None:
+    """Raise if the disk cannot hold the backup and the tables that are made anew."""
+    size = _number(connection, "page_count") * _number(connection, "page_size")
+    anew = plan.made_anew or any(made_anew_by(step, up=plan.up) for step in plan.steps)
+    needed = size * (backup + bool(anew))
+    free = shutil.disk_usage(Path(os.path.realpath(path)).parent).free
+    if free < needed:
+        raise StorageFullError(
+            f"{path} cannot be migrated: its backup and the new tables need {needed:,} bytes, and "
+            f"its disk has {free:,} free; free some space and try again. Nothing was changed"
+        )
+
+
+def _number(connection: sqlite3.Connection, pragma: str) -> int:
+    return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
+
+
+# -- the change ------------------------------------------------------------------------
+
+
+def _change(connection: sqlite3.Connection, path: Path, plan: Plan, options: Options) -> int:
+    """Do all that is planned, check it, and commit it. The caller rolls back what fails.
+
+    Returns how many instruments got a harvester.
+    """
+    with _doing("counting of the rows"):
+        rows = count_rows(connection, plan.before, plan.after)
+        indexes = own_indexes(look(connection).contents.of("index"))
+        filled = count_filled(connection, plan.steps, up=plan.up)
+    for table in plan.leftovers:
+        options.say(f"removing {table}, left behind by an unfinished upgrade")
+        with _doing(f"removal of {table}"):
+            connection.execute(f"DROP TABLE {quoted(table)}")
+    with _doing("yoyo's marks"):
+        if plan.adopt:
+            write_version_row(connection, plan.before)
+        backend = Backend(connection)
+        backend.put_marks_right(between(None, plan.before))
+    if not plan.up and plan.before == head():
+        for statement in leaving_head():
+            connection.execute(statement)
+    for step in plan.steps:
+        title = f"{step.revision} {step.title}"
+        options.say(f"{'applying' if plan.up else 'rolling back'} {title}")
+        with _doing(title):
+            (backend.apply if plan.up else backend.roll_back)(step)
+    for table in plan.made_anew:
+        options.say(f"making {table} anew")
+        with _doing(f"making anew of {table}"):
+            for statement in made_again(table):
+                connection.execute(statement)
+    with _doing("making of the indexes"):
+        if plan.after == head():
+            backend.post_apply()
+            for index in missing_indexes(look(connection), plan.after):
+                connection.execute(str(index.sql))
+        make_again(connection, indexes)
+    options.say("verifying")
+    with _doing("verification"):
+        verify(connection, path, rows, plan.before, plan.after)
+    with _doing("commit"):
+        connection.execute("COMMIT")
+    return filled
+
+
+class _FailedError(Exception):
+    """A statement failed; the argument says in doing what, the cause is SQLite's error."""
+
+
+@contextmanager
+def _doing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _FailedError(what) from error
+
+
+@contextmanager
+def _all_or_nothing(
+    connection: sqlite3.Connection, path: Path, backup: Path | None, options: Options
+) -> Iterator[None]:
+    """Roll back what fails, and say in doing what it failed."""
+    try:
+        yield
+    except BaseException as error:
+        # After a full disk SQLite has rolled back already. Whatever this rollback meets, the
+        # first error is the one to tell.
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        cause = error.__cause__
+        if isinstance(error, _FailedError) and isinstance(cause, sqlite3.Error):
+            meaning = translate(cause, path, timeout=options.timeout)
+            if isinstance(meaning, StorageFullError):
+                # The file is as it was, and each further attempt would leave a backup.
+                _remove(backup)
+            if isinstance(meaning, _NOT_THE_MIGRATIONS_FAULT):
+                raise meaning from cause
+            kept = f" (the backup {backup} is kept)" if backup else ""
+            raise MigrationError(
+                f"{path}: {error} failed: {cause}. All was rolled back, the file is as it was "
+                f"before{kept}"
+            ) from cause
+        raise
+
+
+_NOT_THE_MIGRATIONS_FAULT = (
+    CorruptDatabaseError,
+    DatabaseLockedError,
+    ReadOnlyError,
+    StorageFullError,
+)
+
+
+def write_version_row(connection: sqlite3.Connection, revision: str | None) -> None:
+    """Make a revision's row the only one, None: leave no row."""
+    if VERSION_TABLE not in look(connection).contents.tables:
+        connection.execute(tables_at(head())[VERSION_TABLE].sql)
+    statements = load("alembic_version.sql")
+    connection.execute(statements.remove_revisions)
+    if revision is not None:
+        connection.execute(statements.add_revision, {"revision": revision})

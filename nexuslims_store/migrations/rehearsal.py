@@ -1,0 +1,163 @@
+"""What steps do to what is the facility's own: tried out in memory, on tables without rows.
+
+So a plan can tell it of a file that is only read, whatever SQL the steps are made of.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, suppress
+from typing import Any
+
+from nexuslims_store import ddl
+from nexuslims_store.migrations.script import made_again, text_of
+from nexuslims_store.migrations.shapes import known_indexes
+from nexuslims_store.recognition import Catalogue
+from nexuslims_store.revisions import (
+    VERSION_TABLE,
+    between,
+    head,
+    is_own_index,
+    own_columns,
+    position,
+    tables_at,
+)
+from nexuslims_store.tables import Named, Table, quoted, read, why_dead
+
+__all__ = ["make_again", "own_indexes", "rehearse"]
+
+_CREATED = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX) (?!IF NOT)(\w+)", re.MULTILINE)
+
+
+def rehearse(
+    catalogue: Catalogue,
+    before: str | None,
+    after: str | None,
+    *,
+    leftovers: Sequence[str],
+) -> dict[str, Any]:
+    """Run the steps' SQL on empty copies of all tables of a file, and see what becomes of them.
+
+    Returns the fields of the `Plan` that are about what is the facility's own, and `made_anew`.
+
+    Parameters
+    ----------
+    before, after
+        The revision that the file is at, and the one it goes to.
+    leftovers
+        Tables that are removed before the first step.
+    """
+    up = position(after) >= position(before)
+    scripts = [text_of(step, up=up) for step in between(before, after)]
+    contents = catalogue.contents
+    known = tables_at(before)
+    known_names = {*known, *(index.name for table in known.values() for index in table.indexes)}
+    created = {name for text in scripts for name in _CREATED.findall(text)}
+    in_the_way = tuple(
+        f"the {one.kind} {one.name}" + (f" on {one.table}" if one.kind == "index" else "")
+        for one in contents.named
+        if one.name.lower() in created - known_names and one.table not in leftovers
+    )
+    if in_the_way:
+        return {"in_the_way": in_the_way}
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
+        for setting in ("trusted_schema = OFF", "foreign_keys = OFF", "legacy_alter_table = ON"):
+            memory.execute(f"PRAGMA {setting}")
+        _create(memory, contents.named)
+        memory.execute(
+            tables_at(head())[VERSION_TABLE].sql.replace("TABLE", "TABLE IF NOT EXISTS", 1)
+        )
+        for table in leftovers:
+            memory.execute(f"DROP TABLE {quoted(table)}")
+        code = [*contents.of("view"), *contents.of("trigger")]
+        alive = [one for one in code if _why_dead_alone(memory, one, code) is None]
+        for text in scripts:
+            memory.executescript(text)
+        made_anew = _take_nulls(read(memory).tables) if after == head() else ()
+        for name in made_anew:
+            for statement in made_again(name):
+                memory.execute(statement)
+        kept = read(memory).tables
+        lost = {
+            table: tuple(sorted(columns - (kept[table].columns.keys() if table in kept else set())))
+            for table, columns in own_columns(catalogue.layout).items()
+            if table not in leftovers
+        }
+        indexes_lost = make_again(memory, own_indexes(contents.of("index")))
+        dead = [one for one in alive if _why_dead_alone(memory, one, code) is not None]
+    return {
+        "columns_lost": {table: columns for table, columns in lost.items() if columns},
+        "indexes_lost": indexes_lost,
+        "views_broken": tuple(one.name for one in dead if one.kind == "view"),
+        "triggers_broken": tuple(one.name for one in dead if one.kind == "trigger"),
+        "made_anew": made_anew,
+    }
+
+
+def _take_nulls(tables: Mapping[str, Table]) -> tuple[str, ...]:
+    """Return the tables that take a NULL where those of the head do not."""
+    return tuple(
+        name
+        for name, expected in tables_at(head()).items()
+        if name in tables
+        and any(
+            column.not_null and not tables[name].columns[key].not_null
+            for key, column in expected.columns.items()
+            if key in tables[name].columns
+        )
+    )
+
+
+def own_indexes(indexes: Iterable[Named]) -> list[Named]:
+    """Return the indexes that neither a revision nor a release of NexusLIMS has."""
+    return [
+        one for one in indexes if one.name not in known_indexes() and not is_own_index(one.name)
+    ]
+
+
+def make_again(connection: sqlite3.Connection, indexes: Iterable[Named]) -> tuple[str, ...]:
+    """Make the indexes that went with their tables; return those whose columns are gone too."""
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
+    there = {name for (name,) in rows}
+    lost = []
+    for one in indexes:
+        if one.name not in there and one.sql is not None:
+            try:
+                connection.execute(one.sql)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                    raise
+                lost.append(one.name)
+    return tuple(lost)
+
+
+def _create(memory: sqlite3.Connection, named: Iterable[Named]) -> None:
+    """Make all that a file has, without rows. What does not compile there either is left out."""
+    order = ["table", "index", "view", "trigger"]
+    for one in sorted(named, key=lambda one: order.index(one.kind)):
+        sql = one.sql or ""
+        if not sql or sql.upper().startswith("CREATE VIRTUAL") or one.name.startswith("sqlite_"):
+            continue
+        # A name in double quotes that is gone is a text to SQLite, and no error.
+        plain = ddl.join(ddl.tokens(sql)) if one.kind in {"view", "trigger"} else sql
+        for statement in (plain, sql):
+            with suppress(sqlite3.Error):
+                memory.execute(statement)
+                break
+
+
+def _why_dead_alone(memory: sqlite3.Connection, one: Named, code: Sequence[Named]) -> str | None:
+    """Say why a view or trigger is dead, whatever other triggers its table has."""
+    others = [o for o in code if o.kind == "trigger" and o is not one and o.table == one.table]
+    if one.kind == "view" or not others:
+        return why_dead(memory, one)
+    memory.execute("SAVEPOINT alone")
+    try:
+        for other in others:
+            memory.execute(f"DROP TRIGGER IF EXISTS {quoted(other.name)}")
+        return why_dead(memory, one)
+    finally:
+        memory.execute("ROLLBACK TO alone")
+        memory.execute("RELEASE alone")

@@ -1,0 +1,37 @@
+"""The tables as releases of NexusLIMS made them where they are not quite those of its revisions.
+
+Each file of `sql/shapes/` is one such shape; its first line says whose.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from functools import cache
+
+from nexuslims_store.config import sql_folder
+from nexuslims_store.revisions import names, tables_at
+from nexuslims_store.tables import Table, read
+
+__all__ = ["known_indexes", "shapes"]
+
+
+@cache
+def shapes() -> dict[str, dict[str, Table]]:
+    """Return the tables of each shape by the words that say whose they are."""
+    found = {}
+    for path in sorted((sql_folder() / "shapes").glob("*.sql")):
+        text = path.read_text(encoding="utf-8")
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            connection.executescript(text)
+            found[text.partition("\n")[0].removeprefix("-- ")] = read(connection).tables
+    return found
+
+
+@cache
+def known_indexes() -> frozenset[str]:
+    """Return the names of all indexes that a revision or a release of NexusLIMS makes."""
+    made = [*(tables_at(revision) for revision in names()), *shapes().values()]
+    return frozenset(
+        index.name for tables in made for table in tables.values() for index in table.indexes
+    )

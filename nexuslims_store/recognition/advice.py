@@ -1,0 +1,150 @@
+"""What is said of a file that is at no known revision: why, and what puts it right."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from nexuslims_store.errors import SchemaMismatchError, UnknownRevisionError
+from nexuslims_store.recognition.catalogue import Catalogue
+from nexuslims_store.revisions import (
+    BASE,
+    FORMER,
+    REVISION_NAME,
+    differences,
+    head,
+    layouts,
+    most_similar,
+    names,
+    revision_of,
+    tables_at,
+)
+from nexuslims_store.tables import Table
+
+__all__ = ["is_foreign", "listed", "lost_key", "mismatch", "several", "unknown"]
+
+# The columns that files from before 1.4 lack, with what NexusLIMS takes where nothing is said.
+_ADDED_BEFORE_1_4 = {"harvester": "nemo", "timezone": "America/New_York"}
+
+
+def is_foreign(name: str, table: Table) -> bool:
+    """Whether a table has but the name of NexusLIMS's: less than half of its columns."""
+    shapes = (layout[name] for layout in layouts().values() if name in layout)
+    return not any(len(shape & table.columns.keys()) * 2 > len(shape) for shape in shapes)
+
+
+def lost_key(catalogue: Catalogue, path: Path, revision: str | None) -> SchemaMismatchError | None:
+    """Return the error for a table without the key of a revision: nothing is written to it."""
+    for name, expected in tables_at(revision).items():
+        table = catalogue.tables.get(name)
+        if table is not None and sorted(table.key) != sorted(expected.key):
+            return SchemaMismatchError(
+                f"{path}: {name} has lost its PRIMARY KEY ({', '.join(expected.key)}); a program "
+                "has made it anew without, as pandas' to_sql(if_exists='replace') does. Nothing is "
+                "written to it; `nexuslims-store doctor` prints the command that makes it as it "
+                "should be and keeps its rows"
+            )
+    return None
+
+
+def several(catalogue: Catalogue, path: Path) -> UnknownRevisionError:
+    """Return the error for several version rows."""
+    versions = ", ".join(map(_named, catalogue.versions))
+    return UnknownRevisionError(
+        f"{path} has several version rows ({versions}), so its revision is not certain; "
+        f"{_tables_are_of(catalogue)}"
+    )
+
+
+def unknown(catalogue: Catalogue, path: Path) -> UnknownRevisionError:
+    """Return the error for a version row that this package does not know."""
+    version = catalogue.versions[0]
+    found = revision_of(catalogue.layout)
+    means = "a newer NexusLIMS was there; upgrade nexuslims_store"
+    if found is not None and REVISION_NAME.fullmatch(version) is None:
+        means = f"{_tables_are_of(catalogue)}; or else {means}"
+    return UnknownRevisionError(
+        f"{path} is at revision {version!r}, which this package does not know (its newest is "
+        f"{head()}): {means}"
+    )
+
+
+def mismatch(
+    catalogue: Catalogue, path: Path, row: str | None, said: str | None, found: str | None
+) -> SchemaMismatchError:
+    """Return the error for tables that contradict the version row or are of no revision."""
+    if found is not None:
+        former = f" (today {said})" if row in FORMER else ""
+        return SchemaMismatchError(
+            f"{path}: the version row says {row}{former}, but its tables are those of {found}; "
+            f"`nexuslims-store migrate stamp {found}` puts the version row right, then run "
+            "`nexuslims-store migrate`"
+        )
+    nearest = said or most_similar(catalogue.layout)
+    layout = catalogue.layout
+    lost = lost_key(catalogue, path, nearest)
+    if lost is not None and layout.keys() == layouts()[nearest].keys():
+        return lost
+    unlike = "; ".join(differences(layout, nearest))
+    return SchemaMismatchError(
+        f"{path}: its tables are those of no revision this package knows: {unlike}. Nothing was "
+        f"changed; {_what_helps(catalogue, path, nearest)}"
+    )
+
+
+def _what_helps(catalogue: Catalogue, path: Path, nearest: str | None) -> str:
+    """Say how tables that are almost those of a revision are put right."""
+    expected, layout = layouts()[nearest], catalogue.layout
+    for name, table in catalogue.tables.items():
+        if is_foreign(name, table):
+            return (
+                f"{name} is no table of NexusLIMS's, but has the name of one: give it another "
+                f"(ALTER TABLE {name} RENAME TO …)"
+            )
+    if expected.keys() == layout.keys():
+        lacking = [(t, c) for t in expected for c in sorted(expected[t] - layout[t])]
+        if not lacking:
+            return (
+                "if there are but columns of your own too many, `nexuslims-store migrate stamp "
+                f"{nearest or BASE}` says so"
+            )
+        additions = [_addition(table, tables_at(nearest)[table], c) for table, c in lacking]
+        if all(additions) and not any(layout[table] - expected[table] for table in expected):
+            statements = "; ".join(map(str, additions))
+            return f'add what it lacks: sqlite3 {shlex.quote(str(path))} "{statements}"'
+    return (
+        "make a copy of the file and put its tables right in it; `nexuslims-store schema --format "
+        f"sql` prints those of {head()}"
+    )
+
+
+def _addition(name: str, table: Table, wanted: str) -> str | None:
+    """Return the statement that adds a column, None where it cannot be added like that."""
+    column = table.columns.get(wanted)
+    if column is None or (column.not_null and wanted not in _ADDED_BEFORE_1_4):
+        return None
+    rule = f" NOT NULL DEFAULT '{_ADDED_BEFORE_1_4[wanted]}'" if column.not_null else ""
+    return f"ALTER TABLE {name} ADD COLUMN {wanted} {column.type}{rule}"
+
+
+def _tables_are_of(catalogue: Catalogue) -> str:
+    found = revision_of(catalogue.layout)
+    if found is None:
+        return "its tables are those of no revision either"
+    # `stamp` overrides one unknown revision only where it is told to.
+    force = " --force" if len(catalogue.versions) == 1 else ""
+    command = f"nexuslims-store migrate stamp {found}{force}"
+    return f"its tables are those of {found}: `{command}` says so"
+
+
+def _named(version: str) -> str:
+    """Return the name of a revision, that of one which is not known in quotes."""
+    return version if version in {*names(), *FORMER} else repr(version)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names in a row, the first few if they are many."""
+    names = list(names)
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

@@ -1,0 +1,234 @@
+"""What tables a file has: one look at SQLite's catalogue, the same for all who ask.
+
+Names are keys in small letters, since SQLite ignores their case; `name` is as somebody wrote it.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from nexuslims_store import ddl
+
+__all__ = ["Column", "Contents", "Index", "Named", "Table", "quoted", "read", "why_dead"]
+
+Kind = Literal["table", "view", "index", "trigger"]
+
+_LITERAL = re.compile(r"NULL|TRUE|FALSE|[+-]?[\d.]+|'(?:[^']|'')*'", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes
+    ----------
+    type
+        As declared; "" for none.
+    default
+        The text of its default, None for none.
+    key
+        Its place in the primary key, from 1; 0 for a column outside of it.
+    generated
+        Whether SQLite computes its values.
+    """
+
+    name: str
+    type: str
+    not_null: bool
+    default: str | None
+    key: int
+    generated: bool
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether an expression of its author's runs when a row is read or written."""
+        default = self.default
+        return self.generated or (default is not None and _LITERAL.fullmatch(default) is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index, made by a statement or, where `sql` is None, by a constraint of its table."""
+
+    name: str
+    columns: tuple[str, ...]
+    unique: bool
+    of_key: bool
+    sql: str | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, its columns in their order by their names in small letters."""
+
+    name: str
+    sql: str
+    columns: dict[str, Column]
+    indexes: tuple[Index, ...]
+    foreign_keys: frozenset[tuple[str, ...]]
+    """Each as table, column, column referred to, what an update does, what a deletion does."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns of the primary key; none where another program made the table anew."""
+        placed = sorted((column.key, name) for name, column in self.columns.items() if column.key)
+        return tuple(name for _, name in placed)
+
+    @property
+    def unique(self) -> frozenset[tuple[str, ...]]:
+        """The columns of each UNIQUE, those of indexes included, but for the primary key."""
+        return frozenset(i.columns for i in self.indexes if i.unique and not i.of_key)
+
+    @property
+    def checks(self) -> dict[str, str | None]:
+        """The CHECKs: rule to name."""
+        return ddl.checks(self.sql)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Anything with a name in a file's catalogue: kind, name, the table it is on, SQL."""
+
+    kind: Kind
+    name: str
+    table: str
+    sql: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What one look at a file found: the tables that were asked for, and the names of all else."""
+
+    tables: dict[str, Table]
+    named: tuple[Named, ...]
+
+    def names(self, *kinds: Kind) -> frozenset[str]:
+        """Return the names of all tables, views, indexes or triggers, in small letters."""
+        return frozenset(_small(one.name) for one in self.named if one.kind in kinds)
+
+    def of(self, kind: Kind) -> list[Named]:
+        """Return all of one kind that somebody's statement made."""
+        return [one for one in self.named if one.kind == kind and one.sql is not None]
+
+
+def read(connection: sqlite3.Connection, names: Iterable[str] | None = None) -> Contents:
+    """Look at a file, as it is at one moment. sqlite3's errors are raised as they are.
+
+    Parameters
+    ----------
+    names
+        The tables to look at closely, in small letters, if they are there and plain ones: a view
+        in a table's place is not. None: all plain tables.
+    """
+    with _snapshot(connection):
+        named = tuple(
+            Named(kind, str(name), _small(table), sql)
+            for kind, name, table, sql in connection.execute(
+                "SELECT type, name, tbl_name, sql FROM sqlite_master"
+            )
+        )
+        wanted = None if names is None else frozenset(names)
+        tables = {
+            _small(one.name): _table(connection, one)
+            for one in named
+            if one.kind == "table"
+            and (wanted is None or _small(one.name) in wanted)
+            and not (one.sql or "").upper().startswith("CREATE VIRTUAL")
+        }
+    return Contents(tables, named)
+
+
+def quoted(name: str) -> str:
+    """Return a name so that it can stand in a statement, whatever characters it has."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """See the file at one moment, whatever another program commits in between."""
+    inside = connection.in_transaction
+    if not inside:
+        connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if not inside:
+            connection.rollback()
+
+
+def _table(connection: sqlite3.Connection, found: Named) -> Table:
+    columns = {
+        _small(name): Column(name, declared, bool(required), default, key, bool(hidden))
+        for name, declared, required, default, key, hidden in connection.execute(
+            'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)',
+            (found.name,),
+        )
+    }
+    indexes = connection.execute(
+        'SELECT l.name, l."unique", l.origin, m.sql FROM pragma_index_list(?) AS l '
+        "JOIN sqlite_master AS m ON m.type = 'index' AND m.name = l.name ORDER BY l.name",
+        (found.name,),
+    ).fetchall()
+    return Table(
+        found.name,
+        found.sql or "",
+        columns,
+        tuple(
+            Index(name, _index_columns(connection, name), bool(unique), origin == "pk", sql)
+            for name, unique, origin, sql in indexes
+        ),
+        frozenset(
+            tuple(map(str, parts))
+            for parts in connection.execute(
+                'SELECT "table", "from", "to", on_update, on_delete '
+                "FROM pragma_foreign_key_list(?)",
+                (found.name,),
+            )
+        ),
+    )
+
+
+def _index_columns(connection: sqlite3.Connection, index: str) -> tuple[str, ...]:
+    rows = connection.execute("SELECT name FROM pragma_index_info(?) ORDER BY seqno", (index,))
+    return tuple("(an expression)" if name is None else _small(name) for (name,) in rows)
+
+
+def _small(name: object) -> str:
+    """Return a name in small letters as SQLite does it, to which only those of ASCII have case."""
+    text = str(name)
+    return text.lower() if text.isascii() else re.sub("[A-Z]", lambda m: m[0].lower(), text)
+
+
+def why_dead(connection: sqlite3.Connection, one: Named) -> str | None:
+    """Return why a view or trigger does not compile on the tables there are; None: it does.
+
+    Nothing of it is run.
+    """
+    try:
+        connection.execute(_use_of(connection, one))
+    except sqlite3.Error as error:
+        return str(error)
+    return None
+
+
+def _use_of(connection: sqlite3.Connection, one: Named) -> str:
+    """Return a statement that SQLite cannot compile without compiling the view or trigger."""
+    if one.kind == "view":
+        return f"EXPLAIN SELECT * FROM {quoted(one.name)}"  # noqa: S608
+    table = quoted(one.table)
+    words = (word.upper() for word in ddl.tokens(one.sql or ""))
+    event = next((word for word in words if word in {"INSERT", "DELETE", "UPDATE"}), "INSERT")
+    if event == "INSERT":
+        return f"EXPLAIN INSERT INTO {table} DEFAULT VALUES"
+    if event == "DELETE":
+        return f"EXPLAIN DELETE FROM {table}"  # noqa: S608
+    columns = connection.execute(
+        "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0", (one.table,)
+    )
+    values = ", ".join(f"{quoted(name)} = {quoted(name)}" for (name,) in columns)
+    return f"EXPLAIN UPDATE {table} SET {values}"  # noqa: S608
