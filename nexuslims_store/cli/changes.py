@@ -19,8 +19,12 @@ REFUSED = 1
 """The exit status after a no."""
 
 
-def confirmed(question: str, arguments: argparse.Namespace, output: Output) -> bool:
+def confirmed(
+    question: str, arguments: argparse.Namespace, output: Output, *, preview: str = "--dry-run"
+) -> bool:
     """Return whether the user wants it, by --yes or by an answer on the terminal.
+
+    `preview` is the option that shows what would be done.
 
     Raises
     ------
@@ -32,7 +36,7 @@ def confirmed(question: str, arguments: argparse.Namespace, output: Output) -> b
     if not output.can_ask:
         raise StoreError(
             "there is no terminal to ask on, and nothing was changed: give --yes to do it, or "
-            "--dry-run to see what would be done"
+            f"{preview} to see what would be done"
         )
     if output.ask(f"{question} [y/N] ").strip().lower() in {"y", "yes"}:
         return True

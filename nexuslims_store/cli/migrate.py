@@ -10,9 +10,11 @@ import os
 from collections.abc import Callable
 
 from nexuslims_store import migrations
+from nexuslims_store.cli.changes import REFUSED, confirmed
 from nexuslims_store.cli.declaration import Command, OneOf, Option
 from nexuslims_store.cli.options import FORMS, JSON, database_path
 from nexuslims_store.cli.output import Listing, Output
+from nexuslims_store.display import number
 from nexuslims_store.migrations.plan import Direction
 
 __all__ = ["COMMAND"]
@@ -56,18 +58,31 @@ def _move(
         else:
             output.line(str(plan))
         return 0
+    if arguments.no_backup and direction == "downgrade":
+        plan = migrations.plan(
+            path, arguments.target, direction=direction, timeout=arguments.timeout
+        )
+        question = _question(plan)
+        if plan.rows_dropped and not confirmed(question, arguments, output, preview="--plan"):
+            return REFUSED
     report = move(
         path,
         arguments.target,
         backup=not arguments.no_backup,
         timeout=arguments.timeout,
         progress=output.message,
+        percent=output.percent,
     )
     if output.form == "json":
         output.json(report.to_dict())
     else:
         output.line(str(report))
     return 0
+
+
+def _question(plan: migrations.Plan) -> str:
+    dropped = (f"{table} with its {number(n, 'row')}" for table, n in plan.rows_dropped.items())
+    return f"Without a backup, drop {', '.join(dropped)}?"
 
 
 # -- looking ---------------------------------------------------------------------------------
@@ -135,7 +150,12 @@ def _history(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _stamp(arguments: argparse.Namespace, output: Output) -> int:
-    report = migrations.stamp(database_path(arguments), arguments.target, timeout=arguments.timeout)
+    report = migrations.stamp(
+        database_path(arguments),
+        arguments.target,
+        force=arguments.force,
+        timeout=arguments.timeout,
+    )
     if output.form == "json":
         output.json(report.to_dict())
     elif report.changed:
@@ -148,6 +168,7 @@ def _stamp(arguments: argparse.Namespace, output: Output) -> int:
 def _new(arguments: argparse.Namespace, output: Output) -> int:
     for path in migrations.new(arguments.description, arguments.revision):
         output.line(str(path))
+    output.message(migrations.CHECKLIST.format(revision=arguments.revision))
     return 0
 
 
@@ -198,7 +219,15 @@ COMMAND = Command(
             "go down to a revision, by default the one before",
             description="Goes down to an older revision, for an older NexusLIMS. Tables that it "
             "does not have are gone, with their rows; they are in the backup that is made first.",
-            options=(_target("-1"), *_RUN_OPTIONS),
+            options=(
+                _target("-1"),
+                *_RUN_OPTIONS,
+                Option(
+                    "--yes",
+                    action="store_true",
+                    help="with --no-backup: do not ask before rows are dropped for good",
+                ),
+            ),
             examples=(
                 "nexuslims-store migrate downgrade --plan",
                 "nexuslims-store migrate downgrade v2_4_0b",
@@ -222,7 +251,16 @@ COMMAND = Command(
             "say at what revision the database is, without changing its tables",
             description="Writes the version row, for a file whose version row is wrong. The tables "
             "must be those of the revision.",
-            options=(_TARGET, JSON),
+            options=(
+                _TARGET,
+                Option(
+                    "--force",
+                    action="store_true",
+                    help="replace a version row that this package does not know; a newer "
+                    "NexusLIMS may have written it, and need it",
+                ),
+                JSON,
+            ),
             examples=("nexuslims-store migrate stamp v1_4_3",),
         ),
         "new": Command(

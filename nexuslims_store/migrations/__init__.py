@@ -22,7 +22,7 @@ from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for
 from nexuslims_store.migrations.run import MigrationReport, Options, run
 from nexuslims_store.migrations.script import to_sql
 from nexuslims_store.migrations.stamping import write_stamp
-from nexuslims_store.migrations.template import new
+from nexuslims_store.migrations.template import CHECKLIST, new
 from nexuslims_store.recognition import recognise
 from nexuslims_store.revisions import Migration, between, head
 from nexuslims_store.translation import translated
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nexuslims_store.backup import Progress
 
 __all__ = [
+    "CHECKLIST",
     "Migration",
     "MigrationReport",
     "Plan",

@@ -9,15 +9,32 @@ from nexuslims_store.config import sql_folder
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.revisions import FILE_NAME, REVISION_NAME
 
-__all__ = ["new"]
+__all__ = ["CHECKLIST", "new"]
+
+CHECKLIST = """\
+What belongs to {revision}, in this order:
+  1. Write both files: what NexusLIMS's own migration of {revision} does, and back again.
+  2. nexuslims_store/models.py: a field with a description for each new column, and the values
+     of each new CHECK in nexuslims_store/enums.py.
+  3. sql/: each new column in every statement that stores or reads whole rows of its table, in
+     sql/doctor.sql too; a new table gets a file of its own, and a class in repository/.
+  4. README.md: the diagram is what `nexuslims-store schema` prints.
+  5. tests/helpers/migration_files.py: what NexusLIMS's own database has at {revision}, once it is
+     released; until then the files are taken at their word.
+  6. Run the tests. They prepare every statement on the new tables, compare them with the models,
+     go up and down, and find a step that would lose a facility's own columns.
+What recognises a file, refuses rows that do not fit, counts, compares and documents is derived
+from the two files: there is nothing to add to it.\
+"""
+"""What belongs to a revision beside its two files, for `str.format` with its name."""
 
 _UP = """\
 -- {revision}: {description}.
 -- depends: {depends}
 
 -- The statements that lead from {before} to {revision}. Values of a CHECK are written out, so
--- that what this revision allows stays what it was. Then add the revision's tables to LAYOUTS in
--- nexuslims_store/layouts.py.
+-- that what this revision allows stays what it was. Where a table is made anew, coalesce(column,
+-- value) fills in what the former one lacks.
 
 UPDATE alembic_version SET version_num = '{revision}' WHERE version_num = '{before}';
 """
