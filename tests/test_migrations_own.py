@@ -1,14 +1,23 @@
-"""A facility's own columns and indexes on NexusLIMS's tables: kept, or refused by name."""
+"""What is a facility's own in a file: kept, or told by name, and never lost in silence."""
 
 from __future__ import annotations
 
+import shlex
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from helpers import older_lineage
+from helpers.command_line import call
 from helpers.migration_checks import at, refused
-from helpers.migration_files import HEAD, backups, execute, query
+from helpers.migration_files import HEAD, backups, execute, expected, facts, query
 
-from nexuslims_store import MigrationError, SchemaMismatchError, Store, migrations
+from nexuslims_store import MigrationError, SchemaMismatchError, Store, doctor, migrations
+from nexuslims_store.migrations import Direction
+from nexuslims_store.revisions import between, known_tables, position, tables_at
+
+INFO = "FROM pragma_table_info"
 
 
 @pytest.fixture
@@ -70,3 +79,270 @@ def test_an_index_of_ones_own_survives_a_table_that_is_made_anew(path: Path) -> 
     assert {"mine", "place"} <= names
     assert "lost" not in names
     assert report.indexes_lost == ("lost",)
+
+
+# -- columns: no step drops one ---------------------------------------------------------
+
+
+MOVES = [
+    (start, end, "upgrade" if position(end) > position(start) else "downgrade")
+    for step in migrations.history()
+    for start, end in [(step.down_revision, step.revision), (step.revision, step.down_revision)]
+]
+TABLES = [
+    (start, end, direction, table)
+    for start, end, direction in MOVES
+    for table in sorted(known_tables() & tables_at(start).keys())
+]
+
+
+def column_survives(start: str | None, end: str | None, table: str) -> bool:
+    """Whether the SQL of a step alone keeps a column that it does not know."""
+    up = position(end) > position(start)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for step in between(None, start):
+            connection.executescript(step.path.read_text(encoding="utf-8"))
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN mine")
+        for step in between(start, end):
+            script = step.path if up else step.rollback_path
+            connection.executescript(script.read_text(encoding="utf-8"))
+        columns = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+        return "mine" in [name for (name,) in columns]
+
+
+@pytest.mark.parametrize(("start", "end", "direction", "table"), TABLES)
+def test_each_step_keeps_an_own_column_or_is_refused_by_its_name(
+    path: Path, start: str, end: str | None, direction: Direction, table: str
+) -> None:
+    migrations.upgrade(path, start)
+    execute(path, f"ALTER TABLE {table} ADD COLUMN mine VARCHAR DEFAULT 'kept'")
+    before = path.read_bytes()
+    move = getattr(migrations, direction)
+    if column_survives(start, end, table):
+        move(path, end or "base", backup=False)
+        assert "mine" in [name for (name,) in query(path, f"SELECT name {INFO}('{table}')")]
+    else:
+        plan = str(migrations.plan(path, end or "base", direction=direction))
+        assert f"refused: that makes {table} anew or drops it, with its columns mine" in plan
+        with pytest.raises(MigrationError, match="mine"):
+            move(path, end or "base")
+        assert path.read_bytes() == before
+        assert not backups(path)
+
+
+def test_there_are_such_steps_in_both_directions() -> None:
+    lossy = [move for *move, table in TABLES if not column_survives(move[0], move[1], table)]
+    assert {direction for *_, direction in lossy} == {"upgrade", "downgrade"}
+
+
+# -- views, triggers, names -------------------------------------------------------------
+
+
+def test_a_view_that_breaks_is_named_and_found_dead(path: Path) -> None:
+    at(
+        "v1_4_3",
+        path,
+        "CREATE VIEW names AS SELECT schema_name FROM instruments;"
+        'CREATE VIEW computers AS SELECT "computer_name" FROM instruments;'
+        "CREATE VIEW places AS SELECT location FROM instruments;",
+    )
+    plan = str(migrations.plan(path))
+    for name in ("names", "computers"):
+        assert f"break your view {name}" in plan
+    assert "places" not in plan
+    report = migrations.upgrade(path)
+
+    assert report.plan.views_broken == ("names", "computers")
+    assert "your view names does not work any more" in str(report)
+    (dead,) = (finding for finding in doctor.examine(path) if finding.code == "dead-view")
+    assert "names" in dead.message
+    assert "schema_name" in dead.message
+
+
+def test_a_trigger_that_breaks_is_named(path: Path) -> None:
+    at(
+        "v1_4_3",
+        path,
+        "CREATE TABLE visits (pid, note);"
+        "CREATE TRIGGER busy AFTER UPDATE OF note ON visits BEGIN "
+        "UPDATE instruments SET computer_name = new.note WHERE instrument_pid = new.pid; END;"
+        "CREATE TRIGGER fine AFTER UPDATE ON visits BEGIN DELETE FROM visits WHERE pid = 1; END;",
+    )
+    assert "break your trigger busy" in str(migrations.plan(path))
+    assert migrations.upgrade(path).plan.triggers_broken == ("busy",)
+    codes = [finding.code for finding in doctor.examine(path)]
+    assert "dead-trigger" in codes
+
+
+@pytest.mark.parametrize(
+    ("script", "what"),
+    [
+        (
+            "CREATE INDEX idx_nexuslims_username ON session_log (user)",
+            "the index idx_nexuslims_username on session_log",
+        ),
+        ("CREATE TABLE instruments_new (x)", "the table instruments_new"),
+        ("CREATE VIEW Instruments_New AS SELECT 1", "the view Instruments_New"),
+    ],
+)
+def test_an_own_name_that_a_step_needs_is_refused_by_name(
+    path: Path, script: str, what: str
+) -> None:
+    at("v1_4_3", path, script)
+    before = path.read_bytes()
+    assert f"refused: {what} is your own" in str(migrations.plan(path))
+    with pytest.raises(MigrationError, match=f"{what} is your own"):
+        migrations.upgrade(path)
+    assert path.read_bytes() == before
+    assert not backups(path)
+
+
+def test_a_unique_index_of_ones_own_is_kept(path: Path) -> None:
+    at("v1_4_3", path, "CREATE UNIQUE INDEX mine ON session_log (session_identifier, event_type)")
+    migrations.upgrade(path)
+    assert query(path, "SELECT name FROM sqlite_master WHERE name = 'mine'")
+    (drift,) = (finding for finding in doctor.examine(path) if finding.code == "drift")
+    assert "session_identifier, event_type) is UNIQUE" in drift.message
+    mend(path, drift.remedy)
+    assert not [finding for finding in doctor.examine(path) if finding.code == "drift"]
+
+
+# -- tables that are not NexusLIMS's any more --------------------------------------------
+
+
+def mend(path: Path, remedy: str) -> None:
+    """Run the SQL of a command for SQLite's shell."""
+    program, file, script, *_ = shlex.split(remedy)
+    assert (program, file) == ("sqlite3", str(path))
+    execute(path, script)
+
+
+REPLACED = {
+    # As pandas' to_sql(if_exists="replace") makes a table: no key, no constraint, no NOT NULL.
+    "without a key": "CREATE TABLE {table} AS SELECT * FROM former",
+    "with an index column": "CREATE TABLE {table} AS SELECT rowid AS own_index, * FROM former",
+}
+
+
+@pytest.mark.parametrize("how", REPLACED)
+@pytest.mark.parametrize("table", ["instruments", "session_log", "upload_log"])
+def test_nothing_is_written_to_a_table_whose_key_is_gone(path: Path, table: str, how: str) -> None:
+    at(HEAD, path)
+    rows = query(path, f"SELECT * FROM {table}")
+    execute(
+        path,
+        f"PRAGMA legacy_alter_table = ON; ALTER TABLE {table} RENAME TO former;"
+        f"{REPLACED[how].format(table=table)}; DROP TABLE former;",
+    )
+    refused(path, SchemaMismatchError, f"{table} has lost its PRIMARY KEY", "doctor")
+    with pytest.raises(SchemaMismatchError, match="PRIMARY KEY"):
+        Store(path)
+    (lost,) = (finding for finding in doctor.examine(path) if finding.code == "lost-key")
+    assert lost.severity == "error"
+    mend(path, lost.remedy)
+
+    with Store(path) as store:
+        assert store.revision == HEAD
+    assert query(path, f"SELECT * FROM {table}") == rows
+    if how == "with an index column":  # what it was is still there
+        assert query(path, f"SELECT count(own_index) FROM nxs_{table}_former")
+    migrations.upgrade(path)
+    assert facts(path)["tables"][table] == expected(HEAD)["tables"][table]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("location VARCHAR(100) NOT NULL", "location VARCHAR(100) NOT NULL COLLATE NOCASE"),
+         "location is compared by NOCASE"),
+        (("    UNIQUE (api_url)\n)", "    UNIQUE (api_url)\n) WITHOUT ROWID"),
+         "it is WITHOUT ROWID"),
+        ((",\n    UNIQUE (api_url)", ""), "(api_url) is not UNIQUE"),
+    ],
+)  # fmt: skip
+def test_drift_is_named_and_mended_by_its_remedy(
+    path: Path, change: tuple[str, str], words: str
+) -> None:
+    at(HEAD, path)
+    ((sql,),) = query(path, "SELECT sql FROM sqlite_master WHERE name = 'instruments'")
+    assert change[0] in str(sql)
+    execute(
+        path,
+        "PRAGMA legacy_alter_table = ON; ALTER TABLE instruments RENAME TO former;"
+        f"{str(sql).replace(*change)}; INSERT INTO instruments SELECT * FROM former;"
+        "DROP TABLE former;",
+    )
+    drift = [finding for finding in doctor.examine(path) if finding.code == "drift"]
+    assert any(words in finding.message for finding in drift)
+    mend(path, drift[0].remedy)
+    assert not [finding for finding in doctor.examine(path) if finding.code == "drift"]
+    assert query(path, "SELECT instrument_pid FROM instruments") == [("sem",)]
+
+
+def test_the_case_of_a_name_is_no_difference(path: Path) -> None:
+    at(HEAD, path)
+    execute(
+        path,
+        "PRAGMA legacy_alter_table = ON; ALTER TABLE upload_log RENAME TO passing;"
+        "ALTER TABLE passing RENAME TO Upload_LOG;",
+    )
+    with Store(path) as store:
+        assert store.upload_logs.list_failed() == []
+    codes = {finding.code for finding in doctor.examine(path)}
+    assert not codes & {"drift", "harmless-drift", "unknown-tables"}
+    migrations.downgrade(path, "v1_4_3")
+    assert facts(path) == expected("v1_4_3")
+
+
+# -- advice -----------------------------------------------------------------------------
+
+
+def test_a_foreign_table_of_a_later_name(path: Path) -> None:
+    at("v1_4_3", path, "CREATE TABLE upload_log (day, who, megabytes)")
+    refused(path, SchemaMismatchError, "upload_log is no table of NexusLIMS's", "RENAME TO")
+    execute(path, "ALTER TABLE upload_log RENAME TO our_uploads")
+    migrations.upgrade(path)
+    assert facts(path)["tables"]["upload_log"] == expected(HEAD)["tables"]["upload_log"]
+
+
+def test_a_file_from_before_1_4_is_told_what_it_lacks(path: Path) -> None:
+    older_lineage.create(path)
+    execute(
+        path,
+        "ALTER TABLE instruments DROP COLUMN harvester;"
+        "ALTER TABLE instruments DROP COLUMN timezone;",
+    )
+    with pytest.raises(SchemaMismatchError) as caught:
+        migrations.upgrade(path)
+    assert "restore" not in str(caught.value)
+    mend(path, str(caught.value).partition("add what it lacks: ")[2])
+    migrations.upgrade(path)
+    assert query(path, "SELECT DISTINCT harvester, timezone FROM instruments") == [
+        ("nemo", "America/New_York")
+    ]
+
+
+# -- rows that a downgrade drops ---------------------------------------------------------
+
+
+def test_a_downgrade_says_which_rows_it_drops(path: Path) -> None:
+    at(
+        HEAD,
+        path,
+        "INSERT INTO upload_log (session_identifier, destination_name, success, timestamp) "
+        "VALUES ('s', 'cdcs', 1, 't'), ('s', 'cdcs', 0, 't');",
+    )
+    plan = call("--db", path, "migrate", "downgrade", "v1_4_3", "--plan")
+    assert "drop upload_log with its 2 rows" in plan.lines
+    alone = call("--db", path, "migrate", "downgrade", "v1_4_3", "--no-backup")
+    assert (alone.status, alone.out) == (2, "")
+    assert "--yes" in alone.err
+    assert "--plan" in alone.err
+    assert migrations.current(path) == HEAD
+    done = call("--db", path, "migrate", "downgrade", "v1_4_3", "--no-backup", "--yes")
+    assert done.status == 0
+    assert "dropped upload_log with its 2 rows" in done.lines
+    assert not backups(path)
+    # Nothing goes: nothing to ask.
+    migrations.upgrade(path)
+    assert call("--db", path, "migrate", "downgrade", "v1_4_3", "--no-backup").status == 0

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHECKLIST",
+    "Direction",
     "Migration",
     "MigrationReport",
     "Plan",
