@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import COMMAND, call, filled, on_a_terminal, process, terminal
-from helpers.support import PID, new_database, write
+from helpers.support import HEAD, PID, new_database, write
 
 from nexuslims_store import Store, __version__
 from nexuslims_store.cli import parser
@@ -90,11 +90,11 @@ def test_the_path_stands_before_or_after_the_command_or_in_the_environment(
     path = new_database(tmp_path, "of 100%.db")
     monkeypatch.setenv("NX_DB_PATH", str(tmp_path / "nowhere.db"))
     assert call("migrate", "current").status == 2
-    assert call("--db", path, "migrate", "current").out == "v2_5_0b\n"
-    assert call("migrate", "--db", path, "current").out == "v2_5_0b\n"
-    assert call("migrate", "current", "--db", path).out == "v2_5_0b\n"
+    assert call("--db", path, "migrate", "current").out == f"{HEAD}\n"
+    assert call("migrate", "--db", path, "current").out == f"{HEAD}\n"
+    assert call("migrate", "current", "--db", path).out == f"{HEAD}\n"
     monkeypatch.setenv("NX_DB_PATH", str(path))
-    assert call("migrate", "current").out == "v2_5_0b\n"
+    assert call("migrate", "current").out == f"{HEAD}\n"
 
 
 def test_a_database_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,14 +9,16 @@ from enum import Enum
 from typing import get_args
 
 import pytest
+from helpers.older_lineage import EVENT_COLUMNS
 from helpers.support import add_pair, memory_store
 
 from nexuslims_store import EventType, ExternalSystem, RecordStatus, Store
 from nexuslims_store.enums import StatusName, SystemName
 
+EVENT = f"INSERT INTO session_log {EVENT_COLUMNS} VALUES"
 INSERTS: dict[type[Enum], str] = {
-    EventType: "INSERT INTO session_log VALUES (99, 's', 'i', '2025-01-01', ?, 'ERROR', NULL)",
-    RecordStatus: "INSERT INTO session_log VALUES (99, 's', 'i', '2025-01-01', 'START', ?, NULL)",
+    EventType: f"{EVENT} (99, 's', 'i', '2025-01-01', ?, 'ERROR', NULL)",
+    RecordStatus: f"{EVENT} (99, 's', 'i', '2025-01-01', 'START', ?, NULL)",
     ExternalSystem: (
         "INSERT INTO external_user_identifiers (nexuslims_username, external_system, external_id, "
         "created_at) VALUES ('ned', ?, '42', '2025-01-01')"

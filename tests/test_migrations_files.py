@@ -249,7 +249,12 @@ def test_leftover_whose_original_is_gone(path: Path) -> None:
 
 def test_a_table_of_the_next_revision_with_rows_is_no_leftover(path: Path) -> None:
     at("v2_4_0a", path)
-    execute(path, "INSERT INTO upload_log VALUES (1, 's', 'cdcs', 1, 't', '', '', '', '')")
+    execute(
+        path,
+        "INSERT INTO upload_log (id, session_identifier, destination_name, success, "
+        "timestamp) "
+        "VALUES (1, 's', 'cdcs', 1, 't')",
+    )
     execute(path, "UPDATE alembic_version SET version_num = 'v1_4_3'")
     refused(path, SchemaMismatchError, "migrate stamp v2_4_0a")
     migrations.stamp(path, "v2_4_0a")

@@ -18,6 +18,7 @@ from helpers.faults import workout
 from helpers.faults.files import State, make, state
 from helpers.faults.killing import Forks
 from helpers.faults.operations import OPERATIONS
+from helpers.support import HEAD
 
 from nexuslims_store import ReadOnlyError, Store, migrations
 from nexuslims_store.config import sql_folder
@@ -35,7 +36,7 @@ EXPECTED = {
     "uploads": 1,
     "user": "ada",
     "steps": [*REVISIONS[:0:-1], *REVISIONS[1:]],
-    "revision": "v2_5_0b",
+    "revision": HEAD,
     "pending": 0,
     "kept": True,
     "files": 5,
@@ -80,7 +81,7 @@ def test_it_works(tmp_path: Path, name: str) -> None:
 
     path = str(tmp_path / "a.db")
     assert run(workout.__file__, path) == EXPECTED
-    assert run("-m", "nexuslims_store", "--db", path, "status", "--json")["revision"] == "v2_5_0b"
+    assert run("-m", "nexuslims_store", "--db", path, "status", "--json")["revision"] == HEAD
 
 
 READ_ONLY_MOUNT = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'

@@ -17,6 +17,7 @@ from helpers.faults import tasks
 from helpers.faults.files import INSTRUMENT, make, state
 from helpers.faults.killing import Call, Forks
 from helpers.faults.operations import NOW, SESSION
+from helpers.support import HEAD
 
 from nexuslims_store import DatabaseLockedError, RecordStatus, Store, migrations
 from nexuslims_store.backup import copy, restore
@@ -227,7 +228,7 @@ LOCKED: dict[str, Callable[[Path], object]] = {
     "pending": lambda path: migrations.pending(path, timeout=TIMEOUT),
     "upgrade": lambda path: migrations.upgrade(path, timeout=TIMEOUT),
     "downgrade": lambda path: migrations.downgrade(path, timeout=TIMEOUT),
-    "stamp": lambda path: migrations.stamp(path, "v2_5_0b", timeout=TIMEOUT),
+    "stamp": lambda path: migrations.stamp(path, HEAD, timeout=TIMEOUT),
     "backup": lambda path: copy(path, path.with_name("backup.db"), timeout=TIMEOUT),
     "restore": lambda path: restore(path.with_name("other.db"), path, timeout=TIMEOUT),
 }

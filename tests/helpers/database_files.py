@@ -25,7 +25,8 @@ def build(
                 connection.executescript(script.read_text())
         connection.execute("BEGIN")
         connection.execute(
-            "INSERT INTO instruments VALUES "
+            "INSERT INTO instruments (instrument_pid, api_url, calendar_url, location, "
+            "display_name, property_tag, filestore_path, harvester, timezone) VALUES "
             "('FEI-1', 'http://x/1', 'http://x', 'here', 'FEI', 'tag', 'FEI', 'nemo', 'UTC')"
         )
         for number in range(sessions):

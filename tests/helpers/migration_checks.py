@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.migration_files import HEAD, backups, execute
+from helpers.migration_files import REVISIONS, backups, execute
 from nexuslims_store import migrations
 from nexuslims_store.errors import StoreError
 from nexuslims_store.recognition import check_head
@@ -17,14 +17,16 @@ from nexuslims_store.recognition import check_head
 def at(revision: str, path: Path, script: str = "") -> Path:
     """Make a file of a revision, with a session in it, and run a script on it."""
     migrations.upgrade(path, revision)
-    name = "display_name" if revision == HEAD else "calendar_name, schema_name"
-    values = "'d'" if revision == HEAD else "'n', 'd'"
+    newer = REVISIONS.index(revision) >= REVISIONS.index("v2_5_0b")
+    name = "display_name" if newer else "calendar_name, schema_name"
+    values = "'d'" if newer else "'n', 'd'"
     execute(
         path,
         f"INSERT INTO instruments (instrument_pid, api_url, calendar_url, location, {name}, "
         "property_tag, filestore_path, harvester, timezone) VALUES ('sem', 'https://e.com', 'c', "
         f"'l', {values}, 'p', './sem', 'nemo', 'UTC');"
-        "INSERT INTO session_log VALUES (4, 's', 'sem', '2025-01-01T00:00:00', 'START', "
+        "INSERT INTO session_log (id_session_log, session_identifier, instrument, timestamp, "
+        "event_type, record_status, user) VALUES (4, 's', 'sem', '2025-01-01T00:00:00', 'START', "
         "'TO_BE_BUILT', NULL);" + script,
     )
     return path

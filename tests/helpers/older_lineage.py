@@ -77,6 +77,10 @@ SESSION_LOG = [
      "WAITING_FOR_END", "nexuslims"),
 ]  # fmt: skip
 
+EVENT_COLUMNS = (
+    "(id_session_log, session_identifier, instrument, timestamp, event_type, record_status, user)"
+)
+
 NULL_HARVESTERS = 2
 
 

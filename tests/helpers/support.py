@@ -19,11 +19,12 @@ from nexuslims_store import (
     UploadLog,
     testing,
 )
+from nexuslims_store.revisions import head
 from nexuslims_store.testing import make_instrument, make_store
 
 ROOT = Path(__file__).resolve().parents[2]
 SQL = ROOT / "sql"
-HEAD = "v2_5_0b"
+HEAD = head()
 TABLES = ("instruments", "session_log", "upload_log", "external_user_identifiers")
 
 PID = "FEI-Titan-TEM-012345"

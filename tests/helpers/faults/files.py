@@ -52,7 +52,8 @@ def _make_fresh(path: Path) -> None:
             instruments,
         )
         connection.executemany(
-            f"INSERT INTO session_log VALUES ({', '.join('?' * 7)})", older_lineage.SESSION_LOG
+            f"INSERT INTO session_log {older_lineage.EVENT_COLUMNS} VALUES ({', '.join('?' * 7)})",
+            older_lineage.SESSION_LOG,
         )
 
 
