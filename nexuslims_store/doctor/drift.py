@@ -6,6 +6,7 @@ made, its own downgrades and its demo each look a little different (`sql/shapes/
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,8 @@ def examine_code(database: SQLiteDatabase) -> Iterator[Finding]:
             f"dead-{one.kind}",
             "warning",
             f"the {one.kind} {one.name} does not work: {why}",
-            f"write it anew for the tables as they are (`sqlite3 {database.path} .schema` prints "
-            f"it), then DROP {one.kind.upper()} {one.name}",
+            f"write it anew for the tables as they are: `sqlite3 {shlex.quote(str(database.path))} "
+            f"'.schema {one.name}'` prints it",
             table=one.name if one.kind == "view" else one.table,
         )
 
@@ -70,17 +71,23 @@ def lost_key(path: Path, contents: Contents, revision: str | None) -> Finding | 
                 "error",
                 f"{path}: {name} has lost its PRIMARY KEY ({', '.join(expected.key)}), which "
                 "keeps its rows apart; nothing is written to it",
-                mending(path, name, expected, table),
+                mending(path, name, table, expected),
                 table=name,
             )
     return None
 
 
-def mending(path: Path, name: str, expected: Table, there: Table) -> str:
-    """Return the command that makes a table as it should be, with the rows that it has.
+def mending(path: Path, name: str, there: Table, expected: Table) -> str:
+    """Say how a table becomes as it should be: by a command where its indexes are gone too.
 
-    What the table was stays in the file, under another name: nothing can be lost.
+    What the table was stays in the file, under another name: nothing can be lost. Its indexes
+    would keep their names with it.
     """
+    if {index.name for index in there.indexes} & {i.name for i in expected.indexes if i.sql}:
+        return (
+            "put the table right, after nexuslims-store backup (nexuslims-store schema --format "
+            f"sql shows that of {head()})"
+        )
     order = expected.key[0] if "WITHOUT ROWID" in ddl.options(there.sql) else "rowid"
     statements = [
         "PRAGMA legacy_alter_table = ON",
@@ -126,14 +133,14 @@ def _compare(path: Path, name: str, there: Table, revision: str) -> Iterator[Fin
 
 
 def _remedy(path: Path, name: str, there: Table, difference: Difference, expected: Table) -> str:
-    statement = next((i.sql for i in expected.indexes if i.name == difference.subject), None)
-    if difference.kind == "other index" and statement is not None:
-        return in_shell(path, f"DROP INDEX {difference.subject}; {statement}")
     for index in there.indexes:
-        uniquely = difference.kind == "unique" and index.sql is not None
-        if uniquely and ", ".join(index.columns) == difference.subject:
-            return in_shell(path, f'DROP INDEX "{index.name}"') + "  (if you do not need it)"
-    return mending(path, name, expected, there)
+        own = difference.kind == "unique" and index.sql is not None
+        if own and ", ".join(index.columns) == difference.subject:
+            return (
+                f"{index.name} is an index of your own: if you can do without, take it out of the "
+                "file, after nexuslims-store backup"
+            )
+    return mending(path, name, there, expected)
 
 
 def _origin(table: str, difference: Difference, revision: str) -> str | None:

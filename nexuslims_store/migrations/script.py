@@ -128,12 +128,11 @@ def made_again(
     table = tables_at(head())[name] if table is None else table
     former = f"nxs_{name}_former"
     columns = ", ".join(quoted(column.name) for column in table.columns.values())
-    indexes = [index.name for index in table.indexes if index.sql is not None]
     return [
         f"ALTER TABLE {name} RENAME TO {former}",
         table.sql,
         f"INSERT INTO {name} ({columns})\nSELECT {columns}\nFROM {former}\nORDER BY {order}",
-        *([f"DROP TABLE {former}"] if drop else [f"DROP INDEX IF EXISTS {i}" for i in indexes]),
+        *([f"DROP TABLE {former}"] if drop else []),
         *(index.sql for index in table.indexes if index.sql is not None),
     ]
 
