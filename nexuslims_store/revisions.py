@@ -282,7 +282,7 @@ def is_head(tables: Mapping[str, Table]) -> bool:
     return there.keys() == expected.keys() and all(
         there[name].columns.keys() == table.columns.keys()
         and not any(column.generated for column in there[name].columns.values())
-        and set(table.checks.values()) <= set(there[name].checks.values())
+        and set(table.check_names) <= set(there[name].check_names)
         for name, table in expected.items()
     )
 
@@ -305,7 +305,7 @@ def _traits(name: str, table: Table) -> frozenset[str]:
         key + _COMPUTED if column.generated or (key not in known and column.runs_code) else key
         for key, column in table.columns.items()
     }
-    checks = _telling_checks().get(name, frozenset()) & set(table.checks.values())
+    checks = _telling_checks().get(name, frozenset()) & set(table.check_names)
     return frozenset(columns | {f"CONSTRAINT {check}" for check in checks})
 
 

@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from nexuslims_store import ddl
-
 __all__ = ["Column", "Contents", "Index", "Named", "Table", "quoted", "read", "why_dead"]
 
 Kind = Literal["table", "view", "index", "trigger"]
 
+_NAMED_CHECK = re.compile(r"""CONSTRAINT\s+["'`\[]?(\w+)["'`\]]?\s+CHECK\b""", re.IGNORECASE)
 _LITERAL = re.compile(r"NULL|TRUE|FALSE|[+-]?[\d.]+|'(?:[^']|'')*'", re.IGNORECASE)
 
 
@@ -87,7 +86,14 @@ class Table:
     @property
     def checks(self) -> dict[str, str | None]:
         """The CHECKs: rule to name."""
+        from nexuslims_store import ddl  # noqa: PLC0415 -- opening a store does not need it
+
         return ddl.checks(self.sql)
+
+    @property
+    def check_names(self) -> list[str]:
+        """The names of the CHECKs that have one, in their order."""
+        return _NAMED_CHECK.findall(self.sql)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +226,8 @@ def _use_of(connection: sqlite3.Connection, one: Named) -> str:
     """Return a statement that SQLite cannot compile without compiling the view or trigger."""
     if one.kind == "view":
         return f"EXPLAIN SELECT * FROM {quoted(one.name)}"  # noqa: S608
+    from nexuslims_store import ddl  # noqa: PLC0415 -- opening a store does not need it
+
     table = quoted(one.table)
     words = (word.upper() for word in ddl.tokens(one.sql or ""))
     event = next((word for word in words if word in {"INSERT", "DELETE", "UPDATE"}), "INSERT")
