@@ -323,10 +323,9 @@ def _telling_checks() -> dict[str, frozenset[str]]:
     for step in history():
         before, after = tables_at(step.down_revision), tables_at(step.revision)
         for name in known_tables() & before.keys() & after.keys():
-            added = [
-                c for c in after[name].checks.values() if c not in before[name].checks.values()
-            ]
-            if added and added[-1] and before[name].columns.keys() == after[name].columns.keys():
+            former = before[name].check_names
+            added = [check for check in after[name].check_names if check not in former]
+            if added and before[name].columns.keys() == after[name].columns.keys():
                 telling[name] = telling.get(name, frozenset()) | {added[-1]}
     return telling
 

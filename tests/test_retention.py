@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.command_line import call
 from helpers.database_files import build, content, names
-from helpers.support import instrument
+from helpers.support import HEAD, instrument
 
 from nexuslims_store import Store
 from nexuslims_store.backup import (
@@ -300,7 +300,7 @@ def test_backup_list(path: Path, tmp_path: Path) -> None:
             "path": str(first),
             "time": "2025-01-01T12:00:00",
             "size": first.stat().st_size,
-            "revision": "v2_5_0b",
+            "revision": HEAD,
             "problem": None,
         },
         {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -111,6 +110,8 @@ def _what_helps(catalogue: Catalogue, path: Path, nearest: str | None) -> str:
             )
         additions = [_addition(table, tables_at(nearest)[table], c) for table, c in lacking]
         if all(additions) and not any(layout[table] - expected[table] for table in expected):
+            import shlex  # noqa: PLC0415 -- opening a store does not need it
+
             statements = "; ".join(map(str, additions))
             return f'add what it lacks: sqlite3 {shlex.quote(str(path))} "{statements}"'
     return (
