@@ -95,6 +95,7 @@ def test_what_needs_a_person_comes_first_and_nothing_else_alarms(store: Store) -
     at(store, "bad", NOW - timedelta(days=3), "ERROR")
     page = report.render(store, NOW)
     assert "1 thing needs a person." in page
+    assert "1 session, build failed (ERROR): when the cause is mended" in page
     sections = re.findall(r'<section id="(\w+)"', page)
     assert sections == ["needs", "week", "sessions", "use", "delays", "uploads"]
     assert re.search(r'<li class="alarming"><b>1</b> builds failed', page)
@@ -434,6 +435,10 @@ def test_every_value_is_escaped() -> None:
     assert text.replace("\n", "").isprintable()
     assert len(page) < 100_000
     assert len(text) < 20_000
+    with Store(":memory:") as store:
+        for as_text in (False, True):
+            page = report.render(store, NOW, title="long " * 10**6, text=as_text)
+            assert len(page) < 20_000
 
 
 # -- as text ---------------------------------------------------------------------------

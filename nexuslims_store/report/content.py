@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from nexuslims_store.display import number, shown
+from nexuslims_store.display import cut, number, shown
 from nexuslims_store.report import needs
 from nexuslims_store.report.blocks import (
     Bar,
@@ -53,7 +53,7 @@ def compose(figures: Figures, *, title: str, database: str) -> Document:
     span = figures.span
     needed = list(figures.work.needs())
     return Document(
-        title=title,
+        title=cut(title),
         subtitle=f"{database}; {span.start:%Y-%m-%d} to {span.now:%Y-%m-%d}; "
         f"made {shown(span.now)}",
         verdict=_verdict(len(needed)),
@@ -67,7 +67,7 @@ def compose(figures: Figures, *, title: str, database: str) -> Document:
             Section("uploads", "Uploads", list(_uploads(figures))),
         ],
         footer="Made by nexuslims-store. Weeks begin on Monday, UTC; a session belongs to the "
-        "week it began in. Times are those of the instrument, where no other zone is named.",
+        "week it began in. Each time names its zone, that of the instrument or UTC.",
     )
 
 

@@ -18,7 +18,7 @@ from nexuslims_store.report.blocks import (
     Table,
 )
 from nexuslims_store.report.figures import NAMED, Figures, Group, sum_of
-from nexuslims_store.report.words import moment, status
+from nexuslims_store.report.words import KINDS, moment, status
 
 __all__ = ["blocks"]
 
@@ -27,7 +27,7 @@ def blocks(figures: Figures, needs: Sequence[str]) -> Iterator[Block]:
     """Yield the answer, then what failed and why, then the sessions that it is about."""
     work = figures.work
     if needs:
-        yield Points([f"{need[:1].upper()}{need[1:]}." for need in needs])
+        yield Points([_in_words(need) for need in needs])
     yield Cards(list(_cards(figures)))
     if work.oldest_to_build is not None:
         oldest = work.oldest_to_build
@@ -47,6 +47,13 @@ def blocks(figures: Figures, needs: Sequence[str]) -> Iterator[Block]:
     yield from _failed_builds(figures)
     yield from _failed_uploads(figures)
     yield from _odd(figures)
+
+
+def _in_words(need: str) -> str:
+    """Return what `status` says as a sentence with words for the codes, which stay at hand."""
+    for kind in KINDS.values():
+        need = need.replace(f" in {kind.code}:", f", {kind.words} ({kind.code}):")
+    return f"{need[:1].upper()}{need[1:]}" + ("" if need.endswith("?") else ".")
 
 
 def _cards(figures: Figures) -> Iterator[Card]:
