@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from nexuslims_store.errors import InvalidValueError
 
-__all__ = ["member", "members", "require_type"]
+__all__ = ["member", "members", "require_type", "texts"]
 
 Member = TypeVar("Member", bound=Enum)
 
@@ -57,12 +57,24 @@ def _by_value(kind: type[Member]) -> dict[str, Member]:
 
 def members(name: str, values: Any, kind: type[Member]) -> list[Member]:
     """Return the members of an enum that an iterable of them, or of their values, holds."""
+    return [member(f"an item of {name}", value, kind) for value in _several(name, values, kind)]
+
+
+def texts(name: str, values: Any) -> list[str]:
+    """Return the texts that an iterable holds."""
+    found = list(_several(name, values, str))
+    for value in found:
+        require_type(f"an item of {name}", value, str)
+    return found
+
+
+def _several(name: str, values: Any, kind: type) -> Iterable[Any]:
     # A text is an iterable too, of its characters.
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise TypeError(
             f"{name} must be a list of {kind.__name__}, or another iterable, not {_shown(values)}"
         )
-    return [member(name, value, kind) for value in values]
+    return values
 
 
 def _article(kind: type) -> str:

@@ -110,7 +110,8 @@ def test_naive_times_of_a_session_are_local() -> None:
     ("wrong", "error"),
     [
         ({"session_identifier": ""}, ValidationError),
-        ({"user": 5}, ValidationError),
+        ({"user": 5}, TypeError),
+        ({"session_identifier": 5}, TypeError),
         ({"end": START - timedelta(seconds=1)}, ValidationError),
         ({"status": "DONE"}, InvalidValueError),
         ({"start": "yesterday"}, TypeError),

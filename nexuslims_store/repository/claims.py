@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import member
+from nexuslims_store.arguments import member, require_type
 from nexuslims_store.connection import MEMORY
 from nexuslims_store.database import Database
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
@@ -57,6 +57,7 @@ class SessionClaims(SessionOverviews):
 
         Mirrors `insert_record_generation_event` of `nexusLIMS.db.session_handler.Session`.
         """
+        require_type("session", session, Session)
         return self._logs.insert(
             SessionLog(
                 session_identifier=session.session_identifier,
@@ -94,8 +95,9 @@ class SessionClaims(SessionOverviews):
         Session or None
             None where there is nothing to build, or others are at work on all of it.
         """
+        require_type("lease", lease, timedelta)
         if isinstance(skip, str):
-            raise TypeError("skip: a collection of session identifiers is needed, not one str")
+            raise TypeError("skip must be a collection of session identifiers, not one str")
         skipped = {one.session_identifier if isinstance(one, Session) else one for one in skip}
         for start_id in self._starts_to_build():
             # Looked at before the write lock is taken, and once more under it.
@@ -168,6 +170,7 @@ class SessionClaims(SessionOverviews):
             finished meanwhile; nothing is changed. A claim that ran out, but that nobody took
             over, still holds.
         """
+        require_type("session", session, Session)
         values = {**_names(session), "record_status": member("status", status, RecordStatus).value}
         if session._claim is None:
             changed = self._database.change(_SQL.finish_session, values)
@@ -202,6 +205,7 @@ class SessionClaims(SessionOverviews):
             The claim was lost while the block went well. Where the block raises, that is only
             logged.
         """
+        require_type("session", session, Session)
         statuses = {
             kind: member("outcomes", status, RecordStatus)
             for kind, status in (outcomes or {}).items()
@@ -265,6 +269,7 @@ class SessionClaims(SessionOverviews):
 
     def _held(self, session: Session) -> tuple[int, str]:
         """Return the claim of a session, which must be the newest; asked under the write lock."""
+        require_type("session", session, Session)
         if session._claim is None:
             raise ClaimLostError(
                 f"the session {session.session_identifier!r} was not claimed; `sessions.claim()` "

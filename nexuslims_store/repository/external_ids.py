@@ -151,7 +151,7 @@ class ExternalIdRepository(Repository):
         """
         given: dict[tuple[str, str], ExternalUserIdentifier] = {}
         for one in identifiers:
-            require_type("each of identifiers", one, ExternalUserIdentifier)
+            require_type("an item of identifiers", one, ExternalUserIdentifier)
             system = ExternalSystem(one.external_system)
             if given.setdefault((system.value, one.nexuslims_username), one) != one:
                 raise DuplicateError(

@@ -196,7 +196,7 @@ class InstrumentRepository(Repository):
         """
         given: dict[str, Instrument] = {}
         for instrument in instruments:
-            require_type("each of instruments", instrument, Instrument)
+            require_type("an item of instruments", instrument, Instrument)
             if given.setdefault(instrument.instrument_pid, instrument) != instrument:
                 raise DuplicateError(
                     f"the instrument {instrument.instrument_pid!r} is given twice, with different "

@@ -10,9 +10,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from types import NoneType
 from typing import Any
 
 from nexuslims_store import queries
+from nexuslims_store.arguments import members, require_type, texts
 from nexuslims_store.database import Database
 from nexuslims_store.display import as_stored
 from nexuslims_store.enums import RecordStatus, StatusName
@@ -64,8 +66,14 @@ class SessionOverviews(Repository):
         limit
             Only that many, the latest.
         """
-        wanted = None if statuses is None else {RecordStatus(status).value for status in statuses}
-        on = None if instruments is None else set(instruments)
+        require_type("start", start, (datetime, NoneType))
+        require_type("end", end, (datetime, NoneType))
+        require_type("user", user, (str, NoneType))
+        require_type("limit", limit, (int, NoneType))
+        wanted = None
+        if statuses is not None:
+            wanted = {one.value for one in members("statuses", statuses, RecordStatus)}
+        on = None if instruments is None else set(texts("instruments", instruments))
         span = Span(start, end)
         with closing(with_views(self._database).stream(_SQL.list_overviews)) as chunks:
             chosen = (
@@ -82,6 +90,7 @@ class SessionOverviews(Repository):
 
     def overview(self, session_identifier: str) -> list[SessionOverview]:
         """Return what there is of a session: one for each instrument that has rows of it."""
+        require_type("session_identifier", session_identifier, str)
         rows = with_views(self._database).rows(
             _SQL.list_overviews_of_session, {"session_identifier": session_identifier}
         )

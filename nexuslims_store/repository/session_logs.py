@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import member
+from nexuslims_store.arguments import member, require_type
 from nexuslims_store.database import Row
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.errors import InvalidRowError
@@ -142,12 +142,14 @@ class SessionLogRepository(Repository):
         InvalidRowError
             The stored row is not a valid event (as with every method that returns rows).
         """
+        require_type("id_session_log", id_session_log, int)
         return _MAPPER.first(
             self._database.rows(_SQL.get_session_log, {"id_session_log": id_session_log})
         )
 
     def list_for_session(self, session_identifier: str) -> list[SessionLog]:
         """Return all events of a session, in the order of time."""
+        require_type("session_identifier", session_identifier, str)
         return _MAPPER.models(
             with_views(self._database).rows(
                 _SQL.list_logs_of_session, {"session_identifier": session_identifier}
@@ -180,6 +182,7 @@ class SessionLogRepository(Repository):
 
     def remove(self, id_session_log: int) -> bool:
         """Delete the row of an id; return whether there was one."""
+        require_type("id_session_log", id_session_log, int)
         return (
             self._database.change(_SQL.remove_session_log, {"id_session_log": id_session_log}) > 0
         )
@@ -189,6 +192,7 @@ class SessionLogRepository(Repository):
 
         `zones` keeps the time zones of instruments between calls.
         """
+        require_type("log", log, SessionLog)
         time = log.timestamp
         if time.utcoffset() is None:
             zones = {} if zones is None else zones

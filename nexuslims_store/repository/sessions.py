@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from types import NoneType
 from typing import Any
 
 from nexuslims_store import queries
@@ -252,8 +253,10 @@ class SessionRepository(SessionResets):
         status: RecordStatus | StatusName = RecordStatus.TO_BE_BUILT,
     ) -> list[SessionLog]:
         """Return the START and END of a valid session; `known` keeps instruments between calls."""
+        require_type("session_identifier", session_identifier, str)
         require_type("start", start, datetime)
         require_type("end", end, datetime)
+        require_type("user", user, (str, NoneType))
         status = member("status", status, RecordStatus)
         pid = instrument.instrument_pid if isinstance(instrument, Instrument) else instrument
         require_type("instrument", pid, str)

@@ -10,7 +10,7 @@ from types import NoneType
 from typing import Literal, get_args
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import require_type
+from nexuslims_store.arguments import require_type, texts
 from nexuslims_store.database import Database
 from nexuslims_store.errors import InvalidValueError
 from nexuslims_store.models import UploadLog
@@ -99,12 +99,13 @@ class UploadLogRepository(Repository):
         """
         require_type("start", start, (datetime, NoneType))
         require_type("end", end, (datetime, NoneType))
+        require_type("limit", limit, (int, NoneType))
         logs = (
             _MAPPER.stream(self._database.stream(_SQL.list_all_uploads))
             if session_identifiers is None
-            else self._stream_for_sessions(session_identifiers)
+            else self._stream_for_sessions(texts("session_identifiers", session_identifiers))
         )
-        wanted = None if destinations is None else set(destinations)
+        wanted = None if destinations is None else set(texts("destinations", destinations))
         earliest = None if start is None else aware(start, UTC)
         latest = None if end is None else aware(end, UTC)
         with closing(logs):
