@@ -519,6 +519,11 @@ def test_rows_of_many_megabytes_are_read_a_few_at_a_time(path: Path) -> None:
     assert peak < 120_000_000
 
 
+def test_a_megabyte_of_a_name_is_not_repeated(path: Path) -> None:
+    spoil(path, "UPDATE instruments SET timezone = hex(zeroblob(500000))")
+    assert len(the("bad-time-zone", examine(path)).message) < 1000
+
+
 def examine_only(path: Path) -> list[Finding]:
     return doctor.examine(path, clock=lambda: NOW)
 

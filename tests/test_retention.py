@@ -206,6 +206,14 @@ def test_an_empty_backup_is_that_of_an_empty_database_only(tmp_path: Path) -> No
         )
 
 
+def test_another_run_may_have_removed_it(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.db", sessions=20)
+    old, new = made_on(path, tmp_path, 0, 1)
+    old.unlink()
+    remove_backups([old], new=new)
+    assert names(tmp_path) == ["a.db", new.name]
+
+
 def test_the_new_backup_must_be_called_as_one(tmp_path: Path) -> None:
     path = build(tmp_path / "a.db", sessions=20)
     with pytest.raises(BackupError, match="give a folder"):

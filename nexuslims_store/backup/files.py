@@ -88,9 +88,9 @@ def temporary_file(destination: Path, *, mode: int = 0o600) -> Iterator[Path]:
     """
     # The name does not contain that of the destination, which may be as long as names can be.
     temporary = destination.with_name(f".nexuslims-{secrets.token_hex(8)}.partial")
-    with file_errors(destination):
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode))
     try:
+        with file_errors(destination):
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode))
         yield temporary
     finally:
         for suffix in ("", *SIDECARS):

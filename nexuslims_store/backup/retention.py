@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from nexuslims_store import queries
-from nexuslims_store.backup.files import SIDECARS, file_errors, sync_folder
+from nexuslims_store.backup.files import SIDECARS
 from nexuslims_store.backup.names import Backup, as_backup, list_backups
 from nexuslims_store.backup.restoring import refuse_empty, what_is_wrong
 from nexuslims_store.connection import connect
@@ -155,6 +155,3 @@ def remove_backups(files: list[Path], *, new: Path) -> None:
                 f"the old backup {file} could not be removed ({error.strerror}); the new one, "
                 f"{new}, is whole. Look who owns the old one and its folder"
             ) from error
-    if files:
-        with file_errors(new):
-            sync_folder(new.parent)

@@ -62,6 +62,7 @@ _OTHER = ("unreadable-value", "<value>")
 
 _SQL = queries.load("doctor.sql")
 
+_LONGEST_REASON = 300  # it may quote the value
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 # A lot ends after so many rows or seconds, whichever comes first: rows can hold megabytes, and
 # disks be slow. Time is looked at once for a few rows.
@@ -164,7 +165,7 @@ class Rows:
         return Finding(
             code,
             "error",
-            f"{table}, row {shown(row_id)}: {column} is {shown(value)}: {why}",
+            f"{table}, row {shown(row_id)}: {column} is {shown(value)}: {why[:_LONGEST_REASON]}",
             self._remedy(column, value, right, row[0], key),
             table=table,
             row_id=row_id,
