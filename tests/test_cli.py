@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -400,6 +401,20 @@ def test_a_very_long_cell_is_cut_in_tables_only(tmp_path: Path) -> None:
     assert "bbb…bbb" in out
     for form in ("--csv", "--json"):
         assert name in call("--db", path, "sessions", "list", form).out
+
+
+@on_a_terminal
+def test_a_wait_is_told_to_those_who_watch_alone(tmp_path: Path) -> None:
+    path = new_database(tmp_path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    waits = ("--db", path, "--timeout", "4", "users", "list")
+    seen = terminal(*waits).out
+    assert re.search(r"\r[23] s", seen)
+    assert seen.splitlines()[-1].strip().startswith("nexuslims-store: ")
+    assert "\r" not in process(*waits).err
+    other.close()
+    assert "\r" not in terminal("--db", path, "users", "list").out
 
 
 def test_a_table_is_never_cut_elsewhere(tmp_path: Path) -> None:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from pathlib import Path
 
 from nexuslims_store import demo
+from nexuslims_store.cli.changes import tell
 from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.files import check_destination
+from nexuslims_store.cli.options import DRY_RUN, JSON
 from nexuslims_store.cli.output import Output
 
 __all__ = ["COMMAND"]
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
-    path = demo.create(arguments.path, seed=arguments.seed)
-    output.line(f"made {path}")
-    output.message(f"try: nexuslims-store --db {shlex.quote(str(path))} status")
+    path = Path(arguments.path)
+    if arguments.dry_run:
+        check_destination(path, database=None, replace=False)
+    else:
+        path = demo.create(arguments.path, seed=arguments.seed)
+    verb = "would make" if arguments.dry_run else "made"
+    tell(f"{verb} {path}", {"path": path}, arguments, output)
+    if not arguments.dry_run:
+        output.message(f"try: nexuslims-store --db {shlex.quote(str(path))} status")
     return 0
 
 
@@ -33,6 +43,8 @@ COMMAND = Command(
             help="another number gives other sessions; the same number, on the same day, the same "
             "(default: 0)",
         ),
+        DRY_RUN,
+        JSON,
     ),
     examples=("nexuslims-store demo demo.db", "nexuslims-store --db demo.db status"),
 )

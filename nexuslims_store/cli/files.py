@@ -25,7 +25,7 @@ __all__ = ["check_destination", "write_file"]
 _MAGIC = b"SQLite format 3\0"
 
 
-def check_destination(destination: Path, *, database: Path, replace: bool) -> None:
+def check_destination(destination: Path, *, database: Path | None, replace: bool) -> None:
     """Raise unless a file can be written there. Call it before the database is opened.
 
     Parameters
@@ -40,7 +40,9 @@ def check_destination(destination: Path, *, database: Path, replace: bool) -> No
     with file_errors(destination):
         there = _stat(file)
         os.stat(file.parent)
-    kept = {f"{os.path.realpath(database)}{suffix}" for suffix in ("", *SIDECARS)}
+    kept = set()
+    if database is not None:
+        kept = {f"{os.path.realpath(database)}{suffix}" for suffix in ("", *SIDECARS)}
     if str(file) in kept or (there and stat.S_ISREG(there.st_mode) and _is_database(file)):
         raise StoreError(
             f"{destination} is a database or belongs to one, and no other file ever takes its "
