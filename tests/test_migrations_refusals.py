@@ -235,9 +235,10 @@ def test_a_wrong_target_makes_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
             assert list(tmp_path.iterdir()) == [], target
 
 
-def test_sqlites_own_refusal_is_a_migration_error(path: Path) -> None:
+@pytest.mark.parametrize("revision", ["v1_4_3", "v2_5_0a"], ids=["last step", "first step"])
+def test_sqlites_own_refusal_is_a_migration_error(path: Path, revision: str) -> None:
     """Of what no look beforehand finds: here a column that one name of both is in."""
-    at("v1_4_3", path)
+    at(revision, path)
     execute(
         path,
         "ALTER TABLE instruments RENAME TO former;"

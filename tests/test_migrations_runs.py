@@ -90,8 +90,6 @@ except MigrationError as error:
 @pytest.mark.parametrize(
     ("name", "old", "new", "words"),
     [
-        ("0002.v2_4_0a_add_upload_log_table", "CREATE TABLE upload_log (",
-         "CREATE TABLE upload_log (nothing, ", "v2_4_0a"),
         ("0003.v2_4_0b_add_check_constraints",
          "FROM session_log\nORDER", "FROM session_log WHERE id_session_log <> 7\nORDER",
          "did not keep the rows of session_log"),
