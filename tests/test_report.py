@@ -650,7 +650,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_command_prints_the_page(path: Path) -> None:
-    for output in ([], ["--output", "-"]):
+    for output in ([], ["--output", "-"], ["--output", "/dev/stdout"]):
         done = process("--db", path, "report", *output)
         assert (done.status, done.err) == (0, "")
         assert tables(done.out)[USE]

@@ -110,8 +110,9 @@ def _time(text: str) -> datetime:
 
 
 def path_or_standard_output(text: str) -> Path | None:
-    """Return the path of a file to write, None for `-`."""
-    return None if text == "-" else Path(text)
+    """Return the path of a file to write, None for standard output."""
+    # The latter cannot be replaced by a file, whatever it is.
+    return None if text in {"-", "/dev/stdout"} else Path(text)
 
 
 def _statuses(text: str) -> list[str]:

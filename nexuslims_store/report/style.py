@@ -71,6 +71,7 @@ th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--soft); font-size: .8rem; font-weight: 600; overflow-wrap: normal;
   vertical-align: bottom; }
 tbody th { font-weight: 400; min-width: 6.5rem; }
+td:not(.number) { min-width: 5.5rem; }
 time { white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 .number.empty { color: var(--soft); }
@@ -102,7 +103,7 @@ footer { border-top: 1px solid var(--line); margin-top: 2.5rem; padding-top: .3r
   body { max-width: none; padding: 0; font-size: 10pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .mark.medium { display: inline; }
-  svg, .cards, tr, .bars li, .legend, .verdict, .points li { break-inside: avoid; }
+  svg, p, .cards, tr, .bars li, .legend, .verdict, .points li { break-inside: avoid; }
   h2, caption, thead, .verdict, section > p { break-after: avoid; }
   /* What is folded away on a screen is on paper. */
   details::details-content { content-visibility: visible; display: block; height: auto; }
