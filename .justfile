@@ -47,10 +47,11 @@ house:
 mutate *arguments:
     {{ python }} -m tests.mutation {{ arguments }}
 
-# the pages of the Python interface, from the docstrings, into build/docs
+# the pages of the Python interface, from the docstrings, into build/docs; without compat, whose
+# instrument_db shows the instruments of the user's own database
 docs:
     {{ python }} -m pdoc --docformat numpy --output-directory build/docs nexuslims_store \
-        nexuslims_store.compat nexuslims_store.migrations nexuslims_store.repository nexuslims_store.testing
+        nexuslims_store.migrations nexuslims_store.repository nexuslims_store.testing
 
 # a release: .ci/release says its steps
 release version:

@@ -27,6 +27,12 @@ def default_path() -> Path:
     StoreError
         The path begins with the home folder of a user who has none, or it is not set, and the
         present user has none; or `.env` cannot be read, or has a `$` in the path.
+
+    Examples
+    --------
+    >>> os.environ["NX_DB_PATH"] = "nexuslims.db"
+    >>> default_path().name
+    'nexuslims.db'
     """
     path = _setting("NX_DB_PATH")
     if path is not None:

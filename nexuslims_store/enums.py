@@ -13,7 +13,13 @@ __all__ = ["EventType", "ExternalSystem", "RecordStatus", "StatusName", "SystemN
 
 
 class EventType(str, Enum):
-    """What a row of `session_log` records."""
+    """What a row of `session_log` records.
+
+    Examples
+    --------
+    >>> EventType("START") is EventType.START
+    True
+    """
 
     START = "START"
     END = "END"
@@ -21,7 +27,15 @@ class EventType(str, Enum):
 
 
 class RecordStatus(str, Enum):
-    """How far the record of a session has come."""
+    """How far the record of a session has come.
+
+    Examples
+    --------
+    >>> RecordStatus("ERROR") is RecordStatus.ERROR
+    True
+    >>> RecordStatus.ERROR == "ERROR"
+    True
+    """
 
     WAITING_FOR_END = "WAITING_FOR_END"
     """The session has started and not ended yet."""
@@ -42,7 +56,13 @@ class RecordStatus(str, Enum):
 
 
 class ExternalSystem(str, Enum):
-    """Systems outside NexusLIMS that know a user by an identifier of their own."""
+    """Systems outside NexusLIMS that know a user by an identifier of their own.
+
+    Examples
+    --------
+    >>> [system.value for system in ExternalSystem]
+    ['nemo', 'labarchives_eln', 'labarchives_scheduler', 'cdcs']
+    """
 
     NEMO = "nemo"
     LABARCHIVES_ELN = "labarchives_eln"

@@ -78,6 +78,14 @@ class StoreError(Exception):
     ----------
     for_command
         The message for one who ran a command.
+
+    Examples
+    --------
+    >>> try:
+    ...     Store("no/such/nexuslims.db")
+    ... except StoreError as error:
+    ...     print(type(error).__name__)
+    DatabaseNotFoundError
     """
 
     def __init__(self, message: str = "", *, call: str = "", command: str = "") -> None:
@@ -94,51 +102,154 @@ def _restored(error: type[StoreError], arguments: tuple[object, ...]) -> StoreEr
 
 
 class DatabaseNotFoundError(StoreError):
-    """There is no database file at the path."""
+    """There is no database file at the path.
+
+    Examples
+    --------
+    >>> Store("no/such/nexuslims.db")
+    Traceback (most recent call last):
+    DatabaseNotFoundError: there is no database …
+    """
 
 
 class NotANexusLIMSDatabaseError(StoreError):
-    """The file is not SQLite, or belongs to another program. Nothing was written to it."""
+    """The file is not SQLite, or belongs to another program. Nothing was written to it.
+
+    Examples
+    --------
+    >>> Store(__file__)
+    Traceback (most recent call last):
+    NotANexusLIMSDatabaseError: … is not an SQLite database …
+    """
 
 
 class CorruptDatabaseError(StoreError):
-    """SQLite reports that the file is damaged."""
+    """SQLite reports that the file is damaged.
+
+    Examples
+    --------
+    >>> make_store(path="damaged.db").close()
+    >>> with open("damaged.db", "r+b") as file:
+    ...     _ = file.seek(100), file.write(b"trash" * 1000)
+    >>> Store("damaged.db")
+    Traceback (most recent call last):
+    CorruptDatabaseError: damaged.db is damaged …
+    """
 
 
 class PendingMigrationsError(StoreError):
-    """The database is at an older revision than this package works with."""
+    """The database is at an older revision than this package works with.
+
+    Examples
+    --------
+    >>> migrations.upgrade("old.db", "v2_4_0b")
+    MigrationReport(...)
+    >>> Store("old.db")
+    Traceback (most recent call last):
+    PendingMigrationsError: old.db is at the revision v2_4_0b …
+    """
 
 
 class UnknownRevisionError(StoreError):
-    """The version row names a revision this package does not know, or there are several."""
+    """The version row names a revision this package does not know, or there are several.
+
+    Examples
+    --------
+    >>> with make_store(path="newer.db") as store:
+    ...     _ = store.connection.execute("UPDATE alembic_version SET version_num = 'v9_9_9'")
+    >>> Store("newer.db")
+    Traceback (most recent call last):
+    UnknownRevisionError: …
+    """
 
 
 class SchemaMismatchError(StoreError):
-    """The tables contradict the version row, or an interrupted upgrade left parts behind."""
+    """The tables contradict the version row, or an interrupted upgrade left parts behind.
+
+    Examples
+    --------
+    >>> with make_store(path="odd.db") as store:
+    ...     _ = store.connection.execute("DROP TABLE upload_log")
+    >>> Store("odd.db")
+    Traceback (most recent call last):
+    SchemaMismatchError: …
+    """
 
 
 class DatabaseLockedError(StoreError):
-    """Another program held the lock for longer than `timeout` seconds."""
+    """Another program held the lock for longer than `timeout` seconds.
+
+    Examples
+    --------
+    >>> with make_store(path="busy.db") as store, Store("busy.db", timeout=0) as other:
+    ...     with store.transaction():
+    ...         other.external_ids.store("alice", "nemo", "42")
+    Traceback (most recent call last):
+    DatabaseLockedError: busy.db is locked by another program …
+    """
 
 
 class ReadOnlyError(StoreError):
-    """A write was asked for, but the store, the file or its folder is read-only."""
+    """A write was asked for, but the store, the file or its folder is read-only.
+
+    Examples
+    --------
+    >>> make_store(path="mine.db").close()
+    >>> with Store("mine.db", read_only=True) as store:
+    ...     store.external_ids.store("alice", "nemo", "42")
+    Traceback (most recent call last):
+    ReadOnlyError: mine.db was opened read-only …
+    """
 
 
 class StorageFullError(StoreError):
-    """The disk has no room. The database is as it was before the call."""
+    """The disk has no room. The database is as it was before the call.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     _ = store.connection.execute("PRAGMA max_page_count = 1").fetchall()
+    ...     store.external_ids.store("alice", "nemo", "42", notes="long" * 100_000)
+    Traceback (most recent call last):
+    StorageFullError: no room to write …
+    """
 
 
 class UnknownInstrumentError(StoreError):
-    """No instrument has the given PID."""
+    """No instrument has the given PID.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     store.instruments.rename("no such instrument", "Titan")
+    Traceback (most recent call last):
+    UnknownInstrumentError: no instrument has the PID 'no such instrument' …
+    """
 
 
 class DuplicateError(StoreError):
-    """A value that must be unique is taken already."""
+    """A value that must be unique is taken already.
+
+    Examples
+    --------
+    >>> with make_store(make_instrument("Titan")) as store:
+    ...     store.instruments.add(make_instrument("Titan"))
+    Traceback (most recent call last):
+    DuplicateError: there is an instrument 'Titan' already …
+    """
 
 
 class InstrumentInUseError(StoreError):
-    """Session logs refer to the instrument, so it cannot be removed."""
+    """Session logs refer to the instrument, so it cannot be removed.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     session = add_session(store)
+    ...     store.instruments.remove(session.instrument.instrument_pid)
+    Traceback (most recent call last):
+    InstrumentInUseError: 2 session logs refer to the instrument …
+    """
 
 
 class InvalidRowError(StoreError):
@@ -148,6 +259,14 @@ class InvalidRowError(StoreError):
     ----------
     table, row_id, column
         Where it is stored. `row_id` is the value of the table's primary key.
+
+    Examples
+    --------
+    >>> with make_store(make_instrument("Titan")) as store:
+    ...     _ = store.connection.execute("UPDATE instruments SET timezone = 'Mars/Olympus'")
+    ...     store.instruments.list()
+    Traceback (most recent call last):
+    InvalidRowError: instruments, row 'Titan': timezone is 'Mars/Olympus' …
     """
 
     def __init__(
@@ -167,24 +286,77 @@ class InvalidRowError(StoreError):
 
 
 class InvalidValueError(StoreError, ValueError):
-    """An argument that is none of the values it may have: a status, a system, a strategy."""
+    """An argument that is none of the values it may have: a status, a system, a strategy.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     store.sessions.set_status("1", "DONE")
+    Traceback (most recent call last):
+    InvalidValueError: status is 'DONE', which is no RecordStatus …
+    """
 
 
 class ClaimLostError(StoreError):
-    """The claim of the session is not the newest any more, or the session is finished."""
+    """The claim of the session is not the newest any more, or the session is finished.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     session = add_session(store)
+    ...     store.sessions.release(session)
+    Traceback (most recent call last):
+    ClaimLostError: the session … was not claimed …
+    """
 
 
 class ClaimedError(StoreError):
-    """A builder works on the session, and its claim has not run out."""
+    """A builder works on the session, and its claim has not run out.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     session = add_session(store)
+    ...     claimed = store.sessions.claim()
+    ...     store.sessions.reset(session.session_identifier)
+    Traceback (most recent call last):
+    ClaimedError: the session … is being built now …
+    """
 
 
 class ConsentError(StoreError):
-    """A row of the session is in NO_CONSENT or NO_RESERVATION, which the call did not name."""
+    """A row of the session is in NO_CONSENT or NO_RESERVATION, which the call did not name.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     session = add_session(store, status=RecordStatus.NO_CONSENT)
+    ...     store.sessions.reset(session.session_identifier)
+    Traceback (most recent call last):
+    ConsentError: the session … has a row in NO_CONSENT …
+    """
 
 
 class MigrationError(StoreError):
-    """An upgrade or downgrade failed and was rolled back."""
+    """An upgrade or downgrade failed and was rolled back.
+
+    Examples
+    --------
+    >>> with make_store(path="blocked.db") as store:
+    ...     _ = store.connection.execute("ALTER TABLE instruments ADD COLUMN room TEXT")
+    >>> migrations.downgrade("blocked.db", "v2_5_0a")
+    Traceback (most recent call last):
+    MigrationError: …
+    """
 
 
 class BackupError(StoreError):
-    """A backup or a restore was not made."""
+    """A backup or a restore was not made.
+
+    Examples
+    --------
+    >>> with make_store() as store, store.transaction():
+    ...     store.backup("backup.db")
+    Traceback (most recent call last):
+    BackupError: a backup of :memory: cannot be made inside a transaction …
+    """

@@ -134,6 +134,20 @@ class Instrument(_Row):
     """An instrument of the facility: a row of `instruments`.
 
     Mirrors `nexusLIMS.db.models.Instrument`.
+
+    Examples
+    --------
+    >>> titan = Instrument(
+    ...     instrument_pid="FEI-Titan-TEM",
+    ...     api_url="https://nemo.example.com/api/tools/?id=1",
+    ...     calendar_url="https://nemo.example.com/calendar/titan/",
+    ...     location="Room 1",
+    ...     display_name="Titan",
+    ...     property_tag="012345",
+    ...     filestore_path="./Titan",
+    ... )
+    >>> titan.localize_datetime_str(datetime(2025, 7, 1, 12, tzinfo=UTC))
+    '2025-07-01 08:00:00 EDT'
     """
 
     instrument_pid: Identifier = Field(
@@ -203,6 +217,16 @@ class SessionLog(_Row):
     """One event of a session: a row of `session_log`.
 
     Mirrors `nexusLIMS.db.models.SessionLog`.
+
+    Examples
+    --------
+    >>> SessionLog(
+    ...     session_identifier="1",
+    ...     instrument="FEI-Titan-TEM",
+    ...     timestamp=datetime(2025, 7, 1, 8),
+    ...     event_type=EventType.START,
+    ... ).record_status
+    <RecordStatus.WAITING_FOR_END: 'WAITING_FOR_END'>
     """
 
     session_identifier: Identifier = Field(
@@ -228,6 +252,12 @@ class Session(BaseModel):  # noqa: PLW1641 -- Pydantic gives every frozen model 
 
     Mirrors `nexusLIMS.db.session_handler.Session`. `dt_from` and `dt_to` are always aware: an
     old naive time stamp is given the instrument's zone.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     add_session(store).duration
+    datetime.timedelta(seconds=9000)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -273,6 +303,16 @@ class UploadLog(_Row):
     """One attempt to export a session's record to a destination: a row of `upload_log`.
 
     Mirrors `nexusLIMS.db.models.UploadLog`.
+
+    Examples
+    --------
+    >>> UploadLog(
+    ...     session_identifier="1",
+    ...     destination_name="cdcs",
+    ...     success=True,
+    ...     metadata_json='{"pages": 2}',
+    ... ).metadata
+    {'pages': 2}
     """
 
     session_identifier: Identifier = Field(
@@ -312,6 +352,13 @@ class ExternalUserIdentifier(_Row):
     """Who a NexusLIMS user is in another system: a row of `external_user_identifiers`.
 
     Mirrors `nexusLIMS.db.models.ExternalUserIdentifier`.
+
+    Examples
+    --------
+    >>> ExternalUserIdentifier(
+    ...     nexuslims_username="alice", external_system=ExternalSystem.NEMO, external_id="42"
+    ... ).created_at.tzinfo
+    datetime.timezone.utc
     """
 
     nexuslims_username: Identifier = Field(

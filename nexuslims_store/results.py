@@ -38,6 +38,12 @@ class InsertSummary(NamedTuple):
         Rows that were there, and were changed.
     unchanged
         Rows that were there already as they were given.
+
+    Examples
+    --------
+    >>> with make_store(make_instrument("Titan")) as store:
+    ...     store.instruments.store_many([make_instrument("Titan"), make_instrument("Quanta")])
+    InsertSummary(inserted=1, updated=0, unchanged=1)
     """
 
     inserted: int
@@ -54,6 +60,13 @@ class ResetSummary(NamedTuple):
         Those that are to be built again.
     without_consent, being_built
         Those that were left alone, and why.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     session = add_session(store, status=RecordStatus.ERROR)
+    ...     store.sessions.reset_between(datetime(2025, 1, 1), datetime(2026, 1, 1))
+    ResetSummary(reset=1, without_consent=0, being_built=0)
     """
 
     reset: int
@@ -73,6 +86,13 @@ class InstrumentActivity:
         How many sessions were started on it.
     last_session
         When the last of them started, in the instrument's zone; None where there is none.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     session = add_session(store)
+    ...     [used.sessions_total for used in store.instruments.activity()]
+    [1]
     """
 
     instrument_pid: str
@@ -92,6 +112,14 @@ class UnpairedSession:
         `id_session_log` of the START and of the END; None where there is none.
     reason
         What is wrong, in words.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     session = add_session(store)
+    ...     _ = store.session_logs.remove(2)  # the END
+    ...     store.sessions.list_unpaired()[0].reason
+    'a START without an END'
     """
 
     session_identifier: str
@@ -112,6 +140,13 @@ class SessionOverview:
     start, end
         In the instrument's zone; None where there is no such event; as stored where it is no
         time, or has no offset and the instrument has no valid zone.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     session = add_session(store, user="alice")
+    ...     [(each.user, each.status) for each in store.sessions.iter_overview()]
+    [('alice', 'TO_BE_BUILT')]
     """
 
     session_identifier: str
@@ -146,6 +181,15 @@ class Claim:
         The row that says so.
     since
         When it began, as for `SessionOverview.start`.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     session = add_session(store)
+    ...     claimed = store.sessions.claim()
+    ...     [claim.session_identifier == session.session_identifier
+    ...      for claim in store.sessions.list_claims()]
+    [True]
     """
 
     session_identifier: str

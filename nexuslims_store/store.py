@@ -80,6 +80,12 @@ class Store:
     task, which would become part of it, is a StoreError. Where a suspended generator has one
     open, its thread's calls are part of it. Whatever is raised, by a signal handler for example
     while a lock is waited for, leaves no transaction open and no lock held.
+
+    Examples
+    --------
+    >>> with Store(":memory:") as store:
+    ...     store.instruments.list()
+    []
     """
 
     path: Path

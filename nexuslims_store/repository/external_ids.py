@@ -39,6 +39,13 @@ class ExternalIdRepository(Repository):
 
     A user has one identifier in each system, and an identifier one user. Systems are
     `ExternalSystem` members or their values ("nemo", …); another text is an InvalidValueError.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     stored = store.external_ids.store("alice", "nemo", "42")
+    ...     store.external_ids.get("alice", "nemo"), store.external_ids.find_username("42", "nemo")
+    ('42', 'alice')
     """
 
     _holds = "external user identifiers"

@@ -50,7 +50,14 @@ def _instrument(row: Row) -> Instrument:
 
 
 class InstrumentRepository(Repository):
-    """`store.instruments`: the rows of `instruments`. Each call reads what is stored now."""
+    """`store.instruments`: the rows of `instruments`. Each call reads what is stored now.
+
+    Examples
+    --------
+    >>> with make_store(make_instrument("Titan", filestore_path="Titan/data")) as store:
+    ...     store.instruments.find_by_path("/srv/Titan/data/2025/a.dm3", root="/srv").name
+    'Titan'
+    """
 
     _holds = "instruments"
 

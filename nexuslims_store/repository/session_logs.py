@@ -69,6 +69,13 @@ class SessionLogRepository(Repository):
 
     What is stored comes back as stored: an old row without an offset is a naive `timestamp`,
     the local time of its instrument. "In the order of time" means by instant, then by id.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     session = add_session(store)
+    ...     [log.event_type.value for log in store.session_logs.iter_all()]
+    ['START', 'END']
     """
 
     _holds = "session logs"

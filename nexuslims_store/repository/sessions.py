@@ -40,6 +40,14 @@ class SessionRepository(SessionResets):
 
     Instruments may share an identifier: `get` then means the session that was stored last,
     `set_status`, `reset` and `delete` mean all of them, and what takes a `Session` means that one.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     session = add_session(store)
+    ...     claimed = store.sessions.claim()
+    ...     store.sessions.finish(claimed, "COMPLETED")
+    3
     """
 
     # -- what there is -----------------------------------------------------------------

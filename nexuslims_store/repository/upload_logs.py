@@ -29,7 +29,15 @@ _STRATEGIES = get_args(Strategy)
 
 
 class UploadLogRepository(Repository):
-    """`store.upload_logs`: the rows of `upload_log`."""
+    """`store.upload_logs`: the rows of `upload_log`.
+
+    Examples
+    --------
+    >>> with make_store() as store:
+    ...     session = add_session(store, uploads={"cdcs": True, "eln": False})
+    ...     [log.destination_name for log in store.upload_logs.list_failed()]
+    ['eln']
+    """
 
     _holds = "upload logs"
 
