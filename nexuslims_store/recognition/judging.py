@@ -197,7 +197,8 @@ def _refuse_foreign_code(catalogue: Catalogue, path: Path) -> None:
     if catalogue.triggers:
         raise SchemaMismatchError(
             f"{path}: NexusLIMS has no triggers, and this file has {listed(catalogue.triggers)}; "
-            "look at what they do, then remove them (DROP TRIGGER …)"
+            "look at what they do (`sqlite3 FILE .schema` prints them), keep their text, and take "
+            "them out with DROP TRIGGER, which touches no row"
         )
 
 
