@@ -118,8 +118,7 @@ def _uri(path: Path) -> str:
         uri = path.absolute().as_uri()
     except (OSError, ValueError) as error:  # a lone surrogate
         raise _nowhere(path, error) from error
-    # A Windows share is file://server/share for the URI's standard, and an error for SQLite,
-    # which wants the server as part of the path.
+    # A Windows share is file://server/share to others; SQLite wants the server in the path.
     return uri if uri.startswith("file:///") else uri.replace("file://", "file:////", 1)
 
 
@@ -161,6 +160,7 @@ class SQLiteDatabase(Database):
             timeout=timeout,
             any_thread=isinstance(self, AnyThread),
         )
+        self._streams: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
         _open_databases.add(self)
 
     @property
@@ -185,6 +185,8 @@ class SQLiteDatabase(Database):
         connection = self.connection
         try:
             with self.translated():
+                for cursor in list(self._streams):
+                    cursor.close()  # half read, it would keep its lock after the connection's end
                 connection.close()
         finally:
             connection.close()  # an interrupt may have come before the first time
@@ -246,6 +248,7 @@ class SQLiteDatabase(Database):
                 self._check()
             try:
                 cursor = self._connection.execute(sql, parameters)
+                self._streams.add(cursor)
             except _ERRORS as error:
                 raise self._meaning(error) from error
             while chunk := self._next_rows(cursor):
@@ -271,9 +274,9 @@ class SQLiteDatabase(Database):
     def _read_leniently(self, rows: list[Row], remaining: Iterable[Row]) -> None:
         """Go on where a text was met that is not UTF-8: it comes with lone surrogates.
 
-        No model takes those, so the row is reported as the invalid one it is, and the other
-        rows are not lost. The cursor still stands at that row, and the statement is not run
-        again: it may have written, or others may have.
+        No model takes those, so the row is reported as the invalid one it is, and the others are
+        not lost. The cursor still stands there; to run the statement again could write again, or
+        meet other rows.
         """
         connection = self.connection
         try:
@@ -350,6 +353,10 @@ class SQLiteDatabase(Database):
 
 class SharedSQLiteDatabase(AnyThread, SQLiteDatabase):
     """An SQLite database that any thread may use, one at a time."""
+
+    def _abandon(self) -> None:
+        super()._abandon()
+        self._turn.clear()  # whichever thread has it, it is none of this process
 
 
 class _Unusable:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from helpers.support import PID, SESSION, new_store, upload, write
 
-from nexuslims_store import InvalidRowError, Store
+from nexuslims_store import InvalidRowError, Store, StoreError
 
 NUMBER = 700  # several chunks
 
@@ -140,3 +140,15 @@ def test_a_stream_that_is_closed_lets_others_write(tmp_path: Path) -> None:
                 other.execute("DELETE FROM upload_log")
             attempts.close()  # type: ignore[attr-defined]
             other.execute("DELETE FROM upload_log")
+
+
+def test_a_stream_of_a_store_that_is_closed_lets_others_write(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        store.upload_logs.insert_many(
+            upload(session_identifier=f"{SESSION}{number}") for number in range(NUMBER)
+        )
+        attempts = store.upload_logs.iter_between()
+        next(attempts)
+    write(store.path, "DELETE FROM upload_log")
+    with pytest.raises(StoreError, match="closed"):
+        list(attempts)

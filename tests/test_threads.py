@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -189,6 +192,52 @@ def test_a_backup_is_a_turn_and_never_of_half_a_transaction(shared: Store) -> No
 def test_without_any_thread_the_message_names_it(tmp_path: Path) -> None:
     with new_store(tmp_path) as store, pytest.raises(StoreError, match="any_thread=True"):
         in_thread(store.session_logs.count)
+
+
+FORKED = """
+import os, sys, threading
+from nexuslims_store import Store, StoreError
+
+store = Store(sys.argv[1], any_thread=True)
+inside, may_end = threading.Event(), threading.Event()
+
+def hold():
+    with store.transaction():
+        inside.set()
+        may_end.wait(60)
+
+thread = threading.Thread(target=hold)
+thread.start()
+inside.wait(60)
+child = os.fork()
+if child == 0:
+    try:
+        store.session_logs.count()
+    except StoreError as error:
+        print(error, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+may_end.set()
+thread.join()
+print(store.session_logs.count())
+store.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_does_not_wait_for_a_thread_it_has_not(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        path = store.path
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=25,  # less than the store's own
+        check=True,
+    )
+    said, count = done.stdout.splitlines()
+    assert "process" in said
+    assert count == "0"
 
 
 # -- asyncio ---------------------------------------------------------------------------

@@ -300,7 +300,6 @@ def _page_count(connection: sqlite3.Connection) -> int:
 
 def _catalogue(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
     # As BLOBs, because names and SQL need not be valid UTF-8.
-    rows = connection.execute(
+    return connection.execute(
         "SELECT type, CAST(name AS BLOB), CAST(sql AS BLOB), rootpage FROM sqlite_schema"
-    )
-    return [tuple(row) for row in rows]
+    ).fetchall()

@@ -19,6 +19,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ from test_transactions import path as filled  # noqa: F401 -- a fixture
 
 import nexuslims_store
 from nexuslims_store import Store
+from nexuslims_store.backup import PARTIAL_FILES
 
 PACKAGE = str(Path(nexuslims_store.__file__).parent)
 FRAMES = (PACKAGE, contextlib.__file__)
@@ -215,6 +217,91 @@ def test_every_method_interrupted_at_every_instruction(
     work: Callable[[Store], object],
 ) -> None:
     assert sweep(filled, work, instructions=True) > 100
+
+
+@pytest.mark.parametrize("work", [nested, failing, MUTATORS["sessions.add"]])
+def test_interrupted_in_a_store_for_any_thread(
+    filled: Path,  # noqa: F811
+    work: Callable[[Store], object],
+) -> None:
+    """Other threads have their turn at once."""
+    with closing(Bystander(filled)) as bystander, ThreadPoolExecutor(1) as other:
+        store = Store(filled, clock=Clock(), timeout=0.2, any_thread=True)
+        with store:
+            store.connection.execute("PRAGMA synchronous = OFF")
+            moment, interrupted = 0, True
+            while interrupted:
+                moment += 1
+                trace = Interruption(moment, instructions=False)
+                kept: BaseException | None = None
+                try:
+                    with traced(trace):
+                        work(store)
+                except KeyboardInterrupt as interrupt:
+                    kept = interrupt
+                interrupted = trace.raised
+                bystander.restore()
+                assert not other.submit(store.instruments.get, "A").result(60), kept
+    assert moment > 50
+
+
+def test_opening_and_closing_are_interrupted(filled: Path) -> None:  # noqa: F811
+    """Nothing is locked after: there is no store yet, and what there was is gone."""
+
+    def work() -> None:
+        with Store(filled):
+            pass
+
+    with closing(Bystander(filled)) as bystander:
+        moment, interrupted = 0, True
+        while interrupted:
+            moment += 1
+            trace = Interruption(moment, instructions=False)
+            said = ""
+            try:
+                with traced(trace):
+                    work()
+            except KeyboardInterrupt as interrupt:
+                said = str(interrupt)
+            interrupted = trace.raised
+            try:
+                bystander.restore()
+            except sqlite3.OperationalError as error:
+                raise AssertionError(f"moment {moment}: {said}: {error}") from None
+    assert moment > 100
+
+
+def test_a_backup_is_interrupted(filled: Path, tmp_path: Path) -> None:  # noqa: F811
+    """No half copy has the name of one, and the store goes on to write."""
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    with closing(Bystander(filled)) as bystander, Store(filled, timeout=0.2) as store:
+        moment, interrupted = 0, True
+        while interrupted:
+            moment += 1
+            trace = Interruption(moment, instructions=False)
+            kept: BaseException | None = None
+            try:
+                with traced(trace):
+                    store.backup(copies / "copy.db")
+            except KeyboardInterrupt as interrupt:
+                kept = interrupt
+            interrupted = trace.raised
+            try:
+                bystander.restore()
+            except sqlite3.OperationalError as error:
+                raise AssertionError(f"moment {moment}: {kept}: {error}") from None
+            store.instruments.add(instrument("Next"))
+            assert any(row[0] == "Next" for row in bystander.rows()["instruments"]), kept
+            bystander.restore()
+            for partial in copies.glob(PARTIAL_FILES):  # the clean-up itself was interrupted
+                partial.unlink()
+            left = os.listdir(copies)
+            assert left in ([], ["copy.db"]), f"{kept}: {left}"
+            if left:
+                assert contents(copies / "copy.db") == bystander.before
+                (copies / "copy.db").unlink()
+    assert moment > 100
 
 
 # -- real signals ----------------------------------------------------------------------
