@@ -191,7 +191,7 @@ def test_stamp(tmp_path: Path) -> None:
 
 def test_targets_that_are_none(tmp_path: Path) -> None:
     path = new_database(tmp_path)
-    for arguments in (("upgrade", "v9"), ("downgrade", "v2_4"), ("upgrade", "v1_4_3")):
+    for arguments in (("upgrade", "v7"), ("downgrade", "v2_4"), ("upgrade", "v1_4_3")):
         wrong = call("--db", path, "migrate", *arguments)
         assert wrong.status == 2
         assert wrong.out == ""

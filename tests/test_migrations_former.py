@@ -157,7 +157,7 @@ def test_another_name_for_known_tables(path: Path, name: str) -> None:
 
 
 def test_a_newer_revision_is_not_stamped_over(path: Path) -> None:
-    at(HEAD, path, "ALTER TABLE upload_log ADD COLUMN checksum VARCHAR;")
+    at(HEAD, path, "ALTER TABLE upload_log ADD COLUMN later VARCHAR;")
     execute(path, "UPDATE alembic_version SET version_num = 'v9_0_0'")
     refused(path, UnknownRevisionError, "'v9_0_0'", "upgrade nexuslims_store")
     before = path.read_bytes()

@@ -228,7 +228,7 @@ def test_a_wrong_target_makes_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "data"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    for target in ("v9", "+9", "nonsense", "base"):
+    for target in ("v7", "+9", "nonsense", "base"):
         try:
             migrations.upgrade(default_path(), target)
         except MigrationError:

@@ -14,11 +14,12 @@ __all__ = ["CHECKLIST", "new"]
 CHECKLIST = """\
 What belongs to {revision}, in this order:
   1. Write both files: what NexusLIMS's own migration of {revision} does, and back again.
-  2. nexuslims_store/models.py: a field with a description for each new column, and the values
-     of each new CHECK in nexuslims_store/enums.py.
+  2. nexuslims_store/models.py: a field with a description for each new column, in the order of
+     the columns, and the values of each new CHECK in nexuslims_store/enums.py.
   3. sql/: each new column in every statement that stores or reads whole rows of its table, in
-     sql/doctor.sql too; a new table gets a file of its own, and a class in repository/.
-  4. README.md: the diagram is what `nexuslims-store schema` prints.
+     sql/doctor.sql too, and among the parameters that its class in nexuslims_store/repository/
+     gives them; a new table gets a file of its own, and a class.
+  4. README.md: `python tests/test_readme_schema.py` writes the tables anew.
   5. tests/helpers/migration_files.py: what NexusLIMS's own database has at {revision}, once it is
      released; until then the files are taken at their word.
   6. Run the tests. They prepare every statement on the new tables, compare them with the models,
