@@ -807,7 +807,8 @@ def test_an_index_that_lacks_a_row(path: Path) -> None:
     spoil(
         path,
         "INSERT INTO upload_log (id, session_identifier, destination_name, success, timestamp) "
-        "SELECT 9, session_identifier, 'other', 1, timestamp FROM upload_log; PRAGMA writable_schema = ON;"
+        "SELECT 9, session_identifier, 'other', 1, timestamp FROM upload_log;"
+        "PRAGMA writable_schema = ON;"
         "INSERT INTO sqlite_master SELECT * FROM kept "
         "WHERE name = 'ix_upload_log_destination_name'; DROP TABLE kept;",
     )
