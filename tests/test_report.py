@@ -610,6 +610,18 @@ def test_of_many_instruments_the_most_used_are_named() -> None:
     assert len(page) < 150_000
 
 
+def test_causes_without_end_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report.figures, "_MOST_CAUSES", 3)
+    with Store(":memory:", clock=lambda: NOW) as store:
+        store.upload_logs.insert_many(
+            upload(session_identifier=f"s{number}", success=False, error_message="x" * number)
+            for number in range(1, 9)
+        )
+        causes = tables(report.render(store, NOW))[CAUSES][1:]
+    assert causes[0][:3] == ["other causes", "upload to cdcs", "5"]
+    assert len(causes) == 4
+
+
 def test_no_writer_waits_for_the_whole_report(tmp_path: Path) -> None:
     """Between two parts, another connection may write."""
     path = tmp_path / "facility.db"

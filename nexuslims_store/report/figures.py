@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import starmap
 from typing import Generic, NamedTuple, TypeVar
 
 from nexuslims_store import overview, queries
@@ -41,6 +42,7 @@ NAMED = 10
 
 _SQL = queries.load("report.sql")
 _PART = 10_000  # rows; some hundredths of a second
+_MOST_CAUSES = 1000  # that are kept apart; nobody reads as many
 _BEFORE_ALL = -(2**63)
 _FAILED = (RecordStatus.ERROR.value, RecordStatus.BUILT_NOT_EXPORTED.value)
 _WITH_RECORD = (RecordStatus.COMPLETED.value, RecordStatus.BUILT_NOT_EXPORTED.value)
@@ -132,8 +134,8 @@ class Figures:
         For each part of the span its sessions by status.
     use
         By instrument, those without a session left out.
-    instruments, unused
-        How many there are, and those without a session.
+    instruments, unused, some_unused
+        How many there are, how many of them without a session, and some of these.
     delays
         How long it was from the end of each session to its record.
     last_weeks
@@ -152,7 +154,8 @@ class Figures:
     parts: list[Counter[str]]
     use: dict[object, Use] = field(default_factory=dict)
     instruments: int = 0
-    unused: list[object] = field(default_factory=list)
+    unused: int = 0
+    some_unused: list[object] = field(default_factory=list)
     delays: Delays = field(default_factory=Delays)
     last_weeks: tuple[Week, Week, Week] = field(default_factory=lambda: (Week(), Week(), Week()))
     attempts: dict[str, Counter[bool]] = field(default_factory=dict)
@@ -187,7 +190,9 @@ def read(store: Store, now: datetime, weeks: int) -> Figures:
     for (pid,) in database.rows(_SQL.list_pids):
         figures.instruments += 1
         if pid not in figures.use:
-            figures.unused.append(pid)
+            figures.unused += 1
+            if figures.unused <= NAMED:
+                figures.some_unused.append(pid)
     return figures
 
 
@@ -222,11 +227,11 @@ def _read_sessions(figures: Figures, store: Store) -> None:
     first_day = {"first_day": figures.span.first_day}
     latest = _Latest[FoundSession]()
     for part in _parts(store, _SQL.get_last_session_log_of_part):
-        for row in database.rows(_SQL.list_sessions_of_part, part | first_day):
-            session = FoundSession(*row)
-            _count(figures, session)
-            if session.status in _FAILED:
-                latest.add(session.began, session.number, session)
+        for rows in database.stream(_SQL.list_sessions_of_part, part | first_day):
+            for session in starmap(FoundSession, rows):
+                _count(figures, session)
+                if session.status in _FAILED:
+                    latest.add(session.began, session.number, session)
         for status, built in database.rows(_SQL.list_builds_of_part, part | first_day):
             for week in figures.weeks_of(built):
                 week.built += status in _WITH_RECORD
@@ -271,8 +276,10 @@ def _read_failed_uploads(figures: Figures, store: Store) -> None:
     for rows in store._open_database().stream(_SQL.list_failures):
         for session, destination, tried, error, number in rows:
             where, why = shown(destination), cause_of(error)
-            figures.uploads.setdefault((where, why), Group()).add(tried)
             latest.add(tried, number, FailedUpload(session, where, tried, why))
+            if (where, why) not in figures.uploads and len(figures.uploads) >= _MOST_CAUSES:
+                why = "other causes"
+            figures.uploads.setdefault((where, why), Group()).add(tried)
     figures.failed_uploads = latest.sorted()
 
 
