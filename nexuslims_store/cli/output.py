@@ -16,7 +16,7 @@ from typing import TextIO
 
 from nexuslims_store.cli.held import Held
 from nexuslims_store.cli.progress import Progress
-from nexuslims_store.cli.tables import Table, pairs
+from nexuslims_store.cli.tables import Table, pairs, terminal_width
 from nexuslims_store.display import as_stored, printable, shown
 
 __all__ = ["Listing", "Output"]
@@ -211,11 +211,7 @@ class Output:
         return json.dumps(_plain(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
 
     def _width(self) -> int | None:
-        if not self._out.isatty():
-            return None
-        from shutil import get_terminal_size  # noqa: PLC0415 -- argparse has it from --help only
-
-        return get_terminal_size().columns
+        return terminal_width() if self._out.isatty() else None
 
     def _ellipsis(self) -> str:
         try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Collection, Iterable, Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nexuslims_store import __version__
 from nexuslims_store.cli.declaration import Command, OneOf, Option
 from nexuslims_store.cli.options import COMMON
+from nexuslims_store.cli.tables import terminal_width
 
 __all__ = ["COMMANDS", "build_parser"]
 
@@ -61,14 +62,44 @@ def build_parser(words: Collection[str] | None = None) -> argparse.ArgumentParse
     parser = _Parser(prog="nexuslims-store", **_texts(_PROGRAM, notes=_NOTES))
     taken = _add_options(parser, _PROGRAM.options, outer=frozenset())
     parser.set_defaults(parser=parser)
-    places = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    places = _add_commands(parser, required=True)
     for name, summary in COMMANDS.items():
         if words is None or name in words:
             command = import_module(f"nexuslims_store.cli.{name}").COMMAND
-            _declare(places.add_parser, name, command, command.summary or summary, taken)
+            _declare(places.add_parser, name, command, summary, outer=taken, words=words)
         else:
-            places.add_parser(name, help=summary)
+            places.add_name(name, summary)
     return parser
+
+
+if TYPE_CHECKING:
+    _SubParsersAction = argparse._SubParsersAction[argparse.ArgumentParser]
+else:
+    _SubParsersAction = argparse._SubParsersAction
+
+
+class _Commands(_SubParsersAction):
+    """The commands of a group. Making the parser of each takes milliseconds, its name none."""
+
+    def add_name(self, name: str, summary: str) -> None:
+        """Add a command for the help text alone: its name is not among the words to parse."""
+        self._name_parser_map[name] = None  # type: ignore[assignment] # nobody asks for it
+        self._choices_actions.append(self._ChoicesPseudoAction(name, (), summary))
+
+
+def _add_commands(parser: argparse.ArgumentParser, *, required: bool) -> _Commands:
+    metavar = "COMMAND" if required else "[COMMAND]"
+    places = parser.add_subparsers(
+        title="commands", metavar=metavar, required=required, action=_Commands
+    )
+    return cast(_Commands, places)
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Formats as argparse does, which would import shutil for each option to know a width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=terminal_width() - 2)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -105,7 +136,13 @@ def _meant(word: object, known: Iterable[str]) -> str:
 
 
 def _declare(
-    add_parser: Any, name: str, command: Command, summary: str, outer: frozenset[str]
+    add_parser: Any,
+    name: str,
+    command: Command,
+    summary: str,
+    *,
+    outer: frozenset[str],
+    words: Collection[str] | None,
 ) -> _Parser:
     """Add the parser of one command, and those of its own commands."""
     parser: _Parser = add_parser(name, help=summary, **_texts(command, summary))
@@ -118,16 +155,15 @@ def _declare(
     if command.takes_words:
         for word, sub in command.commands.items():
             parser.by_first_word[word] = _declare(
-                _adder(f"{parser.prog} {word}"), word, sub, sub.summary, outer
+                _adder(f"{parser.prog} {word}"), word, sub, sub.summary, outer=outer, words=words
             )
         return parser
-    places = parser.add_subparsers(
-        title="commands",
-        metavar="COMMAND" if command.run is None else "[COMMAND]",
-        required=command.run is None,
-    )
+    places = _add_commands(parser, required=command.run is None)
     for word, sub in command.commands.items():
-        _declare(places.add_parser, word, sub, sub.summary, taken)
+        if words is None or word in words:
+            _declare(places.add_parser, word, sub, sub.summary, outer=taken, words=words)
+        else:
+            places.add_name(word, sub.summary)
     return parser
 
 
@@ -188,5 +224,5 @@ def _texts(command: Command, summary: str = "", notes: str = "") -> dict[str, An
     return {
         "description": fill(description, _WIDTH),
         "epilog": "\n\n".join(epilog),
-        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "formatter_class": _HelpFormatter,
     }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 
 from nexuslims_store.display import cut, printable
 
-__all__ = ["Table", "pairs"]
+__all__ = ["Table", "pairs", "terminal_width"]
 
 _GAP = "  "
 _ABSENT = "-"
@@ -113,6 +115,22 @@ def pairs(named: Sequence[tuple[str, str]] | zip[tuple[str, str]]) -> Iterator[s
         first, *rest = value.split("\n")
         yield f"{name:{width}}{_GAP}{first}".rstrip()
         yield from rest
+
+
+def terminal_width() -> int:
+    """Return how many columns the terminal has, 80 where there is none.
+
+    As `shutil.get_terminal_size`, whose module takes longer to import than many a command runs.
+    """
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and 0 < int(columns) < 10_000:
+        return int(columns)
+    try:
+        # None where the shell has closed it.
+        out = sys.__stdout__
+        return (out and os.get_terminal_size(out.fileno()).columns) or 80
+    except (ValueError, OSError):
+        return 80
 
 
 def _width(text: str) -> int:
