@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nexuslims_store.errors import StoreError
 
-__all__ = ["data_root", "default_path", "own_folder", "sql_folder"]
+__all__ = ["data_root", "default_path", "own_folder", "require_file", "sql_folder"]
 
 
 def default_path() -> Path:
@@ -36,6 +36,7 @@ def default_path() -> Path:
     """
     path = _setting("NX_DB_PATH")
     if path is not None:
+        require_file(path, "NX_DB_PATH")
         return path
     return own_folder() / "nexuslims.db"
 
@@ -81,6 +82,18 @@ def data_root() -> Path:
             "NX_INSTRUMENT_DATA_PATH, or give find_by_path() its root"
         )
     return path
+
+
+def require_file(path: str | os.PathLike[str], name: str) -> None:
+    """Raise a StoreError if a path is the address of a database server.
+
+    The address is not repeated, as it may hold a password.
+    """
+    if os.fspath(path).startswith(("postgresql:/", "postgres:/")):
+        raise StoreError(
+            f"{name} is the address of a PostgreSQL server, and this version of nexuslims_store "
+            "works with SQLite files; give the path of one"
+        )
 
 
 def _setting(variable: str) -> Path | None:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from nexuslims_store.arguments import require_type
-from nexuslims_store.config import default_path
+from nexuslims_store.config import default_path, require_file
 from nexuslims_store.connection import MEMORY, SharedSQLiteDatabase, SQLiteDatabase, absolute
 from nexuslims_store.errors import BackupError, DatabaseNotFoundError, StoreError
 from nexuslims_store.recognition import check_head
@@ -249,4 +249,5 @@ def _database_path(path: str | os.PathLike[str] | None) -> Path:
     require_type("path", path, (str, os.PathLike))
     if os.fspath(path) == "":
         raise DatabaseNotFoundError("the path is empty", **CHECK_PATH)
+    require_file(path, "path")
     return absolute(Path(path))

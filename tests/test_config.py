@@ -190,3 +190,22 @@ def test_it_is_read_as_python_dotenv_reads_it(text: str) -> None:
         assert any(one.error and "NX_DB_PATH" in one.original.string for one in bindings)
     else:
         assert found == str(Path(expected or UNSET)), bindings
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_the_address_of_a_server_is_refused_and_its_password_not_shown(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"{scheme}://user:secret@host/db"
+    monkeypatch.setenv("NX_DB_PATH", address)
+    done = subprocess.run(
+        [sys.executable, "-m", "nexuslims_store", "--db", address, "status"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    for call in (default_path, Store, lambda: Store(address)):
+        with pytest.raises(StoreError, match="PostgreSQL") as caught:
+            call()
+        assert "secret" not in str(caught.value)
+    assert "secret" not in done.stdout + done.stderr

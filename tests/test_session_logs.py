@@ -125,6 +125,8 @@ def test_what_was_built_is_not_corrected(
         assert store.session_logs.insert(log(timestamp=LATER, user="someone else")) == old
         assert store.session_logs.list_for_session(SESSION) == [old]
     _, record = caplog.records
+    about = vars(record)
+    assert (about["session_identifier"], about["instrument"]) == (SESSION, PID)
     assert {each.levelno for each in caplog.records} == {logging.WARNING}
     for part in (SESSION, PID, status.value, LATER, "someone else"):
         assert part in record.getMessage()

@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 from nexuslims_store.cli.declaration import OneOf, Option
-from nexuslims_store.config import default_path
+from nexuslims_store.config import default_path, require_file
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.errors import StoreError
 from nexuslims_store.times import LONGEST_TIMEOUT
@@ -207,6 +207,7 @@ def database_path(arguments: argparse.Namespace) -> Path:
     path: Path | None = arguments.db
     if path is None:
         path = default_path()
+    require_file(path, "--db")
     if path == _MEMORY:
         raise StoreError(
             "':memory:' is no file, and would be gone with this command: name one with --db, or in "

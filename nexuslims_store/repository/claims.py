@@ -226,6 +226,7 @@ class SessionClaims(SessionOverviews):
                     session.session_identifier,
                     "released" if outcome is None else "set to ERROR",
                     failure,
+                    extra=_names(session),
                 )
             raise
         self._settle(session, RecordStatus.COMPLETED)

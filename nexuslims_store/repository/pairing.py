@@ -184,4 +184,5 @@ def warn(odd: UnpairedSession) -> None:
         odd.reason,
         odd.start_id,
         odd.end_id,
+        extra={"session_identifier": odd.session_identifier, "instrument": odd.instrument},
     )

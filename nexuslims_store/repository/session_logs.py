@@ -276,6 +276,7 @@ class SessionLogRepository(Repository):
         """Bring a stored event up to date; return the new row, None where nothing changed."""
         _, _, timestamp, _, status, user, row_id = stored
         names = (event["event_type"], event["session_identifier"], event["instrument"])
+        about = {name: event[name] for name in ("session_identifier", "instrument")}
         if status not in _NOT_BUILT_YET:
             _logger.warning(
                 "%s of session %r on %r is %s already (row %s), and stays as it is stored: time %s "
@@ -285,6 +286,7 @@ class SessionLogRepository(Repository):
                 row_id,
                 event["timestamp"],
                 event["user"],
+                extra=about,
             )
             return None
         if (
@@ -304,5 +306,6 @@ class SessionLogRepository(Repository):
                 event["timestamp"],
                 event["user"],
                 row_id,
+                extra=about,
             )
         return _MAPPER.first(rows)
