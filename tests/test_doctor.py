@@ -526,6 +526,33 @@ def test_a_megabyte_of_a_name_is_not_repeated(path: Path) -> None:
     assert len(the("bad-time-zone", examine(path)).message) < 1000
 
 
+def test_a_full_disk_of_the_temporary_files_is_told(path: Path) -> None:
+    if sys.platform == "win32":
+        pytest.skip("limits of POSIX")
+    spoil(
+        path,
+        "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) "
+        "INSERT INTO session_log SELECT i, 's' || hex(zeroblob(40)) || i, 'Titan', "
+        "'2025-06-01T09:00:00Z', 'START', 'COMPLETED', 'ada' FROM n",
+    )
+    child = (
+        "import resource, sys\n"
+        "from nexuslims_store import doctor\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, resource.RLIM_INFINITY))\n"
+        "print(*(f.code + ': ' + f.message for f in doctor.examine(sys.argv[1])), sep='\\n')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", child, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "not-examined" in done.stdout
+    assert "SQLite's temporary file" in done.stdout
+
+
 def examine_only(path: Path) -> list[Finding]:
     return doctor.examine(path, clock=lambda: NOW)
 

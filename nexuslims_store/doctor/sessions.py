@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 
 from nexuslims_store import queries
 from nexuslims_store.connection import SQLiteDatabase
@@ -22,11 +23,13 @@ from nexuslims_store.errors import StoreError
 from nexuslims_store.overview import LEASE
 from nexuslims_store.repository import SessionRepository
 from nexuslims_store.times import instant, stored_instant
+from nexuslims_store.translation import translated
 
 __all__ = ["Together", "examine_unpaired"]
 
 _SQL = queries.load("doctor.sql")
 
+_TEMPORARY_FILE = Path("SQLite's temporary file")  # what to call it in an error
 _CLOCK_SKEW = timedelta(minutes=5)
 _FAR_AHEAD = timedelta(days=365)
 _EVENTS = frozenset(EventType)
@@ -59,6 +62,20 @@ class Together:
         """Throw the copy away."""
         self._copy.close()
 
+    def _insert(self, statement: str, rows: list[dict[str, object]]) -> None:
+        with translated(_TEMPORARY_FILE, timeout=0):
+            self._copy.executemany(statement, rows)
+
+    def _ask(self, statement: str) -> Iterator[Row]:
+        with translated(_TEMPORARY_FILE, timeout=0):
+            cursor = self._copy.execute(statement)
+        while True:
+            with translated(_TEMPORARY_FILE, timeout=0):
+                rows = cursor.fetchmany(256)
+            if not rows:
+                return
+            yield from rows
+
     # -- while they are read -----------------------------------------------------------
 
     def look_at_instruments(self, rows: list[Row]) -> Iterator[Finding]:
@@ -85,7 +102,7 @@ class Together:
 
     def look_at_uploads(self, rows: list[Row]) -> Iterator[Finding]:
         """Copy what counts of them."""
-        self._copy.executemany(
+        self._insert(
             _SQL.copy_upload,
             [
                 {"id": row[-1], "session_identifier": row[1], "destination_name": row[2]}
@@ -97,7 +114,7 @@ class Together:
 
     def look_at_events(self, rows: list[Row]) -> Iterator[Finding]:
         """Copy what counts of them, and find what one event says by itself."""
-        self._copy.executemany(
+        self._insert(
             _SQL.copy_event,
             [
                 {
@@ -186,7 +203,7 @@ class Together:
 
     def examine_events(self) -> Iterator[Finding]:
         """Find the events that are stored twice, and the sessions of two instruments."""
-        for session, instrument, event, number, last_id, ids in self._copy.execute(
+        for session, instrument, event, number, last_id, ids in self._ask(
             _SQL.list_repeated_events
         ):
             yield Finding(
@@ -201,7 +218,7 @@ class Together:
                 table="session_log",
                 row_id=last_id,
             )
-        for session, first, last, row_id in self._copy.execute(_SQL.list_shared_identifiers):
+        for session, first, last, row_id in self._ask(_SQL.list_shared_identifiers):
             yield Finding(
                 "shared-identifier",
                 "warning",
@@ -217,7 +234,7 @@ class Together:
 
     def examine_uploads(self) -> Iterator[Finding]:
         """Find attempts to export the record of a session that is not there."""
-        for row_id, session, destination in self._copy.execute(_SQL.list_orphaned_uploads):
+        for row_id, session, destination in self._ask(_SQL.list_orphaned_uploads):
             yield Finding(
                 "orphaned-upload",
                 "warning",
