@@ -224,3 +224,19 @@ def test_a_user_without_a_name_or_a_home_can_migrate(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
+    path = new_database(tmp_path)
+    call("--db", path, "migrate")
+    write(path, "DELETE FROM alembic_version")
+    before = path.read_bytes()
+    dry = call("--db", path, "migrate", "stamp", "head", "--dry-run")
+    assert "would be stamped v2_5_0b" in dry.out
+    stamped = call("--db", path, "migrate", "stamp", "head", "--dry-run", "--json").json
+    assert (stamped["dry_run"], stamped["changed"]) == (True, True)
+    assert call("--db", path, "migrate", "downgrade", "--dry-run").status == 0
+    assert call("--db", path, "migrate", "--dry-run", "--json").json["adopt"] is True
+    assert path.read_bytes() == before
+    call("--db", path, "migrate", "stamp", "head")
+    assert "would be" not in call("--db", path, "migrate", "stamp", "head", "--dry-run").out

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from nexuslims_store import migrations
 from nexuslims_store.cli.changes import REFUSED, confirmed
 from nexuslims_store.cli.declaration import Command, OneOf, Option
-from nexuslims_store.cli.options import FORMS, JSON, database_path
+from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, database_path
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.display import number
 from nexuslims_store.migrations.plan import Direction
@@ -154,12 +154,16 @@ def _stamp(arguments: argparse.Namespace, output: Output) -> int:
         database_path(arguments),
         arguments.target,
         force=arguments.force,
+        dry_run=arguments.plan,
         timeout=arguments.timeout,
     )
     if output.form == "json":
-        output.json(report.to_dict())
+        output.json({**report.to_dict(), "dry_run": arguments.plan})
     elif report.changed:
-        output.line(f"{report.path} is stamped {report.after or _BASE}; its tables are as before")
+        is_or_would = "would be" if arguments.plan else "is"
+        output.line(
+            f"{report.path} {is_or_would} stamped {report.after or _BASE}; its tables are as before"
+        )
     else:
         output.line(f"{report.path} was stamped {report.after or _BASE} already")
     return 0
@@ -179,7 +183,12 @@ _TARGET = Option(
 )
 _RUN_OPTIONS = (
     OneOf(
-        Option("--plan", action="store_true", help="print what would be done, and change nothing"),
+        Option(
+            "--plan",
+            "--dry-run",
+            action="store_true",
+            help="print what would be done, and change nothing",
+        ),
         Option(
             "--sql",
             action="store_true",
@@ -259,6 +268,7 @@ COMMAND = Command(
                     help="replace a version row that this package does not know; a newer "
                     "NexusLIMS may have written it, and need it",
                 ),
+                DRY_RUN.but(dest="plan"),
                 JSON,
             ),
             examples=("nexuslims-store migrate stamp v1_4_3",),

@@ -186,7 +186,12 @@ def downgrade(
 
 
 def stamp(
-    path: PathLike, revision: str, *, force: bool = False, timeout: float = _TIMEOUT
+    path: PathLike,
+    revision: str,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    timeout: float = _TIMEOUT,
 ) -> MigrationReport:
     """Say at what revision a file is: write the version row and yoyo's marks, no more.
 
@@ -201,6 +206,8 @@ def stamp(
     force
         Whether a version row that this package does not know may be replaced. A newer NexusLIMS
         may have written it, and what it added would be lost with a later downgrade.
+    dry_run
+        Whether to look only: `changed` of the report says whether a stamp would change the file.
 
     Raises
     ------
@@ -213,7 +220,7 @@ def stamp(
     NotANexusLIMSDatabaseError
         The file is another program's. Nothing was written to it.
     """
-    return write_stamp(Path(path), revision, force=force, timeout=timeout)
+    return write_stamp(Path(path), revision, force=force, timeout=timeout, dry_run=dry_run)
 
 
 def _silent(_: str) -> None:

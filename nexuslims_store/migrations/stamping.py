@@ -16,7 +16,9 @@ from nexuslims_store.revisions import BASE, FORMER, between, names, resolve, rev
 __all__ = ["write_stamp"]
 
 
-def write_stamp(path: Path, revision: str, *, force: bool, timeout: float) -> MigrationReport:
+def write_stamp(
+    path: Path, revision: str, *, force: bool, timeout: float, dry_run: bool = False
+) -> MigrationReport:
     """Write the version row and yoyo's marks of a revision, in one transaction."""
     from nexuslims_store.migrations.backend import Backend  # noqa: PLC0415 -- imports yoyo
     from nexuslims_store.migrations.change import write_version_row  # noqa: PLC0415
@@ -35,7 +37,7 @@ def write_stamp(path: Path, revision: str, *, force: bool, timeout: float) -> Mi
                 _refuse_unknown_revision(catalogue, path, wanted)
             versions = () if wanted is None else (wanted,)
             changed = catalogue.versions != versions or marks_wrong(connection, catalogue, wanted)
-            if changed:
+            if changed and not dry_run:
                 write_version_row(connection, wanted)
                 Backend(connection).put_marks_right(between(None, wanted))
                 connection.execute("COMMIT")
