@@ -107,7 +107,7 @@ footer { border-top: 1px solid var(--line); margin-top: 2.5rem; padding-top: .3r
   h2, caption, thead, .verdict, section > p { break-after: avoid; }
   /* What is folded away on a screen is on paper. */
   details::details-content { content-visibility: visible; display: block; height: auto; }
-  summary { display: none; }
+  @supports selector(::details-content) { summary { display: none; } }
   table { font-size: 8.5pt; }
   a { color: inherit; text-decoration: none; }
 }
