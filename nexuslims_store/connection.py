@@ -5,7 +5,6 @@ Pragmas and SQLite's own ways are here, and no table is named.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import weakref
 from collections.abc import Generator, Iterable, Iterator
@@ -17,6 +16,7 @@ from typing import Literal
 
 from nexuslims_store.database import Database, Parameters, Row
 from nexuslims_store.errors import DatabaseNotFoundError, StoreError
+from nexuslims_store.forks import guard, keep_for_ever, no_longer_guard
 from nexuslims_store.times import checked_timeout, stored_instant
 from nexuslims_store.translation import (
     CHECK_PATH,
@@ -161,7 +161,7 @@ class SQLiteDatabase(Database):
             any_thread=isinstance(self, AnyThread),
         )
         self._streams: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
-        _open_databases.add(self)
+        guard(self)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -191,7 +191,7 @@ class SQLiteDatabase(Database):
         finally:
             connection.close()  # an interrupt may have come before the first time
             self._connection = _Unusable(f"the store of {self.name} is closed; open it again")
-            _open_databases.discard(self)
+            no_longer_guard(self)
 
     # -- statements --------------------------------------------------------------------
 
@@ -337,14 +337,14 @@ class SQLiteDatabase(Database):
 
     # -- other processes ---------------------------------------------------------------
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
         """In a forked child: leave the parent's connection alone, for good.
 
         Closing it here, even when the child exits, would roll back the parent's transaction
         on the parent's files.
         """
         if isinstance(self._connection, sqlite3.Connection):
-            _keep_for_ever(self._connection)
+            keep_for_ever(self._connection)
             self._connection = _Unusable(
                 f"the store of {self.name} belongs to the process that opened it; open another "
                 "Store in this forked process"
@@ -354,8 +354,9 @@ class SQLiteDatabase(Database):
 class SharedSQLiteDatabase(AnyThread, SQLiteDatabase):
     """An SQLite database that any thread may use, one at a time."""
 
-    def _abandon(self) -> None:
-        super()._abandon()
+    def abandon(self) -> None:
+        """In a forked child: leave the parent's connection alone, for good."""
+        super().abandon()
         self._turn.clear()  # whichever thread has it, it is none of this process
 
 
@@ -378,23 +379,3 @@ _ERRORS = (*SQLITE_ERRORS, UnicodeEncodeError, OverflowError)
 
 def _decode_leniently(stored: bytes) -> str:
     return stored.decode(errors="surrogateescape")
-
-
-_open_databases: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
-
-
-def _abandon_all() -> None:
-    for database in list(_open_databases):
-        database._abandon()
-    _open_databases.clear()
-
-
-def _keep_for_ever(connection: sqlite3.Connection) -> None:
-    """Take a reference that is never given back, not even when the interpreter ends."""
-    import ctypes  # noqa: PLC0415 -- needed in a forked child only
-
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_abandon_all)

@@ -168,6 +168,8 @@ class Database(ABC):
             and self._has_transaction()
         ):
             return
+        if self.closed:
+            return  # let the statement itself be refused, with the reason
         if not self.is_own_thread:
             raise StoreError(self._wrong_thread())
         self._undo_what_was_left()

@@ -19,7 +19,7 @@ MODULES = {
 # From the floor to the roof. A part imports from the layers below its own only; a folder is one
 # part. "__init__" is the package itself, as others import it.
 LAYERS = (
-    {"display", "enums", "errors"},
+    {"display", "enums", "errors", "forks"},
     {"arguments", "dotenv"},
     {"times", "config", "database"},
     {"ddl", "models", "queries", "results", "translation", "turns"},
@@ -43,7 +43,7 @@ ONLY = {
     "yoyo": {"migrations"},
     "argparse": {"cli"},
     "platformdirs": {"config"},
-    "ctypes": {"connection"},
+    "ctypes": {"forks"},
 }
 NO_STORAGE = {
     *LAYERS[0] | LAYERS[1],
