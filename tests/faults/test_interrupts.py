@@ -382,11 +382,14 @@ def test_a_signal_at_any_time(filled: Path, name: str) -> None:  # noqa: F811
     rung = 0
     with closing(Bystander(filled)) as bystander, Store(filled, clock=Clock()) as store:
         store.connection.execute("PRAGMA synchronous = OFF")
-        started = time.perf_counter()
-        work(store)
-        takes = time.perf_counter() - started
-        after = bystander.rows()
-        bystander.restore()
+        times = []
+        for _ in range(5):  # the first is slower than all that follow
+            started = time.perf_counter()
+            work(store)
+            times.append(time.perf_counter() - started)
+            after = bystander.rows()
+            bystander.restore()
+        takes = min(times)
         for step in range(300):
             caught: BaseException | None = None
             with alarm_raises():
