@@ -246,7 +246,7 @@ def connect_and_trace(*arguments, **options):
         wait()
     connection = connect(*arguments, **options)
     def trace(statement):
-        if pause and statement.startswith(pause):
+        if pause and pause in statement:
             wait()
     connection.set_trace_callback(trace)
     return connection

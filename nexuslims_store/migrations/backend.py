@@ -8,21 +8,24 @@ that belongs to the caller: the tables and the marks become visible together or 
 
 from __future__ import annotations
 
-import glob
+import re
+import sqlite3
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cache
+from itertools import zip_longest
+from pathlib import Path
 from sqlite3 import Connection, Cursor
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
-import yoyo
 from yoyo import internalmigrations
 from yoyo.backends.base import SavepointTransactionManager
 from yoyo.backends.core.sqlite3 import SQLiteBackend
-from yoyo.migrations import default_migration_table
+from yoyo.migrations import Migration as YoyoMigration
+from yoyo.migrations import StepCollector, default_migration_table
 
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.queries import load
@@ -57,7 +60,7 @@ class Backend(SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
 
     def post_apply(self) -> None:
         """Run what runs after every upgrade to the head: this package's own indexes."""
-        self.run_post_apply(_all_files())
+        self.apply_one(_File(history()[-1].path.with_name("post-apply.sql")), mark=False)
 
     def put_marks_right(self, applied: Iterable[Migration]) -> None:
         """Mark exactly these steps of the history as applied.
@@ -159,16 +162,38 @@ class _Savepoint(SavepointTransactionManager):  # type: ignore[misc]  # yoyo has
             self.backend.savepoint_release(self.id)
 
 
-@cache
-def _all_files() -> Any:
-    """Read the migration files as yoyo does. Once a process: splitting SQL takes milliseconds."""
-    # yoyo takes the folder for a pattern.
-    migrations = yoyo.read_migrations(glob.escape(str(history()[0].path.parent)))
-    for migration in [*migrations, *migrations.post_apply]:
-        migration.load()  # now, when what it depends on is known
-    return migrations
+class _File(YoyoMigration):  # type: ignore[misc]  # yoyo has no types
+    """A migration of ours as yoyo has it, with its statements told apart by SQLite itself.
+
+    yoyo's own way, with sqlparse, takes as long as everything else that a new database needs.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.name.removesuffix(".sql"), str(path), str(path.parent))
+        up = path.read_text(encoding="utf-8")
+        rollback = path.with_name(f"{self.id}.rollback.sql")
+        down = _statements(rollback.read_text(encoding="utf-8")) if rollback.exists() else []
+        collector = StepCollector(migration=self)
+        # Rolled back from the last to the first.
+        for pair in zip_longest(_statements(up), reversed(down)):
+            collector.add_step(*pair)
+        self.use_transactions = _NOT_TRANSACTIONAL.search(up) is None
+        self.steps = collector.create_steps(self.use_transactions)
+
+
+_NOT_TRANSACTIONAL = re.compile(r"^\s*--\s*transactional\s*:\s*false", re.MULTILINE | re.IGNORECASE)
+
+
+def _statements(script: str) -> list[str]:
+    statements, lines = [], ""
+    for line in script.splitlines(keepends=True):
+        lines += line
+        if ";" in line and sqlite3.complete_statement(lines):
+            statements.append(lines)
+            lines = ""
+    return statements
 
 
 @cache
-def _migrations() -> dict[str, Any]:
-    return {migration.id: migration for migration in _all_files()}
+def _migrations() -> dict[str, _File]:
+    return {step.id: _File(step.path) for step in history()}

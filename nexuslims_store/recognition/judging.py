@@ -129,17 +129,21 @@ def check_head(connection: sqlite3.Connection, path: Path, *, timeout: float = 3
         )
     if state.empty:
         raise NotANexusLIMSDatabaseError(
-            f"{path} is empty; `nexuslims-store migrate` creates the tables in it"
+            f"{path} is empty",
+            call="Store(path, migrate=True) or `nexuslims-store migrate` creates the tables in it",
+            command="`nexuslims-store migrate` creates the tables in it",
         )
     if state.revision != head():
         raise PendingMigrationsError(
-            f"{path} is at {state.revision or BASE}, this package works with {head()}: run "
-            "`nexuslims-store migrate`"
+            f"{path} is at {state.revision or BASE}, this package works with {head()}",
+            call="Store(path, migrate=True) or `nexuslims-store migrate` brings it there",
+            command="run `nexuslims-store migrate`",
         )
     if not state.stamped:
         raise PendingMigrationsError(
-            f"{path} has the tables of {head()}, but no version row: run "
-            "`nexuslims-store migrate`, which adds it"
+            f"{path} has the tables of {head()}, but no version row",
+            call="Store(path, migrate=True) or `nexuslims-store migrate` adds it",
+            command="run `nexuslims-store migrate`, which adds it",
         )
     return head()
 
