@@ -76,6 +76,19 @@ UPDATE session_log
 SET instrument = :new_pid
 WHERE instrument = :instrument_pid;
 
+-- name: list_own_tables_of_instruments()
+-- Tables of a facility's own that refer to instruments.
+SELECT own.name
+FROM sqlite_schema AS own
+WHERE
+    own.type = 'table'
+    AND own.name <> 'session_log'
+    AND EXISTS (
+        SELECT 1
+        FROM pragma_foreign_key_list(own.name)
+        WHERE lower("table") = 'instruments'
+    );
+
 -- name: remove_instrument(instrument_pid)!
 -- Fails on the foreign key while session logs refer to the instrument.
 DELETE FROM instruments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -186,6 +186,29 @@ def test_foreign_keys_are_enforced_again_after_a_rename() -> None:
         store.instruments.rename(PID, "New")
         with pytest.raises(UnknownInstrumentError):
             store.session_logs.insert(log(instrument=PID))
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("follows", [True, False])
+def test_a_table_of_the_facilitys_own_follows_or_is_in_the_way_of_a_rename(
+    tmp_path: Path, nested: bool, follows: bool
+) -> None:
+    with new_store(tmp_path) as store:
+        write(
+            store.path,
+            'CREATE TABLE "my ""own" (pid TEXT REFERENCES Instruments(instrument_pid)'
+            + (" ON UPDATE CASCADE)" if follows else ")"),
+            ('INSERT INTO "my ""own" VALUES (?)', (PID,)),
+        )
+        with store.transaction() if nested else nullcontext():
+            if follows:
+                assert store.instruments.rename(PID, "New") == 0
+            else:
+                with pytest.raises(InstrumentInUseError, match='my "own'):
+                    store.instruments.rename(PID, "New")
+        pid = "New" if follows else PID
+        assert [one.name for one in store.instruments.list()] == [pid]
+        assert store.connection.execute('SELECT pid FROM "my ""own"').fetchall() == [(pid,)]
 
 
 def test_an_odd_instrument_can_be_renamed() -> None:

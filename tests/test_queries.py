@@ -361,6 +361,7 @@ SCANS = {
     "count_session_logs": "counts every row",
     "list_activity": "looks at every session; no index by instrument or time",
     "remove_instrument": "the foreign key's own check; no index by instrument",
+    "list_own_tables_of_instruments": "the catalogue has a row for each table",
     "rename_instrument": "the foreign key's own check; no index by instrument",
     "rename_instrument_of_logs": "no index by instrument",
     "count_logs_of_instrument": "asked once, after a removal was refused; no index by instrument",

@@ -250,21 +250,18 @@ class InstrumentRepository(Repository):
             No instrument has the PID.
         DuplicateError
             Another instrument has the new one.
+        InstrumentInUseError
+            A table of the facility's own refers to instruments, and would refer to none.
         pydantic.ValidationError
             The new one cannot be a PID.
         """
         require_type("pid", pid, str)
         require_type("new_pid", new_pid, str)
         _require_pid(new_pid)
-        names = {"instrument_pid": pid, "new_pid": new_pid}
-        with self._database.transaction(), self._database.deferred_foreign_keys():
-            try:
-                renamed = self._database.change(_SQL.rename_instrument, names)
-            except ConstraintError as error:
-                raise _pid_taken(new_pid) from error
-            if not renamed:
-                raise unknown_instrument(pid)
-            return self._database.change(_SQL.rename_instrument_of_logs, names)
+        try:
+            return self._renamed({"instrument_pid": pid, "new_pid": new_pid})
+        except ConstraintError as error:
+            raise _pid_taken(new_pid) from error
 
     def remove(self, pid: str) -> None:
         """Delete the instrument of a PID.
@@ -292,6 +289,22 @@ class InstrumentRepository(Repository):
             ) from error
         if not removed:
             raise unknown_instrument(pid)
+
+    def _renamed(self, names: dict[str, str]) -> int:
+        pid = names["instrument_pid"]
+        with self._database.transaction(), self._database.deferred_foreign_keys():
+            if not self._database.change(_SQL.rename_instrument, names):
+                raise unknown_instrument(pid)
+            logs = self._database.change(_SQL.rename_instrument_of_logs, names)
+            # Nobody else looks at those that were deferred, once they are so no more.
+            for (table,) in self._database.rows(_SQL.list_own_tables_of_instruments):
+                quoted = table.replace('"', '""')
+                if self._database.rows(f'PRAGMA foreign_key_check("{quoted}")'):
+                    raise InstrumentInUseError(
+                        f"the instrument {pid!r} is not renamed: rows of the table {table!r} would "
+                        "refer to none; let them follow by ON UPDATE CASCADE, or change them first"
+                    )
+            return logs
 
     def _row(self, pid: str) -> Row | None:
         require_type("pid", pid, str)
