@@ -194,7 +194,7 @@ def test_the_newest_backup(tmp_path: Path) -> None:
 @pytest.mark.parametrize("revision", ["v1_4_3", "v2_4_0a", "v2_4_0b", "v2_5_0a"])
 def test_an_older_revision_shows_what_it_can(tmp_path: Path, revision: str) -> None:
     path = filled(tmp_path)
-    call("--db", path, "migrate", "downgrade", revision, "--no-backup")
+    call("--db", path, "migrate", "downgrade", revision, "--no-backup", "--yes")
     before = path.read_bytes()
     shown = call("--db", path, "status", "--strict")
     assert shown.status == 1, shown.err
