@@ -188,7 +188,7 @@ ODD_FILES: dict[str, tuple[Callable[[Path], object], type[StoreError], str]] = {
     "cut off": (
         lambda path: path.write_bytes(head_image()[:-3000]),
         CorruptDatabaseError,
-        "restore",
+        "doctor",
     ),
     "other program's": (foreign, NotANexusLIMSDatabaseError, "customers"),
     "v1_4_3": (at_revision(1), PendingMigrationsError, "v1_4_3"),

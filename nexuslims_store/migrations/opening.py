@@ -16,7 +16,7 @@ from nexuslims_store.errors import (
     ReadOnlyError,
     StoreError,
 )
-from nexuslims_store.translation import translated
+from nexuslims_store.translation import CHECK_PATH, translated
 
 __all__ = ["is_there", "make_folder", "no_folder", "opened"]
 
@@ -66,8 +66,9 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReadOnlyError(
-            f"the folder {folder} cannot be made ({error.strerror}); make it, or choose another "
-            "path (NX_DB_PATH or --db)"
+            f"the folder {folder} cannot be made ({error.strerror})",
+            call="make it, or choose another path",
+            command="make it, or choose another path (--db)",
         ) from error
 
 
@@ -81,6 +82,7 @@ def _is_own(folder: Path) -> bool:
 def no_folder(folder: Path) -> DatabaseNotFoundError:
     """Return the error for a folder that is not there."""
     return DatabaseNotFoundError(
-        f"there is no folder {folder} to make a database in; make the folder, or check the path "
-        "(NX_DB_PATH or --db)"
+        f"there is no folder {folder} to make a database in",
+        call=f"make the folder, or {CHECK_PATH['call']}",
+        command=f"make the folder, or {CHECK_PATH['command']}",
     )

@@ -34,7 +34,7 @@ from nexuslims_store.revisions import (
     revision_of,
     tables_at,
 )
-from nexuslims_store.translation import translated
+from nexuslims_store.translation import CHECK_PATH, translated
 
 __all__ = ["State", "check_head", "judge", "recognise", "refuse_foreign", "refuse_other_files"]
 
@@ -103,8 +103,7 @@ def refuse_other_files(connection: sqlite3.Connection, catalogue: Catalogue, pat
     # SQLite takes a file of a single byte for an empty one, and would write over it.
     if not catalogue.names and path != MEMORY and path.stat().st_size == 1:
         raise NotANexusLIMSDatabaseError(
-            f"{path} is not an SQLite database; nothing was written to it. Check the path "
-            "(NX_DB_PATH or --db)"
+            f"{path} is not an SQLite database, and nothing was written to it", **CHECK_PATH
         )
 
 
@@ -187,7 +186,8 @@ def refuse_foreign(catalogue: Catalogue, path: Path) -> None:
     if theirs and all(is_foreign(name, table) for name, table in catalogue.tables.items()):
         raise NotANexusLIMSDatabaseError(
             f"{path} is another program's database: it has no NexusLIMS tables, but "
-            f"{listed(theirs)}. Nothing was written to it; check the path (NX_DB_PATH or --db)"
+            f"{listed(theirs)}. Nothing was written to it",
+            **CHECK_PATH,
         )
 
 
