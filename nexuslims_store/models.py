@@ -268,8 +268,9 @@ class Session(BaseModel):  # noqa: PLW1641 -- Pydantic gives every frozen model 
     dt_to: Timestamp
     user: Text | None = None
 
-    # The claim that the session is built under: its row's id and time, which pickling keeps.
-    _claim: tuple[int, str] | None = PrivateAttr(default=None)
+    # The claim that the session is built under, which pickling keeps: its row's id and time; two
+    # times where it was renewed and either may be stored.
+    _claim: tuple[int, tuple[str, ...]] | None = PrivateAttr(default=None)
     # Whether the build was finished, or the claim released, through this very object.
     _settled: bool = PrivateAttr(default=False)
 

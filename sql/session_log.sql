@@ -159,7 +159,7 @@ ORDER BY max(instant) FILTER (WHERE event_type = 'START'), start_id;
 -- name: list_oldest_starts(after_instant, after_id, number)
 -- The first STARTs to be built, by time, after one that was looked at already. Whether a session
 -- can be built or claimed is asked one by one (get_pair_to_build): nearly always of one or two.
-SELECT instant, id_session_log
+SELECT instant, id_session_log, session_identifier, instrument
 FROM nxs_event
 WHERE
     record_status = 'TO_BE_BUILT'
@@ -267,18 +267,15 @@ WHERE
     AND instrument = :instrument
     AND record_status <> :record_status;
 
--- name: holds_claim(session_identifier, instrument, claim_id, claim_timestamp)$
--- Whether this claim is the newest of a session that is not finished. Its time tells it from one
--- that SQLite gave the id of a deleted row.
-SELECT EXISTS (
-    SELECT 1
-    FROM nxs_claim
-    WHERE
-        id_session_log = :claim_id
-        AND timestamp = :claim_timestamp
-        AND session_identifier = :session_identifier
-        AND instrument = :instrument
-);
+-- name: get_claim(session_identifier, instrument, claim_id)^
+-- The time of a claim that is the newest of a session that is not finished. It tells the claim
+-- from one that SQLite gave the id of a deleted row.
+SELECT timestamp
+FROM nxs_claim
+WHERE
+    id_session_log = :claim_id
+    AND session_identifier = :session_identifier
+    AND instrument = :instrument;
 
 -- name: renew_claim(id_session_log, timestamp)!
 -- Dates a claim anew.

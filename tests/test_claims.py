@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import logging
 import os
 import pickle
@@ -11,9 +12,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -406,6 +408,103 @@ def test_a_claim_that_was_lost_meanwhile(
     assert "does not hold" in caplog.text
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert status(store) == "COMPLETED"
+
+
+def test_an_outcome_of_a_claim_that_was_lost_goes_no_further(
+    store: Store, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lose_and_fail() -> None:
+        clock.move(hours=7)
+        store.sessions.finish(claimed(store), "COMPLETED")
+        raise FileNotFoundError
+
+    with store.sessions.building(claimed(store), OUTCOMES):
+        lose_and_fail()
+    assert "could not be set to NO_FILES_FOUND" in caplog.text
+    assert status(store) == "COMPLETED"
+
+
+def test_what_a_transaction_of_the_block_undid_was_not_done(store: Store) -> None:
+    def finish_and_fail(session: Session) -> None:
+        with store.transaction():
+            store.sessions.renew(session)
+            store.sessions.finish(session, "NO_FILES_FOUND")
+            raise RuntimeError
+
+    with store.sessions.building(claimed(store)) as session:
+        with pytest.raises(RuntimeError):
+            finish_and_fail(session)
+        assert status(store) == "TO_BE_BUILT"
+    assert status(store) == "COMPLETED"
+
+
+# -- interrupts ------------------------------------------------------------------------
+
+
+class InterruptError(BaseException):
+    """Raised where a signal handler might."""
+
+
+def interrupted(work: Callable[[], object], at: int) -> bool:
+    """Do something, interrupted at so many lines of the package; return whether it came to that."""
+    lines = itertools.count()
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if "nexuslims_store" not in frame.f_code.co_filename:
+            return None
+        if event == "line" and next(lines) == at:
+            sys.settrace(None)
+            raise InterruptError
+        return trace
+
+    sys.settrace(trace)
+    try:
+        work()
+    except InterruptError:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+def test_renewing_keeps_the_claim_wherever_it_is_interrupted(store: Store, clock: Clock) -> None:
+    for at in itertools.count():
+        session = claimed(store)
+        clock.move(minutes=1)
+        going_on = interrupted(lambda session=session: store.sessions.renew(session), at)  # type: ignore[misc]
+        assert store.sessions.release(session) is True
+        if not going_on:
+            break
+    assert at > 10
+
+
+def test_a_build_that_is_interrupted_at_its_end_is_given_back_or_finished(store: Store) -> None:
+    def build() -> None:
+        with store.sessions.building(session):
+            pass
+
+    outside: list[int] = []
+    for at in itertools.count():
+        session = claimed(store)
+        going_on = interrupted(build, at)
+        if status(store) == "COMPLETED":
+            store.sessions.reset(SESSION)
+        elif going_on and store.sessions.list_claims():
+            # Before the block began, or after its end, nobody could know.
+            assert store.sessions.release(session) is True
+            outside.append(at)
+        if not going_on:
+            break
+
+
+def test_an_interrupted_claim_is_none(store: Store) -> None:
+    for at in itertools.count():
+        taken: list[Session | None] = []
+        going_on = interrupted(lambda taken=taken: taken.append(store.sessions.claim()), at)  # type: ignore[misc]
+        if not going_on:
+            break
+        assert store.sessions.list_claims() == []
+    assert taken[0] is not None
 
 
 def test_an_outcome_that_is_none_is_refused_before_the_block(store: Store) -> None:

@@ -330,7 +330,7 @@ HOT = {
     "list_claims": TO_BUILD,
     "get_pair_to_build": "INTEGER PRIMARY KEY",
     "is_claimed": BY_SESSION,
-    "holds_claim": "INTEGER PRIMARY KEY",
+    "get_claim": "INTEGER PRIMARY KEY",
     "renew_claim": "INTEGER PRIMARY KEY",
     "list_statuses": BY_SESSION,
     "reset_session": BY_SESSION,

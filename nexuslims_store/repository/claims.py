@@ -7,8 +7,8 @@ builder counts as one. The newest claim holds; what it is, is said in `sql/views
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -96,20 +96,25 @@ class SessionClaims(SessionOverviews):
             None where there is nothing to build, or others are at work on all of it.
         """
         require_type("lease", lease, timedelta)
-        if isinstance(skip, str):
-            raise TypeError("skip must be a collection of session identifiers, not one str")
-        skipped = {one.session_identifier if isinstance(one, Session) else one for one in skip}
-        for start_id in self._starts_to_build():
-            # Looked at before the write lock is taken, and once more under it.
-            session = self._claimable(start_id, lease)
-            if session is None or session.session_identifier in skipped:
-                continue
-            with self._database.transaction():
-                session = self._claimable(start_id, lease)
+        skipped = _names_of(skip)
+        session: Session | None = None
+        try:
+            for start_id, *names in self._starts_to_build():
+                if not skipped.isdisjoint((names[0], tuple(names))):
+                    continue
+                # Looked at before the write lock is taken, and once more under it.
+                if self._claimable(start_id, lease) is None:
+                    continue
+                with self._database.transaction():
+                    session = self._claimable(start_id, lease)
+                    if session is not None:
+                        self._hold(session, self.record_generation(session))
                 if session is not None:
-                    stored = self.record_generation(session)
-                    self._hold(session, stored)
                     return session
+        except BaseException:
+            if session is not None:
+                self._give_up(session)
+            raise
         return None
 
     def renew(self, session: Session) -> None:
@@ -127,8 +132,9 @@ class SessionClaims(SessionOverviews):
             now = session.instrument.localize_datetime(
                 self._now_unlike(datetime.fromisoformat(timestamp))
             ).isoformat()
+            # Both hold, since nobody can tell in the moment of an interrupt which one is stored.
+            session._claim = (row_id, (timestamp, now))
             self._database.change(_SQL.renew_claim, {"id_session_log": row_id, "timestamp": now})
-        session._claim = (row_id, now)
 
     def release(self, session: Session) -> bool:
         """Give a claimed session back as if it had not been claimed.
@@ -147,8 +153,8 @@ class SessionClaims(SessionOverviews):
         """
         with self._database.transaction():
             row_id, timestamp = self._held(session)
+            self._released[self._database.name] = datetime.fromisoformat(timestamp)
             self._database.change(_SQL.remove_session_log, {"id_session_log": row_id})
-        self._released[self._database.name] = datetime.fromisoformat(timestamp)
         session._settled = True
         return True
 
@@ -215,39 +221,55 @@ class SessionClaims(SessionOverviews):
         except BaseException as error:
             named = next((kind for kind in statuses if isinstance(error, kind)), None)
             if named is not None:
-                self._settle(session, statuses[named])
-                return
-            outcome = RecordStatus.ERROR if isinstance(error, Exception) else None
+                outcome: RecordStatus | None = statuses[named]
+            else:
+                outcome = RecordStatus.ERROR if isinstance(error, Exception) else None
             try:
                 self._settle(session, outcome)
             except StoreError as failure:
+                if named is not None and not isinstance(failure, ClaimLostError):
+                    raise
                 _logger.warning(
                     "session %r could not be %s: %s",
                     session.session_identifier,
-                    "released" if outcome is None else "set to ERROR",
+                    "released" if outcome is None else f"set to {outcome.value}",
                     failure,
                     extra=_names(session),
                 )
-            raise
-        self._settle(session, RecordStatus.COMPLETED)
+            if named is None:
+                raise
+        else:
+            self._settle(session, RecordStatus.COMPLETED)
 
     # -- within ------------------------------------------------------------------------
 
     def _settle(self, session: Session, status: RecordStatus | None) -> None:
         """Finish a session, or release it (None), unless that was done already."""
-        if session._settled:
+        if session._claim is None and session._settled:
             return
-        if status is None:
+        try:
+            if status is None:
+                self.release(session)
+            else:
+                self.finish(session, status)
+        except ClaimLostError:
+            # Asked of the database: what was done in a transaction may have been undone with it.
+            if not session._settled:
+                raise
+        except Exception:
+            raise
+        except BaseException:
+            self._give_up(session)
+            raise
+
+    def _give_up(self, session: Session) -> None:
+        """Release a session after an interrupt, if its claim is stored and holds."""
+        with suppress(StoreError):
             self.release(session)
-        else:
-            self.finish(session, status)
 
     def _claimable(self, start_id: int, lease: timedelta) -> Session | None:
         """Return the session of a START if it is to be built and no builder has it."""
-        session = self._to_build(start_id)
-        if session is None or self._is_claimed(start_id, lease):
-            return None
-        return session
+        return None if self._is_claimed(start_id, lease) else self._to_build(start_id)
 
     def _is_claimed(self, start_id: int, lease: timedelta = LEASE) -> bool:
         """Return whether a builder works on the session of a START, by its lease."""
@@ -266,7 +288,7 @@ class SessionClaims(SessionOverviews):
     @staticmethod
     def _hold(session: Session, claim: SessionLog) -> None:
         assert claim.id_session_log is not None  # noqa: S101 -- it is stored
-        session._claim = (claim.id_session_log, claim.timestamp.isoformat())
+        session._claim = (claim.id_session_log, (claim.timestamp.isoformat(),))
 
     def _held(self, session: Session) -> tuple[int, str]:
         """Return the claim of a session, which must be the newest; asked under the write lock."""
@@ -276,18 +298,17 @@ class SessionClaims(SessionOverviews):
                 f"the session {session.session_identifier!r} was not claimed; `sessions.claim()` "
                 "returns one that is"
             )
-        row_id, timestamp = session._claim
-        ((holds,),) = with_views(self._database).rows(
-            _SQL.holds_claim,
-            {**_names(session), "claim_id": row_id, "claim_timestamp": timestamp},
+        row_id, timestamps = session._claim
+        rows = with_views(self._database).rows(
+            _SQL.get_claim, {**_names(session), "claim_id": row_id}
         )
-        if not holds:
+        if not rows or rows[0][0] not in timestamps:
             raise ClaimLostError(
-                f"the claim of {timestamp} on the session {session.session_identifier!r} does not "
-                "hold any more: it was released, another builder has taken the session over, or "
-                "it was finished or reset; nothing was changed. Leave it, and claim() another"
+                f"the claim of {timestamps[-1]} on the session {session.session_identifier!r} does "
+                "not hold any more: it was released, another builder has taken the session over, "
+                "or it was finished or reset; nothing was changed. Leave it, and claim() another"
             )
-        return row_id, timestamp
+        return row_id, rows[0][0]
 
     def _now_unlike(self, other: datetime | None) -> datetime:
         """Return the present time, a little later where it would not differ from another claim's.
@@ -297,6 +318,17 @@ class SessionClaims(SessionOverviews):
         now = self._clock()
         ahead = -1 if other is None else instant(other) - instant(now)
         return now + _MICROSECOND * (ahead + 1) if 0 <= ahead < _MICROSECONDS_A_SECOND else now
+
+
+def _names_of(skip: Collection[str | Session]) -> set[object]:
+    """Return what `skip` names: identifiers, and pairs of identifier and instrument."""
+    if isinstance(skip, str) or not isinstance(skip, Iterable):
+        raise TypeError(f"skip must be a list of sessions or their identifiers, not {skip!r}")
+    skipped: set[object] = set()
+    for one in skip:
+        require_type("skip", one, (str, Session))
+        skipped.add(tuple(_names(one).values()) if isinstance(one, Session) else one)
+    return skipped
 
 
 def _names(session: Session) -> dict[str, object]:

@@ -101,7 +101,7 @@ class SessionOverviews(Repository):
 
         It is what `list_to_build` has first. At the head revision only.
         """
-        for start_id in self._starts_to_build():
+        for start_id, *_ in self._starts_to_build():
             session = self._to_build(start_id)
             if session is not None:
                 found = self.overview(session.session_identifier)
@@ -120,8 +120,8 @@ class SessionOverviews(Repository):
 
     # -- within ------------------------------------------------------------------------
 
-    def _starts_to_build(self) -> Iterator[int]:
-        """Yield the ids of the STARTs to be built, in the order of time.
+    def _starts_to_build(self) -> Iterator[tuple[int, str, str]]:
+        """Yield id, session and instrument of the STARTs to be built, in the order of time.
 
         They are read anew, more of them each time, as far as they are asked for: nearly always the
         first will do, and finding a few takes much less than sorting them all.
@@ -132,11 +132,11 @@ class SessionOverviews(Repository):
                 _SQL.list_oldest_starts,
                 {"after_instant": after[0], "after_id": after[1], "number": number},
             )
-            for _, start_id in found:
-                yield start_id
+            for _, start_id, identifier, pid in found:
+                yield start_id, identifier, pid
             if len(found) < number:
                 return
-            after, number = found[-1], number * 4
+            after, number = found[-1][:2], number * 4
 
     def _to_build(self, start_id: int) -> Session | None:
         """Return the session of a START if it is to be built and nothing about it is odd."""

@@ -117,7 +117,7 @@ class Pairing:
         """Say why `Session` refused a pair."""
         identifier, pid, start_id, end_id, start_timestamp, end_timestamp, _ = row
         first = error.errors(include_url=False, include_context=False)[0]
-        before = f"an END before its START: {start_timestamp} to {end_timestamp}"
+        before = f"an END before its START: {start_timestamp!r} to {end_timestamp!r}"
         odd = UnpairedSession(identifier, pid, start_id, end_id, before)
         match first["loc"]:
             case ("dt_from",):

@@ -279,7 +279,7 @@ class SessionLogRepository(Repository):
         about = {name: event[name] for name in ("session_identifier", "instrument")}
         if status not in _NOT_BUILT_YET:
             _logger.warning(
-                "%s of session %r on %r is %s already (row %s), and stays as it is stored: time %s "
+                "%s of session %r on %r is %r already (row %s), and stays as it is stored: time %s "
                 "and user %r, as harvested now, change nothing",
                 *names,
                 status,
