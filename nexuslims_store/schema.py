@@ -11,21 +11,32 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from enum import Enum
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from sqlite3 import Connection
 from typing import Literal
 
 from pydantic import BaseModel
 
 from nexuslims_store import ddl
+from nexuslims_store.connection import MEMORY, SQLiteDatabase
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
 from nexuslims_store.models import ExternalUserIdentifier, Instrument, SessionLog, UploadLog
-from nexuslims_store.revisions import VERSION_TABLE, is_own_index, names, position, tables_at
+from nexuslims_store.recognition import recognise
+from nexuslims_store.revisions import (
+    VERSION_TABLE,
+    fresh_script,
+    is_own_index,
+    names,
+    position,
+    tables_at,
+)
 from nexuslims_store.tables import Column, Index, Table, read
 
-__all__ = ["FORMATS", "Format", "markdown", "mermaid", "sql"]
+__all__ = ["FORMATS", "Format", "describe", "markdown", "mermaid", "sql"]
 
 _MODELS: dict[str, type[BaseModel]] = {
     "instruments": Instrument,
@@ -254,3 +265,24 @@ FORMATS: dict[Format, Callable[[Connection], str]] = {
     "sql": sql,
 }
 """The forms that the command line offers."""
+
+
+def describe(path: Path | None, form: Format, *, timeout: float = 30.0) -> str:
+    """Return the tables of a database file, at whatever revision it is, in one of the `FORMATS`.
+
+    Parameters
+    ----------
+    path
+        The file, which is opened read-only; None for the tables of the head revision.
+    form
+        "mermaid", "markdown" or "sql".
+    timeout
+        Seconds to wait for another program's lock.
+    """
+    where = MEMORY if path is None else path
+    with closing(SQLiteDatabase(where, read_only=path is not None, timeout=timeout)) as database:
+        if path is None:
+            database.run_script(fresh_script())
+        with database.translated():
+            recognise(database.connection, where, timeout=timeout)
+            return FORMATS[form](database.connection)

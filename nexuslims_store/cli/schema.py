@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import argparse
 import os
-from contextlib import closing
+from pathlib import Path
 
 from nexuslims_store import schema
 from nexuslims_store.cli.declaration import Command, Option
 from nexuslims_store.cli.options import database_path
 from nexuslims_store.cli.output import Output
-from nexuslims_store.connection import MEMORY, SQLiteDatabase
-from nexuslims_store.recognition import recognise
-from nexuslims_store.revisions import fresh_script, head
+from nexuslims_store.revisions import head
 
 __all__ = ["COMMAND"]
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
-    write = schema.FORMATS[arguments.notation]
-    path = database_path(arguments)
-    if arguments.db is None and not os.path.lexists(path):
+    path: Path | None = database_path(arguments)
+    if arguments.db is None and path is not None and not os.path.lexists(path):
         output.message(f"there is no database {path}; these are the tables of {head()}")
-        path = MEMORY
-    with closing(
-        SQLiteDatabase(path, read_only=path != MEMORY, timeout=arguments.timeout)
-    ) as database:
-        if path == MEMORY:
-            database.run_script(fresh_script())
-        with database.translated():
-            recognise(database.connection, path, timeout=arguments.timeout)
-            text = write(database.connection)
-    output.text(text)
+        path = None
+    output.text(schema.describe(path, arguments.notation, timeout=arguments.timeout))
     return 0
 
 
