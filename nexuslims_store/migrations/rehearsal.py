@@ -55,23 +55,22 @@ def rehearse(
     known = tables_at(before)
     known_names = {*known, *(index.name for table in known.values() for index in table.indexes)}
     created = {name for text in scripts for name in _CREATED.findall(text)}
-    in_the_way = tuple(
-        f"the {one.kind} {one.name}" + (f" on {one.table}" if one.kind == "index" else "")
+    in_the_way = [
+        one
         for one in contents.named
         if one.name.lower() in created - known_names and one.table not in leftovers
-    )
-    if in_the_way:
-        return {"in_the_way": in_the_way}
+    ]
+    others = [one for one in contents.named if one not in in_the_way]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
         for setting in ("trusted_schema = OFF", "foreign_keys = OFF", "legacy_alter_table = ON"):
             memory.execute(f"PRAGMA {setting}")
-        _create(memory, contents.named)
+        _create(memory, others)
         memory.execute(
             tables_at(head())[VERSION_TABLE].sql.replace("TABLE", "TABLE IF NOT EXISTS", 1)
         )
         for table in leftovers:
             memory.execute(f"DROP TABLE {quoted(table)}")
-        code = [*contents.of("view"), *contents.of("trigger")]
+        code = [one for one in others if one.kind in {"view", "trigger"}]
         alive = [one for one in code if _why_dead_alone(memory, one, code) is None]
         for text in scripts:
             memory.executescript(text)
@@ -85,9 +84,13 @@ def rehearse(
             for table, columns in own_columns(catalogue.layout).items()
             if table not in leftovers
         }
-        indexes_lost = make_again(memory, own_indexes(contents.of("index")))
+        indexes_lost = make_again(memory, own_indexes(one for one in others if one.kind == "index"))
         dead = [one for one in alive if _why_dead_alone(memory, one, code) is not None]
     return {
+        "in_the_way": tuple(
+            f"the {one.kind} {one.name}" + (f" on {one.table}" if one.kind == "index" else "")
+            for one in in_the_way
+        ),
         "columns_lost": {table: columns for table, columns in lost.items() if columns},
         "indexes_lost": indexes_lost,
         "views_broken": tuple(one.name for one in dead if one.kind == "view"),
