@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
 __all__ = ["Held"]
 
@@ -20,7 +20,7 @@ class Held:
     """Bytes that are written now and read later, once."""
 
     def __init__(self) -> None:
-        self._file: BinaryIO = io.BytesIO()
+        self._file: IO[bytes] = io.BytesIO()
         self._size = 0
 
     def write(self, part: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -24,7 +25,7 @@ def end_on_interrupt(output: Output) -> None:
     is a single one, of up to `--timeout` seconds. Nothing is lost if the process then ends
     within it: a database is whole after a kill at any moment.
     """
-    if os.name == "nt":  # where a wake-up needs a socket, for very little
+    if sys.platform == "win32":  # where a wake-up needs a socket, for very little
         return
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

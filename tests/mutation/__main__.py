@@ -30,7 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="files whose path has this in it")
     parser.add_argument("--line", type=int, help="mutants of this line alone, of all of them")
     parser.add_argument(
-        "--reach", type=Path, metavar="FILE", help="keep there which tests reach what; used again"
+        "--reach", type=Path, metavar="FOLDER", help="keep there which tests reach what; used again"
     )
     parser.add_argument(
         "--tests", nargs="+", default=[], metavar="PATH", help="these only, in place of all"
@@ -136,9 +136,11 @@ def main() -> None:
             ".git", "__pycache__", ".venv", "build", "dist", ".*_cache"
         )
         shutil.copytree(ROOT, checkout, ignore=ignored)
-        data = options.reach or Path(folder) / "reach"
+        # A folder of its own: coverage removes whatever has a longer name of the same beginning.
+        data = (options.reach or Path(folder) / "reach").absolute() / "coverage"
+        data.parent.mkdir(parents=True, exist_ok=True)
         if not data.exists():
-            measure(checkout, data.absolute(), options.tests)
+            measure(checkout, data, options.tests)
         reach = Reach(data, checkout)
         for number, mutant in enumerate(mutants, 1):
             begun = time.monotonic()
