@@ -180,7 +180,7 @@ def sweep(path: Path, work: Callable[[Store], object], *, instructions: bool) ->
             if work is stacked:
                 # contextlib's frames keep the block, and are in a circle.
                 kept = kept and KeyboardInterrupt()
-                gc.collect()
+                gc.collect(1)
             try:
                 assert bystander.rows() in (bystander.before, after, *between), where
                 bystander.restore()
@@ -195,7 +195,10 @@ def sweep(path: Path, work: Callable[[Store], object], *, instructions: bool) ->
 
 
 # A generator that is not used up, and is interrupted when it is let go of, cannot tell anybody.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 every_method = pytest.mark.parametrize("work", ALL.values(), ids=list(ALL))
 
@@ -205,7 +208,7 @@ def test_interrupted_at_every_line(filled: Path, work: Callable[[Store], object]
     assert sweep(filled, work, instructions=False) > 10
 
 
-@pytest.mark.parametrize("work", [nested, failing, READERS["external_ids.get"]])
+@pytest.mark.parametrize("work", [failing, READERS["external_ids.get"]])
 def test_interrupted_at_every_instruction(filled: Path, work: Callable[[Store], object]) -> None:  # noqa: F811
     assert sweep(filled, work, instructions=True) > 100
 
