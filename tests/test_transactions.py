@@ -10,7 +10,9 @@ from __future__ import annotations
 import inspect
 import pickle
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -28,7 +30,14 @@ from helpers.support import (
     upload,
 )
 
-from nexuslims_store import EventType, ExternalUserIdentifier, ReadOnlyError, Session, Store
+from nexuslims_store import (
+    DatabaseLockedError,
+    EventType,
+    ExternalUserIdentifier,
+    ReadOnlyError,
+    Session,
+    Store,
+)
 from nexuslims_store.repository import (
     ExternalIdRepository,
     InstrumentRepository,
@@ -204,3 +213,26 @@ def test_a_read_only_store_refuses_it(path: Path, mutate: Callable[[Store], obje
             mutate(store)
         assert not store.connection.in_transaction
     assert path.read_bytes() == before
+
+
+def test_a_transaction_that_is_kept_is_over_all_the_same(path: Path) -> None:
+    """What could not begin, and what could not be committed, though something refers to it."""
+    with Store(path, timeout=0) as store, closing(sqlite3.connect(path)) as other:
+        never_begun, never_committed = store.transaction(), store.transaction()
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseLockedError):
+            never_begun.__enter__()
+        other.rollback()
+        store.instruments.add(instrument("A"))
+
+        never_committed.__enter__()
+        store.instruments.add(instrument("B"))
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM instruments").fetchone()
+        with pytest.raises(DatabaseLockedError):
+            never_committed.__exit__(None, None, None)
+        other.rollback()
+        store.instruments.add(instrument("C"))
+        assert not store.connection.in_transaction
+    pids = [row[0] for row in contents(path)["instruments"]]
+    assert [pid for pid in pids if len(pid) == 1] == ["A", "C"]
