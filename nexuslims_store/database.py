@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from threading import get_ident
+from threading import local
 from types import TracebackType
 from typing import Any, cast
 
@@ -26,6 +26,17 @@ __all__ = ["Database", "Opened", "Parameters", "Row"]
 
 Parameters = Mapping[str, object]
 Row = tuple[Any, ...]
+
+_here = local()
+
+
+def this_thread() -> object:
+    """Return what is this thread's alone: its ident is given again when it has ended."""
+    try:
+        return _here.token
+    except AttributeError:
+        _here.token = object()
+        return _here.token
 
 
 class Opened:
@@ -39,15 +50,18 @@ class Opened:
         Whose it is.
     savepoint
         The savepoint's name; None for the outermost, the transaction itself.
+    used
+        Whether it was entered: no second time, when nothing would tell the end of its block.
     block
         What its `with` block holds; None when all is over.
     """
 
     def __init__(self, begin: str = "") -> None:
         self.begin = begin
-        self.thread = get_ident()
+        self.thread = this_thread()
         self.task: object = None
         self.savepoint: str | None = None
+        self.used = False
         self.block: weakref.ref[partial[None]] | None = None
 
 
@@ -70,7 +84,7 @@ class Database(ABC):
     timeout: float
 
     def __init__(self) -> None:
-        self._thread = get_ident()
+        self._thread = this_thread()
         # Outermost first. That it is empty is all a statement outside of transactions looks at.
         self._open: list[Opened] = []
 
@@ -115,7 +129,7 @@ class Database(ABC):
     @property
     def is_own_thread(self) -> bool:
         """Whether this thread may use the database."""
-        return get_ident() == self._thread
+        return this_thread() is self._thread
 
     # -- transactions ------------------------------------------------------------------
 
@@ -161,7 +175,7 @@ class Database(ABC):
         # The ordinary case first: every statement of a transaction asks.
         opened = self._open[-1]
         if (
-            opened.thread == get_ident()
+            opened.thread is this_thread()
             and opened.task is _current_task()
             and opened.block is not None
             and opened.block() is not None
@@ -176,7 +190,7 @@ class Database(ABC):
         if not self._open:
             return
         opened = self._open[-1]
-        if opened.thread != get_ident():
+        if opened.thread is not this_thread():
             raise StoreError(
                 f"{self.name}: a transaction ends in the thread that began it; this one was begun "
                 "in another, and is rolled back. Keep each `with store.transaction()` in one thread"
@@ -200,7 +214,12 @@ class Database(ABC):
         )
 
     def _enter(self, opened: Opened) -> None:
-        opened.thread = get_ident()
+        if opened.used:
+            raise StoreError(
+                f"{self.name}: a transaction is for one `with` block; call transaction() for each"
+            )
+        opened.used = True
+        opened.thread = this_thread()
         try:
             self._take_turn(opened)
             if self._open:

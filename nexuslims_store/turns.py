@@ -84,7 +84,7 @@ class AnyThread(Database):
     def _take_turn(self, whose: Opened) -> None:
         waits_until: float | None = None
         while (other := self._turn.setdefault("whose", whose)) is not whose:
-            if other.thread == whose.thread:
+            if other.thread is whose.thread:
                 return  # inside a transaction of this thread
             now = time.monotonic()
             waits_until = now + self.timeout if waits_until is None else waits_until

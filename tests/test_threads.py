@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -349,3 +349,41 @@ def test_nothing_is_committed_around_a_transaction_that_is_still_open() -> None:
             next(inner)
         store.instruments.add(instrument("B"))
         assert not store.connection.in_transaction
+
+
+def test_a_thread_that_is_given_the_number_of_another_joins_nothing(tmp_path: Path) -> None:
+    def held_open() -> Generator[None]:
+        with store.transaction():
+            yield
+
+    def write() -> None:
+        with pytest.raises(StoreError):
+            store.external_ids.store("ned", "nemo", "1")
+
+    with new_store(tmp_path, any_thread=True, timeout=0.01) as store:
+        holder = held_open()
+        # The number of a thread that has ended is given to one of the next, mostly the first.
+        for work in (lambda: next(holder), *[write] * 20):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join(60)
+        holder.close()
+        assert store.external_ids.list() == []
+
+
+def test_a_transaction_is_for_one_block(tmp_path: Path) -> None:
+    def add_and_fail() -> None:
+        with transaction:
+            store.external_ids.store("ned", "nemo", "1")
+            raise KeyError
+
+    with new_store(tmp_path) as store:
+        transaction = store.transaction()
+        with transaction:
+            with pytest.raises(StoreError, match="one `with` block"), transaction:
+                raise AssertionError("not reached")
+            store.external_ids.store("ada", "nemo", "2")
+        with pytest.raises(StoreError, match="one `with` block"):
+            add_and_fail()
+        assert store.external_ids.get("ned", "nemo") is None
+        assert store.external_ids.get("ada", "nemo") == "2"

@@ -151,10 +151,8 @@ class SessionClaims(SessionOverviews):
         ClaimLostError
             As for `renew`; nothing is changed.
         """
-        with self._database.transaction():
-            row_id, timestamp = self._held(session)
-            self._released[self._database.name] = datetime.fromisoformat(timestamp)
-            self._database.change(_SQL.remove_session_log, {"id_session_log": row_id})
+        timestamp = self._take_back(session)
+        self._released[self._database.name] = datetime.fromisoformat(timestamp)
         session._settled = True
         return True
 
@@ -265,7 +263,14 @@ class SessionClaims(SessionOverviews):
     def _give_up(self, session: Session) -> None:
         """Release a session after an interrupt, if its claim is stored and holds."""
         with suppress(StoreError):
-            self.release(session)
+            self._take_back(session)
+
+    def _take_back(self, session: Session) -> str:
+        """Delete the claim of a session, which must hold, and return its time."""
+        with self._database.transaction():
+            row_id, timestamp = self._held(session)
+            self._database.change(_SQL.remove_session_log, {"id_session_log": row_id})
+        return timestamp
 
     def _claimable(self, start_id: int, lease: timedelta) -> Session | None:
         """Return the session of a START if it is to be built and no builder has it."""
