@@ -277,6 +277,31 @@ def test_a_session_that_is_being_built_is_not_reset(tmp_path: Path) -> None:
 
 
 @on_a_terminal
+def test_no_more_is_reset_than_was_shown(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+
+    def fail_another() -> str:
+        with Store(path) as store:
+            store.sessions.set_status("ny-3", "ERROR")
+        return "y\n"
+
+    done = terminal("--db", path, "sessions", "reset", "--status", "ERROR", answer=fail_another)
+    assert done.status == 2
+    assert "more would be reset now; nothing was changed" in done.out
+    assert statuses(path)["ny-3"] == "ERROR"
+
+
+def test_what_waits_already_is_not_said_to_be_reset(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    with Store(path) as store:
+        assert store.sessions.claim() is not None
+    found = call(
+        "--db", path, "sessions", "reset", "--status", "TO_BE_BUILT", "--dry-run", "--json"
+    )
+    assert (found.json["count"], found.json["being_built"]) == (0, 1)
+
+
+@on_a_terminal
 def test_a_consent_that_is_given_up_while_the_question_waits_counts(tmp_path: Path) -> None:
     path = filled(tmp_path)
 

@@ -119,20 +119,19 @@ def _reset(arguments: argparse.Namespace, output: Output) -> int:
     if not (arguments.sessions or span or arguments.status):
         raise UsageError("say which: name sessions, or give --since, --until or --status")
     with open_store(arguments, read_only=False) as store:
-        shown: int | None = None
+        shown: list[SessionOverview] | None = None
         if not arguments.yes and not arguments.dry_run:
-            planned = _try_reset(store, arguments, dry_run=True)
-            shown = len(planned.sessions)
-            if not _agreed(planned.sessions, "have {} built again?", arguments, output):
+            shown = _try_reset(store, arguments, dry_run=True).sessions
+            if not _agreed(shown, "have {} built again?", arguments, output):
                 return REFUSED
         # Looked at and decided anew, in the transaction that writes: much may have happened
         # while the question waited for its answer.
-        done = _try_reset(store, arguments, dry_run=arguments.dry_run)
+        done = _try_reset(store, arguments, dry_run=arguments.dry_run, shown=shown)
     what = number(len(done.sessions), "session")
     verb = "would reset" if arguments.dry_run else "reset"
     if shown is None and output.form is None and done.sessions:
         output.records(_SESSIONS, map(_record, done.sessions))
-    if shown is not None and shown != len(done.sessions):
+    if shown is not None and len(shown) != len(done.sessions):
         output.message("not as many as were shown: other programs changed some in between")
     _tell(
         done.sessions,
@@ -149,14 +148,33 @@ def _reset(arguments: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _try_reset(store: Store, arguments: argparse.Namespace, *, dry_run: bool) -> _Reset:
-    """Reset in one transaction, all or none; a dry run meets every error and changes nothing."""
+def _try_reset(
+    store: Store,
+    arguments: argparse.Namespace,
+    *,
+    dry_run: bool,
+    shown: Sequence[SessionOverview] | None = None,
+) -> _Reset:
+    """Reset in one transaction, all or none; a dry run meets every error and changes nothing.
+
+    Where a person has agreed to what was `shown`, no other session is reset.
+    """
     with changed(store, dry_run=dry_run):
         if arguments.sessions:
             done = _reset_named(store, arguments)
         else:
             done = _reset_span(store, arguments)
+        agreed = None if shown is None else set(map(_names, shown))
+        if agreed is not None and not agreed.issuperset(map(_names, done.sessions)):
+            raise StoreError(
+                "other programs have changed sessions since these were shown, and more would be "
+                "reset now; nothing was changed. Look at them again, with the same command"
+            )
     return done
+
+
+def _names(session: SessionOverview) -> tuple[str, str]:
+    return session.session_identifier, session.instrument
 
 
 def _reset_named(store: Store, arguments: argparse.Namespace) -> _Reset:
@@ -194,17 +212,15 @@ def _reset_span(store: Store, arguments: argparse.Namespace) -> _Reset:
     end = arguments.until or datetime.max  # noqa: DTZ901
     chosen = arguments.status or _RETRIED
     found = store.sessions.iter_overview(arguments.since, arguments.until, statuses=chosen)
-    before = [session for session in found if session.whole]
+    waits = RecordStatus.TO_BE_BUILT
+    before = [session for session in found if session.whole and session.status != waits]
     summary = store.sessions.reset_between(start, end, chosen)
-    waiting = {
-        (session.session_identifier, session.instrument)
-        for session in store.sessions.iter_overview(
-            arguments.since, arguments.until, statuses=[RecordStatus.TO_BE_BUILT]
+    waiting = set(
+        map(
+            _names, store.sessions.iter_overview(arguments.since, arguments.until, statuses=[waits])
         )
-    }
-    reset = [
-        session for session in before if (session.session_identifier, session.instrument) in waiting
-    ]
+    )
+    reset = [session for session in before if _names(session) in waiting]
     return _Reset(reset, summary.without_consent, summary.being_built)
 
 
