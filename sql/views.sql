@@ -18,7 +18,7 @@
 -- nxs_instant, which gets all other texts. julianday reads what fits LIKE only where each _ is a
 -- digit or sign in its place; its fraction of a day is exact to well below a second. It also takes
 -- an hour 24, a year 0 and a 31st of February, and rounds fractions of a second, so those are kept
--- from it, and it says NULL to an offset that it does not know.
+-- from it, and it says NULL to an offset that it does not know. What is no text is no time.
 CREATE TEMP VIEW IF NOT EXISTS nxs_event AS
 SELECT
     log.session_identifier, log.instrument, log.timestamp, log.event_type, log.record_status,
@@ -29,7 +29,8 @@ SELECT
             CAST(
                 CASE
                     WHEN
-                        log.timestamp < '0001'
+                        typeof(log.timestamp) <> 'text'
+                        OR log.timestamp < '0001'
                         OR substr(log.timestamp, 12, 2) >= '24'
                         OR (
                             substr(log.timestamp, 9, 2) >= '29'
@@ -54,7 +55,7 @@ SELECT
             ELSE 0
         END,
         nxs_instant(
-            CAST(log.timestamp AS BLOB),
+            CASE typeof(log.timestamp) WHEN 'text' THEN CAST(log.timestamp AS BLOB) END,
             (SELECT timezone FROM instruments WHERE instrument_pid = log.instrument),
             CASE
                 WHEN log.event_type = 'END'
