@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator
 
+import pytest
 from helpers.support import ROOT, SQL
 
 import nexuslims_store
@@ -221,3 +223,18 @@ def test_everything_public_has_a_docstring() -> None:
     silent = [name for module, tree in MODULES.items() for name in undocumented(tree, module)]
     assert [name for name in silent if not name.startswith(UNDOCUMENTED)] == []
     assert silent, "exempt, but with no need of it"
+
+
+# -- the top level ---------------------------------------------------------------------
+
+TOP = {"CHANGELOG.md", "LICENSE", "README.md", "nexuslims_store", "pyproject.toml", "sql", "tests"}
+
+
+def test_the_top_level_holds_nothing_else() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    if listed.returncode != 0:
+        pytest.skip("no git checkout")
+    names = {name.partition("/")[0] for name in listed.stdout.split("\0") if name}
+    assert {name for name in names if not name.startswith(".")} == TOP
