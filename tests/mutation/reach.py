@@ -74,9 +74,17 @@ class Reach:
         return self._sorted(path, tests)
 
     def of_statement(self, name: str) -> list[str]:
-        """Tests that run a line which names a statement, or one that reads the view it makes."""
-        found: list[str] = []
+        """Tests that run a line which names a statement, or one that reads the view it makes.
+
+        First those that name it themselves: they may run its text without any of our lines.
+        """
         view = re.search(r"VIEW (?:IF NOT EXISTS )?(\w+)", self._statements[name])
+        names = rf"\b({name}|{view[1]})\b" if view else rf"\b{name}\b"
+        found = [
+            path.relative_to(self._checkout).as_posix()
+            for path in sorted((self._checkout / "tests").glob("test_*.py"))
+            if re.search(names, path.read_text(encoding="utf-8"))
+        ]
         for other, sql in self._statements.items():
             if view and other != name and re.search(rf"\b{view[1]}\b", sql):
                 found += self.of_statement(other)
