@@ -292,6 +292,7 @@ def test_the_folder_is_on_the_disk_after_a_restore(
 # -- killed ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @posix
 def test_killed_at_any_line_on_a_disk_without_hard_links(tmp_path: Path) -> None:
     path = build(tmp_path / "a.db", sessions=5)

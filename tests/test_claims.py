@@ -281,6 +281,7 @@ def test_sessions_that_were_given_back_are_skipped(tmp_path: Path) -> None:
             store.sessions.claim(skip="2")
 
 
+@pytest.mark.slow
 def test_odd_and_claimed_sessions_are_passed_over_however_many_they_are(tmp_path: Path) -> None:
     with new_store(tmp_path, clock=Clock()) as store:
         with store.transaction():
@@ -546,6 +547,7 @@ def builder(path: Path, lease: float, outcome: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no such signal on Windows")
 def test_a_builder_that_was_stopped_past_its_lease_has_lost_the_session(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:

@@ -311,6 +311,7 @@ def test_ctrl_c_ends_even_a_wait_for_a_lock(tmp_path: Path) -> None:
     assert err == b"nexuslims-store: interrupted\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_what_an_encoding_cannot_hold_is_escaped(tmp_path: Path, encoding: str) -> None:
     path = filled(tmp_path)
@@ -403,6 +404,7 @@ def test_a_very_long_cell_is_cut_in_tables_only(tmp_path: Path) -> None:
         assert name in call("--db", path, "sessions", "list", form).out
 
 
+@pytest.mark.slow
 @on_a_terminal
 def test_a_wait_is_told_to_those_who_watch_alone(tmp_path: Path) -> None:
     path = new_database(tmp_path)

@@ -346,6 +346,7 @@ DESTRUCTIVE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", DESTRUCTIVE, ids=" ".join)
 def test_nothing_is_asked_and_nothing_done_off_a_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
@@ -368,6 +369,7 @@ def test_nothing_is_asked_and_nothing_done_off_a_terminal(
     assert contents(path) != before
 
 
+@pytest.mark.slow
 @on_a_terminal
 def test_a_terminal_is_asked(tmp_path: Path) -> None:
     path = filled(tmp_path)

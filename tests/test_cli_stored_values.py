@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from helpers.command_line import Result, call, filled
 
+pytestmark = pytest.mark.slow
+
 VALUES = {
     "a BLOB": ("x'00ff'", "x'00ff'"),
     "a number": ("1234567", "1234567"),

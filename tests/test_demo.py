@@ -200,6 +200,7 @@ def test_nothing_half_made_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     def command(*arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

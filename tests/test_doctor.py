@@ -381,6 +381,7 @@ def test_the_remedy_for_an_instrument_is_a_command_of_ours(
     assert examine(path) == []
 
 
+@pytest.mark.slow
 def test_commands_in_remedies_run(path: Path) -> None:
     """Those that show something. What a file holds cannot make other commands of them."""
     name = "a'; touch pwned; '$(touch pwned)"

@@ -69,6 +69,7 @@ def test_nothing_of_pytest_is_imported_without_it(tmp_path: Path) -> None:
     run("-W", "error", "-c", code, folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_three_lines_are_a_test_of_a_harvester(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(
         "from nexuslims_store.testing import add_session\n"
