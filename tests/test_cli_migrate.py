@@ -232,7 +232,7 @@ def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
     write(path, "DELETE FROM alembic_version")
     before = path.read_bytes()
     dry = call("--db", path, "migrate", "stamp", "head", "--dry-run")
-    assert "would be stamped v2_5_0b" in dry.out
+    assert f"would be stamped {HEAD}" in dry.out
     stamped = call("--db", path, "migrate", "stamp", "head", "--dry-run", "--json").json
     assert (stamped["dry_run"], stamped["changed"]) == (True, True)
     assert call("--db", path, "migrate", "downgrade", "--dry-run").status == 0
