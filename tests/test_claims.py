@@ -508,11 +508,21 @@ def test_an_interrupted_claim_is_none(store: Store) -> None:
     assert taken[0] is not None
 
 
-def test_an_outcome_that_is_none_is_refused_before_the_block(store: Store) -> None:
-    session = claimed(store)
-    outcomes: dict[type[Exception], Any] = {OSError: "DONE"}
-    with pytest.raises(InvalidValueError), store.sessions.building(session, outcomes):
-        raise AssertionError("not reached")
+@pytest.mark.parametrize(
+    ("outcomes", "error"),
+    [
+        ({OSError: "DONE"}, InvalidValueError),
+        ({OSError: None}, TypeError),
+        ({"OSError": "ERROR"}, TypeError),
+        ({OSError(): "ERROR"}, TypeError),
+        ([OSError], TypeError),
+    ],
+)
+def test_outcomes_that_are_none_are_refused_at_once(
+    store: Store, outcomes: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match="outcomes"):
+        store.sessions.building(claimed(store), outcomes)
 
 
 def test_a_read_only_store_claims_nothing(store: Store) -> None:

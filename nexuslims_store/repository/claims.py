@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
+from types import NoneType
 from typing import TypeVar
 
 from nexuslims_store import queries
@@ -185,12 +186,11 @@ class SessionClaims(SessionOverviews):
         session._settled = True
         return changed
 
-    @contextmanager
     def building(
         self,
         session: Session,
         outcomes: Mapping[type[Raised], RecordStatus | StatusName] | None = None,
-    ) -> Iterator[Session]:
+    ) -> AbstractContextManager[Session]:
         """Finish a claimed session according to how the block ends, as a context manager.
 
         A block that goes well means COMPLETED. An exception that `outcomes` names means that
@@ -210,10 +210,18 @@ class SessionClaims(SessionOverviews):
             logged.
         """
         require_type("session", session, Session)
-        statuses = {
-            kind: member("outcomes", status, RecordStatus)
-            for kind, status in (outcomes or {}).items()
-        }
+        require_type("outcomes", outcomes, (Mapping, NoneType))
+        statuses = {}
+        for kind, status in (outcomes or {}).items():
+            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+                raise TypeError(f"outcomes must have exception classes for keys, not {kind!r}")
+            statuses[kind] = member("outcomes", status, RecordStatus)
+        return self._building(session, statuses)
+
+    @contextmanager
+    def _building(
+        self, session: Session, statuses: Mapping[type[Raised], RecordStatus]
+    ) -> Iterator[Session]:
         try:
             yield session
         except BaseException as error:
