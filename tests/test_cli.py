@@ -438,3 +438,32 @@ def test_status_and_help_do_without_yoyo(tmp_path: Path) -> None:
             [COMMAND[0], "-c", code], capture_output=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report", "--output", "no/"),
+        ("instruments", "export", "no/"),
+        ("users", "export", "no/"),
+        ("demo", "no/"),
+        ("--db", "no/", "migrate"),
+    ],
+)
+def test_a_slash_at_the_end_is_of_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = filled(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    refused = call("--db", path, *command)
+    assert refused.status == 2
+    assert "is a folder's name" in refused.err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_status_that_is_no_text_is_reported(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    write(path, "UPDATE session_log SET record_status = x'ff' WHERE id_session_log % 5 = 0")
+    for form in ((), ("--text",)):
+        assert call("--db", path, "report", "--output", "-", *form).status == 0

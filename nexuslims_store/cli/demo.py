@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from pathlib import Path
 
 from nexuslims_store import demo
 from nexuslims_store.cli.changes import tell
 from nexuslims_store.cli.declaration import Command, Option
 from nexuslims_store.cli.files import check_destination
-from nexuslims_store.cli.options import DRY_RUN, JSON
+from nexuslims_store.cli.options import DRY_RUN, JSON, path_of_file
 from nexuslims_store.cli.output import Output
 
 __all__ = ["COMMAND"]
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
-    path = Path(arguments.path)
+    path = arguments.path
     if arguments.dry_run:
         check_destination(path, database=None, replace=False)
     else:
-        path = demo.create(arguments.path, seed=arguments.seed)
+        path = demo.create(path, seed=arguments.seed)
     verb = "would make" if arguments.dry_run else "made"
     tell(f"{verb} {path}", {"path": path}, arguments, output)
     if not arguments.dry_run:
@@ -34,7 +33,7 @@ COMMAND = Command(
     description="Makes a new database with ten instruments and six weeks of sessions in every "
     "status, uploads and users. A file that is there is never overwritten.",
     options=(
-        Option("path", metavar="PATH", help="the new file"),
+        Option("path", metavar="PATH", type=path_of_file, help="the new file"),
         Option(
             "--seed",
             metavar="N",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
@@ -112,7 +113,14 @@ def _time(text: str) -> datetime:
 def path_or_standard_output(text: str) -> Path | None:
     """Return the path of a file to write, None for standard output."""
     # The latter cannot be replaced by a file, whatever it is.
-    return None if text in {"-", "/dev/stdout"} else Path(text)
+    return None if text in {"-", "/dev/stdout"} else path_of_file(text)
+
+
+def path_of_file(text: str) -> Path:
+    """Return the path of a file, which a folder's is not: a slash at its end means one."""
+    if text.endswith(tuple(filter(None, (os.sep, os.altsep)))):
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder's name; name the file in it")
+    return Path(text)
 
 
 def _statuses(text: str) -> list[str]:
@@ -129,7 +137,7 @@ def _statuses(text: str) -> list[str]:
 # -- options -------------------------------------------------------------------------------
 
 COMMON = (
-    Option("--db", metavar="PATH", type=Path, help="the database file"),
+    Option("--db", metavar="PATH", type=path_of_file, help="the database file"),
     Option(
         "--timeout",
         metavar="SECONDS",

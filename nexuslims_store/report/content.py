@@ -133,7 +133,7 @@ def _sessions(figures: Figures) -> Iterator[Block]:
             [[name, part.total(), *(part[one.code] for one in kinds)] for name, _, part in parts],
             of_chart=True,
         )
-    ever = figures.work.sessions
+    ever = Counter({shown(code): count for code, count in figures.work.sessions.items()})
     codes = _in_order(ever.keys() | total.keys())
     if codes:
         yield Table(
@@ -143,7 +143,7 @@ def _sessions(figures: Figures) -> Iterator[Block]:
                 Column("in this time", number=True),
                 Column("ever", number=True),
             ],
-            [[status(code), total[code], ever.get(code, 0)] for code in codes],
+            [[status(code), total[code], ever[code]] for code in codes],
             kinds=[kind(code) for code in codes],
         )
 
