@@ -137,10 +137,7 @@ def _lock(
 
 
 def _refuse_obstacles(connection: sqlite3.Connection, path: Path, plan: Plan) -> None:
-    if plan.obstacles:
-        raise MigrationError(
-            f"{path} cannot go to {plan.after}: {'; '.join(plan.obstacles)}. Nothing was changed"
-        )
+    plan.refuse_obstacles(str(path))
     tables = look(connection).tables
     becomes = {name: tables_at(plan.after)[name] for name in plan.made_anew}
     refuse_unfit_rows(connection, path, tables, plan.steps, up=plan.up, made_anew=becomes)

@@ -121,8 +121,23 @@ class Plan:
             *(f"break your trigger {name}, which needs what goes" for name in self.triggers_broken),
         ]
 
+    def refuse_obstacles(self, what: str) -> None:
+        """Raise the MigrationError that names what is in the way, if anything is."""
+        if self.obstacles:
+            raise MigrationError(
+                f"{what} cannot go to {self.after or BASE}: {'; '.join(self.obstacles)}. Nothing "
+                "was changed"
+            )
+
     def to_sql(self) -> str:
-        """Return a script for the sqlite3 shell that does the same, yoyo's marks aside."""
+        """Return a script for the sqlite3 shell that does the same, yoyo's marks aside.
+
+        Raises
+        ------
+        MigrationError
+            The run itself would be refused: a script would lose what the run keeps.
+        """
+        self.refuse_obstacles("a script")
         return script(
             self.before,
             self.after,
