@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sqlite3
@@ -388,3 +389,19 @@ def test_a_user_that_the_system_does_not_know() -> None:
         assert facts(folder / "nexuslims.db") == expected("v2_5_0a")
     finally:
         shutil.rmtree(folder)
+
+
+def test_steps_are_logged_by_this_package_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "new.db"
+    migrations.upgrade(path)
+    migrations.downgrade(path, backup=False)
+    assert {record.name for record in caplog.records} == {"nexuslims_store"}
+    said = [record.getMessage() for record in caplog.records]
+    steps = [step.id for step in migrations.history()]
+    assert said == [
+        *(f"migration {step} was applied" for step in steps),
+        f"migration {steps[-1]} was rolled back",
+    ]

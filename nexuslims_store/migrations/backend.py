@@ -8,11 +8,12 @@ that belongs to the caller: the tables and the marks become visible together or 
 
 from __future__ import annotations
 
+import logging
 import re
 import sqlite3
 import uuid
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from itertools import zip_longest
@@ -33,6 +34,21 @@ from nexuslims_store.revisions import Migration, history
 
 __all__ = ["Backend"]
 
+_logger = logging.getLogger("nexuslims_store")
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep what yoyo says of each statement out of an application's log, unless it is wanted."""
+    logger = logging.getLogger("yoyo")
+    level = logger.level
+    if level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
 
 class Backend(SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
     """Applies and rolls back migrations on one connection, inside its open transaction.
@@ -52,15 +68,20 @@ class Backend(SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
 
     def apply(self, step: Migration) -> None:
         """Go up one step, and mark it."""
-        self.apply_one(_migrations()[step.id])
+        with _quietly():
+            self.apply_one(_migrations()[step.id])
+        _logger.info("migration %s was applied", step.id)
 
     def roll_back(self, step: Migration) -> None:
         """Go down one step, and take its mark away."""
-        self.rollback_one(_migrations()[step.id])
+        with _quietly():
+            self.rollback_one(_migrations()[step.id])
+        _logger.info("migration %s was rolled back", step.id)
 
     def post_apply(self) -> None:
         """Run what runs after every upgrade to the head: this package's own indexes."""
-        self.apply_one(_File(history()[-1].path.with_name("post-apply.sql")), mark=False)
+        with _quietly():
+            self.apply_one(_File(history()[-1].path.with_name("post-apply.sql")), mark=False)
 
     def put_marks_right(self, applied: Iterable[Migration]) -> None:
         """Mark exactly these steps of the history as applied.
