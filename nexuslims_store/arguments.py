@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from nexuslims_store.errors import InvalidValueError
 
-__all__ = ["member", "members", "require_type", "texts"]
+__all__ = ["member", "members", "require_type", "require_valid", "texts"]
 
 Member = TypeVar("Member", bound=Enum)
 
@@ -24,6 +24,22 @@ def require_type(name: str, value: object, kind: type | tuple[type, ...]) -> Non
     if not isinstance(value, kind):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         raise TypeError(f"{name} must be {' or '.join(map(_article, kinds))}, not {_shown(value)}")
+
+
+def require_valid(name: str, value: Any, kind: Any) -> None:
+    """Raise unless an argument is a model of this kind, all of whose values are valid.
+
+    Pydantic's own `model_copy(update=…)` and `model_construct` do not look at values.
+
+    Raises
+    ------
+    TypeError
+        It is no such model.
+    pydantic.ValidationError
+        A value is not valid; it names the field.
+    """
+    require_type(name, value, kind)
+    kind.model_validate(value.__dict__)
 
 
 def member(name: str, value: Any, kind: type[Member]) -> Member:

@@ -9,9 +9,17 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from helpers.support import instrument, memory_store, upload
+from helpers.support import TABLES, instrument, log, memory_store, upload
+from pydantic import ValidationError
 
-from nexuslims_store import EventType, InvalidValueError, RecordStatus, StoreError
+from nexuslims_store import (
+    EventType,
+    ExternalUserIdentifier,
+    InvalidValueError,
+    RecordStatus,
+    Store,
+    StoreError,
+)
 from nexuslims_store.arguments import member, members, require_type
 from nexuslims_store.repository import (
     ExternalIdRepository,
@@ -160,3 +168,41 @@ def test_every_method_names_an_argument_of_the_wrong_type(
 
 def test_the_methods_are_found() -> None:
     assert len([*wrong_calls()]) > 60
+
+
+# What came past the model, by `model_copy(update=…)`, which Pydantic does not look at.
+UNCHECKED: dict[str, Callable[[Store], object]] = {
+    "timezone_str": lambda s: s.instruments.update(
+        instrument().model_copy(update={"timezone_str": "Mars/X"})
+    ),
+    "api_url": lambda s: s.instruments.store_many(
+        [instrument().model_copy(update={"api_url": "x"})]
+    ),
+    "location": lambda s: s.instruments.add(instrument("New").model_copy(update={"location": 5})),
+    "error_message": lambda s: s.upload_logs.insert(
+        upload().model_copy(update={"error_message": "a\0"})
+    ),
+    "success": lambda s: s.upload_logs.insert_many(
+        [upload().model_copy(update={"success": "yes"})]
+    ),
+    "eror": lambda s: s.upload_logs.insert(upload().model_copy(update={"eror": "misspelt"})),
+    "user": lambda s: s.session_logs.insert(log().model_copy(update={"user": "a\0"})),
+    "event_type": lambda s: s.session_logs.insert(log().model_copy(update={"event_type": "GO"})),
+    "external_id": lambda s: s.external_ids.store_many(
+        [
+            ExternalUserIdentifier(
+                nexuslims_username="ned", external_system="nemo", external_id="1"
+            ).model_copy(update={"external_id": ""})
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("field", UNCHECKED)
+def test_what_came_past_a_model_is_refused_by_its_field(field: str) -> None:
+    with memory_store(instrument()) as store:
+        before = [list(store.connection.execute(f"SELECT * FROM {table}")) for table in TABLES]
+        with pytest.raises(ValidationError, match=field):
+            UNCHECKED[field](store)
+        after = [list(store.connection.execute(f"SELECT * FROM {table}")) for table in TABLES]
+        assert after == before

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import NoneType
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import member, require_type
+from nexuslims_store.arguments import member, require_type, require_valid
 from nexuslims_store.database import Database, Row
 from nexuslims_store.enums import ExternalSystem, SystemName
 from nexuslims_store.errors import DuplicateError
@@ -158,7 +158,7 @@ class ExternalIdRepository(Repository):
         """
         given: dict[tuple[str, str], ExternalUserIdentifier] = {}
         for one in identifiers:
-            require_type("an item of identifiers", one, ExternalUserIdentifier)
+            require_valid("an item of identifiers", one, ExternalUserIdentifier)
             system = ExternalSystem(one.external_system)
             if given.setdefault((system.value, one.nexuslims_username), one) != one:
                 raise DuplicateError(

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import require_type
+from nexuslims_store.arguments import require_type, require_valid
 from nexuslims_store.config import data_root
 from nexuslims_store.database import Row
 from nexuslims_store.errors import DuplicateError, InstrumentInUseError, UnknownInstrumentError
@@ -156,7 +156,7 @@ class InstrumentRepository(Repository):
         DuplicateError
             The PID or the `api_url` is another instrument's.
         """
-        require_type("instrument", instrument, Instrument)
+        require_valid("instrument", instrument, Instrument)
         try:
             self._database.change(_SQL.add_instrument, instrument.to_dict())
         except ConstraintError as error:
@@ -175,7 +175,7 @@ class InstrumentRepository(Repository):
         DuplicateError
             The `api_url` is another instrument's.
         """
-        require_type("instrument", instrument, Instrument)
+        require_valid("instrument", instrument, Instrument)
         try:
             changed = self._database.change(_SQL.update_instrument, instrument.to_dict())
         except ConstraintError as error:
@@ -203,7 +203,7 @@ class InstrumentRepository(Repository):
         """
         given: dict[str, Instrument] = {}
         for instrument in instruments:
-            require_type("an item of instruments", instrument, Instrument)
+            require_valid("an item of instruments", instrument, Instrument)
             if given.setdefault(instrument.instrument_pid, instrument) != instrument:
                 raise DuplicateError(
                     f"the instrument {instrument.instrument_pid!r} is given twice, with different "

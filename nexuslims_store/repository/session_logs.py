@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import member, require_type
+from nexuslims_store.arguments import member, require_type, require_valid
 from nexuslims_store.database import Row
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.errors import InvalidRowError
@@ -107,6 +107,7 @@ class SessionLogRepository(Repository):
         Mirrors `SessionLog.insert_log` of `nexusLIMS.db.models`, which updates only when the
         time differs, and checks and inserts in two steps.
         """
+        require_valid("log", log, SessionLog)
         event = self._columns(log)
         while True:
             # Most harvests find what the last one stored; that takes no write lock.

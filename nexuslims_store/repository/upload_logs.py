@@ -10,7 +10,7 @@ from types import NoneType
 from typing import Literal, get_args
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import require_type, texts
+from nexuslims_store.arguments import require_type, require_valid, texts
 from nexuslims_store.database import Database
 from nexuslims_store.errors import InvalidValueError
 from nexuslims_store.models import UploadLog
@@ -51,7 +51,7 @@ class UploadLogRepository(Repository):
         A naive `timestamp` is taken as UTC. One that was not given is that of the store's clock,
         if it has one of its own.
         """
-        require_type("log", log, UploadLog)
+        require_valid("log", log, UploadLog)
         time = log.timestamp
         if self._clock is not utc_now and "timestamp" not in log.model_fields_set:
             time = self._clock()
