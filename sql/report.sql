@@ -28,7 +28,7 @@ SELECT
     session.record_status,
     session.timezone,
     session.start_instant AS began,
-    (SELECT instant FROM nxs_event WHERE id_session_log = session.end_id) AS ended,
+    session.end_instant AS ended,
     (
         SELECT build.instant
         FROM nxs_event AS build

@@ -20,8 +20,8 @@ from nexuslims_store.doctor.finding import Finding, in_command, shown
 from nexuslims_store.doctor.rows import Row
 from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.errors import StoreError
-from nexuslims_store.overview import LEASE
 from nexuslims_store.repository import SessionRepository
+from nexuslims_store.results import CLOCK_SKEW, LEASE
 from nexuslims_store.times import instant, stored_instant
 from nexuslims_store.translation import translated
 
@@ -30,7 +30,6 @@ __all__ = ["Together", "examine_unpaired"]
 _SQL = queries.load("doctor.sql")
 
 _TEMPORARY_FILE = Path("SQLite's temporary file")  # what to call it in an error
-_CLOCK_SKEW = timedelta(minutes=5)
 _FAR_AHEAD = timedelta(days=365)
 _EVENTS = frozenset(EventType)
 _HARVESTERS = {"nemo", "sharepoint"}  # those that NexusLIMS has had
@@ -49,7 +48,7 @@ class Together:
         self._database = database
         self._year = str(now.year)
         self._far_ahead = instant(now + _FAR_AHEAD)
-        self._ahead = instant(now + _CLOCK_SKEW)
+        self._ahead = instant(now + CLOCK_SKEW)
         self._lease_start = instant(now - LEASE)
         self._known: set[object] = set()
         self._zone_of = lru_cache(maxsize=1024)(self._look_up_zone)
