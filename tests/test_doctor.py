@@ -508,7 +508,7 @@ def test_no_writer_waits_for_the_rows(path: Path) -> None:
 def test_rows_of_many_megabytes_are_read_a_few_at_a_time(path: Path) -> None:
     spoil(
         path,
-        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200) "
         "INSERT INTO upload_log (id, session_identifier, destination_name, success, timestamp, "
         "error_message) SELECT i, 'built', 'cdcs', 0, '2025-06-01T09:00:00Z', "
         "hex(zeroblob(1000000)) FROM n",
@@ -519,7 +519,8 @@ def test_rows_of_many_megabytes_are_read_a_few_at_a_time(path: Path) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 120_000_000
+    # 400 MB of texts. How many of them are held varies with the garbage collector and the tracer.
+    assert peak < 200_000_000
 
 
 def test_a_megabyte_of_a_name_is_not_repeated(path: Path) -> None:
