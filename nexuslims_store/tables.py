@@ -229,14 +229,22 @@ def _use_of(connection: sqlite3.Connection, one: Named) -> str:
     from nexuslims_store import ddl  # noqa: PLC0415 -- opening a store does not need it
 
     table = quoted(one.table)
-    words = (word.upper() for word in ddl.tokens(one.sql or ""))
-    event = next((word for word in words if word in {"INSERT", "DELETE", "UPDATE"}), "INSERT")
-    if event == "INSERT":
+    words = ddl.tokens(one.sql or "")
+    events = (place for place, word in enumerate(words) if word.upper() in _EVENTS)
+    event = next(events)
+    if words[event].upper() == "INSERT":
         return f"EXPLAIN INSERT INTO {table} DEFAULT VALUES"
-    if event == "DELETE":
+    if words[event].upper() == "DELETE":
         return f"EXPLAIN DELETE FROM {table}"  # noqa: S608
-    columns = connection.execute(
-        "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0", (one.table,)
-    )
-    values = ", ".join(f"{quoted(name)} = {quoted(name)}" for (name,) in columns)
-    return f"EXPLAIN UPDATE {table} SET {values}"  # noqa: S608
+    if words[event + 1].upper() == "OF":  # one that is gone is no error, and the trigger never runs
+        on = next(p for p, word in enumerate(words) if p > event and word.upper() == "ON")
+        columns = [word for word in words[event + 2 : on] if word != ","]
+    else:
+        rows = connection.execute(
+            "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0", (one.table,)
+        )
+        columns = [quoted(name) for (name,) in rows]
+    return f"EXPLAIN UPDATE {table} SET " + ", ".join(f"{name} = {name}" for name in columns)  # noqa: S608
+
+
+_EVENTS = {"INSERT", "DELETE", "UPDATE"}

@@ -177,6 +177,48 @@ def test_a_trigger_that_breaks_is_named(path: Path) -> None:
     assert "dead-trigger" in codes
 
 
+GONE = [
+    (start, end, direction, table, column)
+    for start, end, direction in MOVES
+    for table in sorted(known_tables() & tables_at(start).keys())
+    for column in tables_at(start)[table].columns
+    # At base nothing of one's own may be left, which is refused.
+    if end and column not in getattr(tables_at(end).get(table), "columns", {})
+]
+
+
+@pytest.mark.parametrize(("start", "end", "direction", "table", "column"), GONE)
+def test_what_needs_a_column_that_goes_is_named_in_both_directions(
+    path: Path, start: str, end: str, direction: Direction, table: str, column: str
+) -> None:
+    migrations.upgrade(path, start)
+    execute(
+        path,
+        f"CREATE VIEW mine AS SELECT {column} FROM {table};"
+        "CREATE TABLE visits (note);"
+        "CREATE TRIGGER busy AFTER INSERT ON visits BEGIN "
+        f"DELETE FROM {table} WHERE {column} = new.note; END;",
+    )
+    plan = migrations.plan(path, end, direction=direction)
+    assert (plan.views_broken, plan.triggers_broken) == (("mine",), ("busy",))
+    report = getattr(migrations, direction)(path, end, backup=False)
+    for kind, name in (("view", "mine"), ("trigger", "busy")):
+        assert f"break your {kind} {name}" in str(plan)
+        assert f"your {kind} {name} does not work any more" in str(report)
+    dead = [finding.code for finding in doctor.examine(path) if finding.code.startswith("dead-")]
+    assert dead == ["dead-view", "dead-trigger"]
+
+
+def test_a_file_of_ones_own_tables_alone_is_not_left_behind(path: Path) -> None:
+    at(HEAD, path, "CREATE TABLE visits (day); CREATE VIEW days AS SELECT day FROM visits;")
+    assert "refused: without NexusLIMS's tables" in str(
+        migrations.plan(path, "base", direction="downgrade")
+    )
+    with pytest.raises(MigrationError, match=r"days, visits of your own.*Nothing was changed"):
+        migrations.downgrade(path, "base")
+    assert migrations.current(path) == HEAD
+
+
 @pytest.mark.parametrize(
     ("script", "what"),
     [

@@ -55,10 +55,9 @@ class Plan:
         Indexes that the file lacks and that are made.
     rows_dropped
         How many rows go with the tables that an older revision does not have, by table.
-    columns_lost
-        Columns of the facility's own that would be dropped, by table. The run is refused.
-    in_the_way
-        What is the facility's own and bears a name that a step needs. The run is refused.
+    obstacles
+        Why the run would be refused, in words: what is the facility's own and would be lost, or
+        bears a name that a step needs.
     indexes_lost
         Indexes of the facility's own that go, because their columns do. Others are kept.
     views_broken, triggers_broken
@@ -76,8 +75,7 @@ class Plan:
     made_anew: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     rows_dropped: dict[str, int] = field(default_factory=dict)
-    columns_lost: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    in_the_way: tuple[str, ...] = ()
+    obstacles: tuple[str, ...] = ()
     indexes_lost: tuple[str, ...] = ()
     views_broken: tuple[str, ...] = ()
     triggers_broken: tuple[str, ...] = ()
@@ -91,22 +89,6 @@ class Plan:
     def nothing_to_do(self) -> bool:
         """Whether the file is as it should be."""
         return not (self.steps or self.adopt or self.leftovers or self.marks_wrong or self.indexes)
-
-    @property
-    def obstacles(self) -> list[str]:
-        """Why it would be refused, in words."""
-        return [
-            *(
-                f"that makes {table} anew or drops it, with its columns {', '.join(columns)}, "
-                "which are your own; move them to a table of your own first, with "
-                f"{tables_at(self.before)[table].key[0]} as key"
-                for table, columns in self.columns_lost.items()
-            ),
-            *(
-                f"{what} is your own, and its name is needed; give it another"
-                for what in self.in_the_way
-            ),
-        ]
 
     @property
     def losses(self) -> list[str]:

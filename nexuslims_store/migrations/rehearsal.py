@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any
 
@@ -15,11 +15,13 @@ from nexuslims_store import ddl
 from nexuslims_store.migrations.script import made_again, text_of
 from nexuslims_store.migrations.shapes import known_indexes
 from nexuslims_store.recognition import Catalogue
+from nexuslims_store.recognition.advice import listed
 from nexuslims_store.revisions import (
     VERSION_TABLE,
     between,
     head,
     is_own_index,
+    known_tables,
     own_columns,
     position,
     tables_at,
@@ -61,7 +63,8 @@ def rehearse(
         if one.name.lower() in created - known_names and one.table not in leftovers
     ]
     others = [one for one in contents.named if one not in in_the_way]
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
+    # Without a cache, since an EXPLAIN that was compiled before the steps never fails after them.
+    with closing(sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)) as memory:
         for setting in ("trusted_schema = OFF", "foreign_keys = OFF", "legacy_alter_table = ON"):
             memory.execute(f"PRAGMA {setting}")
         _create(memory, others)
@@ -80,23 +83,43 @@ def rehearse(
                 memory.execute(statement)
         kept = read(memory).tables
         lost = {
-            table: tuple(sorted(columns - (kept[table].columns.keys() if table in kept else set())))
+            table: sorted(columns - (kept[table].columns.keys() if table in kept else set()))
             for table, columns in own_columns(catalogue.layout).items()
             if table not in leftovers
         }
         indexes_lost = make_again(memory, own_indexes(one for one in others if one.kind == "index"))
         dead = [one for one in alive if _why_dead_alone(memory, one, code) is not None]
     return {
-        "in_the_way": tuple(
-            f"the {one.kind} {one.name}" + (f" on {one.table}" if one.kind == "index" else "")
-            for one in in_the_way
+        "obstacles": (
+            *(
+                f"that makes {table} anew or drops it, with its columns {', '.join(columns)}, "
+                "which are your own; move them to a table of your own first, with "
+                f"{known[table].key[0]} as key"
+                for table, columns in lost.items()
+                if columns
+            ),
+            *(
+                f"the {one.kind} {one.name}"
+                + (f" on {one.table}" if one.kind == "index" else "")
+                + " is your own, and its name is needed; give it another"
+                for one in in_the_way
+            ),
+            *_left_alone(catalogue, after),
         ),
-        "columns_lost": {table: columns for table, columns in lost.items() if columns},
         "indexes_lost": indexes_lost,
         "views_broken": tuple(one.name for one in dead if one.kind == "view"),
         "triggers_broken": tuple(one.name for one in dead if one.kind == "trigger"),
         "made_anew": made_anew,
     }
+
+
+def _left_alone(catalogue: Catalogue, after: str | None) -> Iterator[str]:
+    own = sorted(set(catalogue.others) - known_tables())
+    if after is None and own:
+        yield (
+            f"without NexusLIMS's tables, a file with {listed(own)} of your own is taken for "
+            "another program's; move them to a file of their own first"
+        )
 
 
 def _take_nulls(tables: Mapping[str, Table]) -> tuple[str, ...]:
