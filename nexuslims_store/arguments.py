@@ -6,15 +6,30 @@ finds nothing, without a word. So every method asks first, which takes 0.1 micro
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from functools import cache
+from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from nexuslims_store.errors import InvalidValueError
 
-__all__ = ["member", "members", "require_type", "require_valid", "texts"]
+__all__ = [
+    "as_path",
+    "items",
+    "member",
+    "members",
+    "require_choice",
+    "require_flags",
+    "require_function",
+    "require_limit",
+    "require_type",
+    "require_valid",
+    "texts",
+    "valid_items",
+]
 
 Member = TypeVar("Member", bound=Enum)
 
@@ -24,6 +39,39 @@ def require_type(name: str, value: object, kind: type | tuple[type, ...]) -> Non
     if not isinstance(value, kind):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         raise TypeError(f"{name} must be {' or '.join(map(_article, kinds))}, not {_shown(value)}")
+
+
+def require_flags(**values: object) -> None:
+    """Raise the TypeError that names an argument, unless each is True or False."""
+    for name, value in values.items():
+        require_type(name, value, bool)
+
+
+def require_function(name: str, value: object) -> None:
+    """Raise the TypeError that names an argument, unless it can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, not {_shown(value)}")
+
+
+def require_limit(limit: int | None) -> None:
+    """Raise unless `limit` is None or how many there may be.
+
+    Raises
+    ------
+    TypeError
+        It is no int.
+    InvalidValueError
+        It is negative.
+    """
+    require_type("limit", limit, (int, NoneType))
+    if limit is not None and limit < 0:
+        raise InvalidValueError(f"limit is {limit}: give how many there may be, 0 or more")
+
+
+def as_path(name: str, value: str | os.PathLike[str]) -> Path:
+    """Return an argument that is a path as one; another is a TypeError that names it."""
+    require_type(name, value, (str, os.PathLike))
+    return Path(value)
 
 
 def require_valid(name: str, value: Any, kind: Any) -> None:
@@ -40,6 +88,21 @@ def require_valid(name: str, value: Any, kind: Any) -> None:
     """
     require_type(name, value, kind)
     kind.model_validate(value.__dict__)
+
+
+def require_choice(name: str, value: Any, choices: Any) -> None:
+    """Raise unless an argument is one of the texts of a Literal type.
+
+    Raises
+    ------
+    InvalidValueError
+        It is another text.
+    TypeError
+        It is no text.
+    """
+    require_type(name, value, str)
+    if value not in get_args(choices):
+        raise InvalidValueError(f"{name} is {value!r}; there are: {', '.join(get_args(choices))}")
 
 
 def member(name: str, value: Any, kind: type[Member]) -> Member:
@@ -73,24 +136,44 @@ def _by_value(kind: type[Member]) -> dict[str, Member]:
 
 def members(name: str, values: Any, kind: type[Member]) -> list[Member]:
     """Return the members of an enum that an iterable of them, or of their values, holds."""
-    return [member(f"an item of {name}", value, kind) for value in _several(name, values, kind)]
+    found = enumerate(items(name, values, (kind, str)), start=1)
+    return [member(f"item {number} of {name}", value, kind) for number, value in found]
+
+
+def valid_items(name: str, values: Any, kind: Any) -> Iterator[Any]:
+    """Yield the models that an iterable holds, each looked at as `require_valid` does."""
+    for number, value in enumerate(items(name, values, kind), start=1):
+        try:
+            kind.model_validate(value.__dict__)
+        except ValueError as error:
+            error.add_note(f"in item {number} of {name}")
+            raise
+        yield value
 
 
 def texts(name: str, values: Any) -> list[str]:
     """Return the texts that an iterable holds."""
-    found = list(_several(name, values, str))
-    for value in found:
-        require_type(f"an item of {name}", value, str)
-    return found
+    return list(items(name, values, str))
 
 
-def _several(name: str, values: Any, kind: type) -> Iterable[Any]:
+def items(name: str, values: Any, kind: type | tuple[type, ...]) -> Iterator[Any]:
+    """Yield what an iterable holds, one by one.
+
+    Raises
+    ------
+    TypeError
+        It is no iterable, or one of its items is not of the type or types; it says which.
+    """
     # A text is an iterable too, of its characters.
     if isinstance(values, str) or not isinstance(values, Iterable):
+        first = kind[0] if isinstance(kind, tuple) else kind
         raise TypeError(
-            f"{name} must be a list of {kind.__name__}, or another iterable, not {_shown(values)}"
+            f"{name} must be a list of {first.__name__}, or another iterable, not {_shown(values)}"
         )
-    return values
+    for number, value in enumerate(values, start=1):
+        if not isinstance(value, kind):
+            require_type(f"item {number} of {name}", value, kind)
+        yield value
 
 
 def _article(kind: type) -> str:

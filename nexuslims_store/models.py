@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from nexuslims_store.arguments import require_type
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
 from nexuslims_store.times import aware, aware_end, instant, utc_now, zone
 
@@ -193,12 +194,14 @@ class Instrument(_Row):
             converted. In the hour that the end of summer time repeats, a naive time is the
             first of the two unless its `fold` is 1.
         """
+        require_type("dt", dt, datetime)
         if dt.utcoffset() is None:
             return dt.replace(tzinfo=self.timezone)
         return dt.astimezone(self.timezone)
 
     def localize_datetime_str(self, dt: datetime, fmt: str = "%Y-%m-%d %H:%M:%S %Z") -> str:
         """Return a time in the instrument's zone as text; `fmt` as for `strftime`."""
+        require_type("fmt", fmt, str)
         return self.localize_datetime(dt).strftime(fmt)
 
     def to_dict(self) -> dict[str, str]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from nexuslims_store.arguments import require_type
+
 __all__ = [
     "CLOCK_SKEW",
     "LEASE",
@@ -199,6 +201,8 @@ class Claim:
 
     def is_stale(self, now: datetime, lease: timedelta) -> bool:
         """Whether its lease has run out, so that `claim` gives the session to another builder."""
+        require_type("now", now, datetime)
+        require_type("lease", lease, timedelta)
         # One whose time cannot be read, or lies ahead, keeps nobody from the session either.
         return (
             not isinstance(self.since, datetime)

@@ -12,7 +12,7 @@ from sqlite3 import Connection
 from types import TracebackType
 from typing import NoReturn, Self
 
-from nexuslims_store.arguments import require_type
+from nexuslims_store.arguments import as_path, require_flags
 from nexuslims_store.config import default_path, require_file
 from nexuslims_store.connection import MEMORY, SharedSQLiteDatabase, SQLiteDatabase, absolute
 from nexuslims_store.errors import BackupError, DatabaseNotFoundError, StoreError
@@ -116,12 +116,7 @@ class Store:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database: SQLiteDatabase | None = None  # for __del__, should anything below fail
-        for name, value in (
-            ("read_only", read_only),
-            ("migrate", migrate),
-            ("any_thread", any_thread),
-        ):
-            require_type(name, value, bool)
+        require_flags(read_only=read_only, migrate=migrate, any_thread=any_thread)
         clock, timeout = checked_clock(clock), checked_timeout(timeout)
         self.path = _database_path(path)
         self.read_only = read_only
@@ -185,6 +180,7 @@ class Store:
         BackupError, StorageFullError, DatabaseLockedError
             The copy was not made; nothing half-made is left.
         """
+        destination = as_path("destination", destination)
         database = self._open_database()
         if database.in_transaction:
             raise BackupError(
@@ -246,8 +242,8 @@ def _database_path(path: str | os.PathLike[str] | None) -> Path:
                 'Set it to a path, or call Store(":memory:")'
             )
         return absolute(default)
-    require_type("path", path, (str, os.PathLike))
+    given = as_path("path", path)
     if os.fspath(path) == "":
         raise DatabaseNotFoundError("the path is empty", **CHECK_PATH)
     require_file(path, "path")
-    return absolute(Path(path))
+    return absolute(given)

@@ -22,9 +22,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import NoneType
 from typing import Any
 from urllib.parse import quote
 
+from nexuslims_store.arguments import as_path, require_type
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.models import Instrument, Session, UploadLog
 from nexuslims_store.store import Store
@@ -47,6 +49,7 @@ class Clock:
     """
 
     def __init__(self, now: datetime = datetime(2025, 6, 2, 12, tzinfo=UTC)) -> None:
+        require_type("now", now, datetime)
         self.now = now
 
     def __call__(self) -> datetime:
@@ -73,6 +76,7 @@ def make_instrument(pid: str = _PID, **values: Any) -> Instrument:
     >>> make_instrument("Zeiss-Leo", timezone_str="Europe/Berlin").filestore_path
     './Zeiss-Leo'
     """
+    require_type("pid", pid, str)
     return Instrument.model_validate(
         {
             "instrument_pid": pid,
@@ -110,7 +114,7 @@ def make_store(
     ...     [instrument.name for instrument in store.instruments.list()]
     ['A', 'B']
     """
-    in_memory = Path(path) == Path(":memory:")
+    in_memory = as_path("path", path) == Path(":memory:")
     store = Store(path, **{"migrate": not in_memory, **options})
     store.instruments.store_many(instruments or (make_instrument(),))
     return store
@@ -150,6 +154,10 @@ def add_session(
     ...     [session.user for session in store.sessions.list_to_build()]
     ['ned', 'alice']
     """
+    require_type("store", store, Store)
+    require_type("duration", duration, timedelta)
+    require_type("start", start, (datetime, NoneType))
+    require_type("uploads", uploads, (Mapping, NoneType))
     if instrument is None:
         instrument = store.instruments.list()[0]
     number = 1 + store.session_logs.count() // 2

@@ -13,7 +13,7 @@ from functools import lru_cache
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from nexuslims_store.arguments import require_type
+from nexuslims_store.arguments import require_function, require_type
 from nexuslims_store.errors import InvalidValueError, StoreError
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ def checked_clock(clock: Callable[[], datetime]) -> Callable[[], datetime]:
     InvalidValueError
         When it is asked: the answer is naive.
     """
-    if not callable(clock):
-        raise TypeError(f"clock is a function that returns the present time, not {clock!r}")
+    require_function("clock", clock)
 
     def checked() -> datetime:
         time = clock()

@@ -512,6 +512,8 @@ def test_an_interrupted_claim_is_none(store: Store) -> None:
     ("outcomes", "error"),
     [
         ({OSError: "DONE"}, InvalidValueError),
+        ({OSError: "TO_BE_BUILT"}, InvalidValueError),
+        ({OSError: RecordStatus.WAITING_FOR_END}, InvalidValueError),
         ({OSError: None}, TypeError),
         ({"OSError": "ERROR"}, TypeError),
         ({OSError(): "ERROR"}, TypeError),

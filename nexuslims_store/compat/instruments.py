@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from types import NoneType
 from urllib.parse import unquote, urlsplit
 
+from nexuslims_store.arguments import as_path, require_type
 from nexuslims_store.compat.models import Instrument
 from nexuslims_store.config import data_root, default_path
 from nexuslims_store.errors import DatabaseNotFoundError, StoreError
@@ -76,6 +78,7 @@ def get_instr_from_filepath(path: str | os.PathLike[str]) -> Instrument | None:
     or the database is missing, as on a computer on which a file is only looked at, it is None
     too, with a warning.
     """
+    file = as_path("path", path)
     try:
         root = data_root()
         default_path()
@@ -88,11 +91,11 @@ def get_instr_from_filepath(path: str | os.PathLike[str]) -> Instrument | None:
         _logger.warning("no instrument is looked for: %s", error)
         return None
     with store:
-        found = store.instruments.find_by_path(path, root)
+        found = store.instruments.find_by_path(file, root)
     return None if found is None else Instrument._of(found)
 
 
-def get_instr_from_calendar_name(cal_name: str) -> Instrument | None:
+def get_instr_from_calendar_name(cal_name: str | None) -> Instrument | None:
     """Return the instrument of a calendar, or None.
 
     Parameters
@@ -102,6 +105,7 @@ def get_instr_from_calendar_name(cal_name: str) -> Instrument | None:
         "FEITitanTEMEvents". Otherwise a part of its `api_url`, if it is of no other's, for
         example "id=10".
     """
+    require_type("cal_name", cal_name, (str, NoneType))
     if not cal_name:
         return None
     instruments = instrument_db.copy().values()
@@ -120,6 +124,7 @@ def _calendar_name(instrument: Instrument) -> str:
 
 def get_instr_from_api_url(api_url: str) -> Instrument | None:
     """Return the instrument whose `api_url` is exactly this one, or None."""
+    require_type("api_url", api_url, str)
     with Store() as store:
         found = store.instruments.get_by_api_url(api_url)
     return None if found is None else Instrument._of(found)

@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from nexuslims_store import models
+from nexuslims_store.arguments import member, require_type
 from nexuslims_store.compat.timezone import InstrumentTimezone
 from nexuslims_store.enums import ExternalSystem, RecordStatus
 from nexuslims_store.errors import InvalidRowError
@@ -62,6 +63,7 @@ class Instrument(models.Instrument, _Compatible):
             second of the two, as with NexusLIMS. (The rest of this package, what is stored
             included, takes the first unless the `fold` is 1.)
         """
+        require_type("dt", dt, datetime)
         if dt.tzinfo is None:
             return self.timezone.localize(dt)
         return dt.astimezone(self.timezone)
@@ -166,12 +168,15 @@ class ExternalUserIdentifier(models.ExternalUserIdentifier, _Compatible):
 
 def get_external_id(nexuslims_username: str, external_system: ExternalSystem) -> str | None:
     """Return a user's identifier in a system, or None."""
+    require_type("nexuslims_username", nexuslims_username, str)
+    external_system = member("external_system", external_system, ExternalSystem)
     with Store() as store:
         return store.external_ids.get(nexuslims_username, external_system)
 
 
 def get_nexuslims_username(external_id: str, external_system: ExternalSystem) -> str | None:
     """Return the user behind a system's identifier, or None."""
+    external_system = member("external_system", external_system, ExternalSystem)
     with Store() as store:
         return store.external_ids.find_username(external_id, external_system)
 
@@ -187,6 +192,8 @@ def store_external_id(
 
     An `email` or `notes` that is None or empty leaves the stored one as it is.
     """
+    require_type("nexuslims_username", nexuslims_username, str)
+    external_system = member("external_system", external_system, ExternalSystem)
     with Store() as store:
         stored = store.external_ids.store(
             nexuslims_username, external_system, external_id, email or None, notes or None
@@ -196,6 +203,7 @@ def store_external_id(
 
 def get_all_external_ids(nexuslims_username: str) -> dict[str, str]:
     """Return a user's identifiers by the name of the system ("nemo", …)."""
+    require_type("nexuslims_username", nexuslims_username, str)
     with Store() as store:
         found = store.external_ids.all_for(nexuslims_username)
     return {system.value: external_id for system, external_id in found.items()}

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nexuslims_store import models
+from nexuslims_store.arguments import items
 from nexuslims_store.compat.models import Instrument, SessionLog
 from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.errors import UnknownInstrumentError
@@ -42,7 +43,7 @@ class Session:
     ) -> None:
         self.session_identifier = session_identifier
         self.instrument = instrument
-        self.dt_from, self.dt_to = dt_range
+        self.dt_from, self.dt_to = items("dt_range", dt_range, datetime)
         self.user = user
         if instrument is not None and None in (self.dt_from.tzinfo, self.dt_to.tzinfo):
             localized = models.Session(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import NoneType
 from zoneinfo import ZoneInfo
 
 from nexuslims_store import times
+from nexuslims_store.arguments import require_type
 
 __all__ = ["InstrumentTimezone"]
 
@@ -35,6 +37,8 @@ class InstrumentTimezone(ZoneInfo):
         ValueError
             `dt` is aware already, or `is_dst` is None and the time is there twice or never.
         """
+        require_type("dt", dt, datetime)
+        require_type("is_dst", is_dst, (bool, NoneType))
         if dt.tzinfo is not None:
             raise ValueError(f"the time {dt.isoformat()} has a time zone already")
         one, other = (dt.replace(tzinfo=self, fold=fold) for fold in (0, 1))
@@ -50,6 +54,7 @@ class InstrumentTimezone(ZoneInfo):
 
     def normalize(self, dt: datetime) -> datetime:
         """Return an aware time as a time in this zone that the clocks here do show."""
+        require_type("dt", dt, datetime)
         if dt.tzinfo is None:
             raise ValueError(f"the time {dt.isoformat()} has no time zone")
         return dt.astimezone(UTC).astimezone(self)

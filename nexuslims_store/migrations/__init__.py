@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nexuslims_store import revisions
+from nexuslims_store.arguments import as_path, require_choice, require_flags, require_type
 from nexuslims_store.connection import connect
 from nexuslims_store.migrations.opening import is_there
 from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file
@@ -72,7 +72,7 @@ def current(path: PathLike, *, timeout: float = _TIMEOUT) -> str | None:
     SchemaMismatchError
         The tables contradict the version row.
     """
-    path = Path(path)
+    path = as_path("path", path)
     with closing(connect(path, mode="ro", timeout=timeout)) as connection:
         return recognise(connection, path, timeout=timeout).revision
 
@@ -103,7 +103,9 @@ def plan(
     Plan
         `str()` of it says so in words; `nothing_to_do` is True for a file that is up to date.
     """
-    path = Path(path)
+    path = as_path("path", path)
+    require_type("target", target, str)
+    require_choice("direction", direction, Direction)
     if direction == "upgrade" and not is_there(path):
         return plan_for_new_file(path, target)
     with (
@@ -163,8 +165,9 @@ def upgrade(
     DatabaseLockedError, ReadOnlyError, CorruptDatabaseError
         The file cannot be written now, or not by this user, or is damaged.
     """
+    require_type("target", target, str)
     options = Options(backup, timeout, progress or _silent, percent)
-    return run(Path(path), "upgrade", target, options)
+    return run(as_path("path", path), "upgrade", target, options)
 
 
 def downgrade(
@@ -181,8 +184,9 @@ def downgrade(
     Parameters, result and errors are those of `upgrade`; `target` is a revision or any unique
     start of one, "base", or "-N". The plan in the report says how many rows are gone, by table.
     """
+    require_type("target", target, str)
     options = Options(backup, timeout, progress or _silent, percent)
-    return run(Path(path), "downgrade", target, options)
+    return run(as_path("path", path), "downgrade", target, options)
 
 
 def stamp(
@@ -220,7 +224,11 @@ def stamp(
     NotANexusLIMSDatabaseError
         The file is another program's. Nothing was written to it.
     """
-    return write_stamp(Path(path), revision, force=force, timeout=timeout, dry_run=dry_run)
+    require_type("revision", revision, str)
+    require_flags(force=force, dry_run=dry_run)
+    return write_stamp(
+        as_path("path", path), revision, force=force, timeout=timeout, dry_run=dry_run
+    )
 
 
 def _silent(_: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nexuslims_store.arguments import require_flags, require_function
 from nexuslims_store.display import number
 from nexuslims_store.migrations.opening import is_there, opened
 from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file
@@ -148,6 +149,12 @@ class Options:
     timeout: float = 30.0
     say: Callable[[str], None] = lambda _: None
     percent: Progress | None = None
+
+    def __post_init__(self) -> None:
+        require_flags(backup=self.backup)
+        require_function("progress", self.say)
+        if self.percent is not None:
+            require_function("percent", self.percent)
 
 
 def run(path: Path, direction: Direction, target: str, options: Options) -> MigrationReport:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from types import NoneType
 
+from nexuslims_store.arguments import require_type
 from nexuslims_store.queries import load
 from nexuslims_store.revisions import (
     BASE,
@@ -54,6 +56,8 @@ def to_sql(from_revision: str | None, to_revision: str | None) -> str:
     from_revision, to_revision
         As for `upgrade`; None is base. `to_revision` may be +N or -N from the other.
     """
+    require_type("from_revision", from_revision, (str, NoneType))
+    require_type("to_revision", to_revision, (str, NoneType))
     start = resolve(BASE if from_revision is None else from_revision, None)
     return script(start, resolve(BASE if to_revision is None else to_revision, start))
 

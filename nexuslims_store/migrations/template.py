@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from nexuslims_store.arguments import as_path, require_type
 from nexuslims_store.config import sql_folder
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.revisions import FILE_NAME, REVISION_NAME
@@ -72,7 +73,9 @@ def new(description: str, revision: str, folder: Path | None = None) -> tuple[Pa
         The revision is not of that form or not newer than the head, the description has no
         letters, or this package does not run from a checkout.
     """
-    folder = _checkout_folder() if folder is None else folder
+    require_type("description", description, str)
+    require_type("revision", revision, str)
+    folder = _checkout_folder() if folder is None else as_path("folder", folder)
     number, before, depends = _newest(folder)
     if _order(revision) <= _order(before):
         raise MigrationError(f"{revision} must be newer than the head, {before}")

@@ -7,18 +7,18 @@ builder counts as one. The newest claim holds; what it is, is said in `sql/views
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from types import NoneType
 from typing import TypeVar
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import member, require_type
+from nexuslims_store.arguments import items, member, require_type
 from nexuslims_store.connection import MEMORY
 from nexuslims_store.database import Database
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
-from nexuslims_store.errors import ClaimLostError, StoreError
+from nexuslims_store.errors import ClaimLostError, InvalidValueError, StoreError
 from nexuslims_store.models import Session, SessionLog
 from nexuslims_store.repository.overviews import (
     SessionOverviews,
@@ -201,13 +201,16 @@ class SessionClaims(SessionOverviews):
         Parameters
         ----------
         outcomes
-            For example `{FileNotFoundError: RecordStatus.NO_FILES_FOUND}`.
+            For example `{FileNotFoundError: RecordStatus.NO_FILES_FOUND}`. A status that only
+            waits, TO_BE_BUILT or WAITING_FOR_END, is none.
 
         Raises
         ------
         ClaimLostError
             The claim was lost while the block went well. Where the block raises, that is only
             logged.
+        InvalidValueError
+            `outcomes` has a value that is no outcome.
         """
         require_type("session", session, Session)
         require_type("outcomes", outcomes, (Mapping, NoneType))
@@ -215,7 +218,14 @@ class SessionClaims(SessionOverviews):
         for kind, status in (outcomes or {}).items():
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                 raise TypeError(f"outcomes must have exception classes for keys, not {kind!r}")
-            statuses[kind] = member("outcomes", status, RecordStatus)
+            outcome = member("outcomes", status, RecordStatus)
+            if outcome in {RecordStatus.TO_BE_BUILT, RecordStatus.WAITING_FOR_END}:
+                raise InvalidValueError(
+                    f"outcomes has {outcome.value} for {kind.__name__}, which is no outcome: the "
+                    "session would be claimed again at once. For another try later, "
+                    "release(session) inside the block, and claim(skip=…)"
+                )
+            statuses[kind] = outcome
         return self._building(session, statuses)
 
     @contextmanager
@@ -335,13 +345,10 @@ class SessionClaims(SessionOverviews):
 
 def _names_of(skip: Collection[str | Session]) -> set[object]:
     """Return what `skip` names: identifiers, and pairs of identifier and instrument."""
-    if isinstance(skip, str) or not isinstance(skip, Iterable):
-        raise TypeError(f"skip must be a list of sessions or their identifiers, not {skip!r}")
-    skipped: set[object] = set()
-    for one in skip:
-        require_type("skip", one, (str, Session))
-        skipped.add(tuple(_names(one).values()) if isinstance(one, Session) else one)
-    return skipped
+    return {
+        tuple(_names(one).values()) if isinstance(one, Session) else one
+        for one in items("skip", skip, (Session, str))
+    }
 
 
 def _names(session: Session) -> dict[str, object]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import NoneType
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import member, require_type, require_valid
+from nexuslims_store.arguments import member, require_type, valid_items
 from nexuslims_store.database import Database, Row
 from nexuslims_store.enums import ExternalSystem, SystemName
 from nexuslims_store.errors import DuplicateError
@@ -157,8 +157,7 @@ class ExternalIdRepository(Repository):
             may be stored and not given. Nothing was stored.
         """
         given: dict[tuple[str, str], ExternalUserIdentifier] = {}
-        for one in identifiers:
-            require_valid("an item of identifiers", one, ExternalUserIdentifier)
+        for one in valid_items("identifiers", identifiers, ExternalUserIdentifier):
             system = ExternalSystem(one.external_system)
             if given.setdefault((system.value, one.nexuslims_username), one) != one:
                 raise DuplicateError(

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import require_type, require_valid
+from nexuslims_store.arguments import as_path, require_type, require_valid, valid_items
 from nexuslims_store.config import data_root
 from nexuslims_store.database import Row
 from nexuslims_store.errors import DuplicateError, InstrumentInUseError, UnknownInstrumentError
@@ -104,11 +104,9 @@ class InstrumentRepository(Repository):
         StoreError
             No root is given, nor set.
         """
-        require_type("file", file, (str, os.PathLike))
-        if root is not None:
-            require_type("root", root, (str, os.PathLike))
-        top = data_root() if root is None else Path(root)
-        root_parts, file_parts = _parts(top), _parts(file)
+        file_parts = _parts(as_path("file", file))
+        top = data_root() if root is None else as_path("root", root)
+        root_parts = _parts(top)
         best: object = None
         best_parts = root_parts
         # By the columns, not the models: an odd row is not in the way of the other instruments.
@@ -202,8 +200,7 @@ class InstrumentRepository(Repository):
             not given. Nothing was stored.
         """
         given: dict[str, Instrument] = {}
-        for instrument in instruments:
-            require_valid("an item of instruments", instrument, Instrument)
+        for instrument in valid_items("instruments", instruments, Instrument):
             if given.setdefault(instrument.instrument_pid, instrument) != instrument:
                 raise DuplicateError(
                     f"the instrument {instrument.instrument_pid!r} is given twice, with different "
@@ -350,7 +347,7 @@ def _api_url_clash(pid: str, api_url: str, other: str) -> DuplicateError:
     )
 
 
-def _parts(path: str | os.PathLike[str]) -> tuple[str, ...]:
+def _parts(path: Path) -> tuple[str, ...]:
     # abspath, not resolve(): mount points and links stay the names the facility uses.
     return Path(os.path.normcase(os.path.abspath(path))).parts
 

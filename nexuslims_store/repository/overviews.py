@@ -14,7 +14,7 @@ from types import NoneType
 from typing import Any
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import members, require_type, texts
+from nexuslims_store.arguments import members, require_limit, require_type, texts
 from nexuslims_store.database import Database
 from nexuslims_store.display import as_stored
 from nexuslims_store.enums import RecordStatus, StatusName
@@ -69,7 +69,7 @@ class SessionOverviews(Repository):
         require_type("start", start, (datetime, NoneType))
         require_type("end", end, (datetime, NoneType))
         require_type("user", user, (str, NoneType))
-        require_type("limit", limit, (int, NoneType))
+        require_limit(limit)
         wanted = None
         if statuses is not None:
             wanted = {one.value for one in members("statuses", statuses, RecordStatus)}

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import member, require_type, require_valid
+from nexuslims_store.arguments import items, member, require_type, require_valid
 from nexuslims_store.database import Row
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.errors import InvalidRowError
@@ -130,7 +130,7 @@ class SessionLogRepository(Repository):
         """
         inserted = updated = unchanged = 0
         zones: dict[str, tzinfo] = {}
-        remaining = iter(logs)
+        remaining = items("logs", logs, SessionLog)
         with self._database.transaction():
             ((last_id,),) = self._database.rows(_SQL.get_last_id)
             while events := [self._columns(log, zones) for log in islice(remaining, _AT_A_TIME)]:
@@ -200,7 +200,6 @@ class SessionLogRepository(Repository):
 
         `zones` keeps the time zones of instruments between calls.
         """
-        require_type("log", log, SessionLog)
         time = log.timestamp
         if time.utcoffset() is None:
             zones = {} if zones is None else zones

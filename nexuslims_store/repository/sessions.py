@@ -9,7 +9,7 @@ from types import NoneType
 from typing import Any
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import member, require_type
+from nexuslims_store.arguments import items, member, require_type
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.models import (
     Instrument,
@@ -240,7 +240,7 @@ class SessionRepository(SessionResets):
         self, sessions: Iterable[tuple[Any, ...] | Mapping[str, Any]]
     ) -> Iterator[SessionLog]:
         known: dict[str, Instrument] = {}
-        for number, one in enumerate(sessions, start=1):
+        for number, one in enumerate(items("sessions", sessions, (tuple, Mapping)), start=1):
             try:
                 if isinstance(one, Mapping):
                     yield from self._events(known, **one)

@@ -7,12 +7,18 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from types import NoneType
-from typing import Literal, get_args
+from typing import Literal
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import require_type, require_valid, texts
+from nexuslims_store.arguments import (
+    require_choice,
+    require_limit,
+    require_type,
+    require_valid,
+    texts,
+    valid_items,
+)
 from nexuslims_store.database import Database
-from nexuslims_store.errors import InvalidValueError
 from nexuslims_store.models import UploadLog
 from nexuslims_store.repository.base import Repository
 from nexuslims_store.repository.rows import RowMapper
@@ -25,7 +31,6 @@ _SQL = queries.load("upload_log.sql")
 _MAPPER = RowMapper(UploadLog, table="upload_log", key="id")
 
 Strategy = Literal["all", "first_success", "best_effort"]
-_STRATEGIES = get_args(Strategy)
 
 
 class UploadLogRepository(Repository):
@@ -52,6 +57,14 @@ class UploadLogRepository(Repository):
         if it has one of its own.
         """
         require_valid("log", log, UploadLog)
+        return self._insert(log)
+
+    def insert_many(self, logs: Iterable[UploadLog]) -> list[UploadLog]:
+        """Store attempts, all or none, in one transaction, and return them as stored."""
+        with self._database.transaction():
+            return [self._insert(log) for log in valid_items("logs", logs, UploadLog)]
+
+    def _insert(self, log: UploadLog) -> UploadLog:
         time = log.timestamp
         if self._clock is not utc_now and "timestamp" not in log.model_fields_set:
             time = self._clock()
@@ -69,11 +82,6 @@ class UploadLogRepository(Repository):
         ((row_id,),) = self._database.rows(_SQL.insert_upload_log, values)
         # As it will be read back: with an offset and no zone's name.
         return log.model_copy(update={"timestamp": datetime.fromisoformat(timestamp), "id": row_id})
-
-    def insert_many(self, logs: Iterable[UploadLog]) -> list[UploadLog]:
-        """Store attempts, all or none, in one transaction, and return them as stored."""
-        with self._database.transaction():
-            return [self.insert(log) for log in logs]
 
     def list_for_session(self, session_identifier: str) -> list[UploadLog]:
         """Return all attempts for a session, in the order of time."""
@@ -107,7 +115,7 @@ class UploadLogRepository(Repository):
         """
         require_type("start", start, (datetime, NoneType))
         require_type("end", end, (datetime, NoneType))
-        require_type("limit", limit, (int, NoneType))
+        require_limit(limit)
         logs = (
             _MAPPER.stream(self._database.stream(_SQL.list_all_uploads))
             if session_identifiers is None
@@ -166,12 +174,7 @@ class UploadLogRepository(Repository):
             There is no such strategy.
         """
         require_type("session_identifier", session_identifier, str)
-        require_type("strategy", strategy, str)
-        if strategy not in _STRATEGIES:
-            raise InvalidValueError(
-                f"strategy is {strategy!r}, which is no export strategy; there are: "
-                + ", ".join(_STRATEGIES)
-            )
+        require_choice("strategy", strategy, Strategy)
         rows = self._database.rows(
             _SQL.list_latest_successes, {"session_identifier": session_identifier}
         )
