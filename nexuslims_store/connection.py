@@ -138,6 +138,18 @@ def _look_before_opening(path: Path) -> None:
         raise why_not_opened(path)
 
 
+class _Unusable:
+    """Stands where the connection was, and says why there is none to use."""
+
+    in_transaction = True  # let the statement itself be refused, with the reason
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def execute(self, *_: object) -> sqlite3.Cursor:
+        raise StoreError(self.reason)
+
+
 class SQLiteDatabase(Database):
     """An SQLite database that is there already, opened.
 
@@ -147,6 +159,8 @@ class SQLiteDatabase(Database):
         As for `nexuslims_store.Store`.
     """
 
+    _connection: sqlite3.Connection | _Unusable = _Unusable("it was never opened")
+
     def __init__(self, path: Path, *, read_only: bool = False, timeout: float = 30.0) -> None:
         super().__init__()
         self.path = absolute(path)
@@ -154,7 +168,7 @@ class SQLiteDatabase(Database):
         self.read_only = read_only
         self.timeout = checked_timeout(timeout)
         self._begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
-        self._connection: sqlite3.Connection | _Unusable = connect(
+        self._connection = connect(
             self.path,
             mode="ro" if read_only else "rw",
             timeout=timeout,
@@ -358,18 +372,6 @@ class SharedSQLiteDatabase(AnyThread, SQLiteDatabase):
         """In a forked child: leave the parent's connection alone, for good."""
         super().abandon()
         self._turn.clear()  # whichever thread has it, it is none of this process
-
-
-class _Unusable:
-    """Stands where the connection was, and says why there is none to use."""
-
-    in_transaction = True  # let the statement itself be refused, with the reason
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-    def execute(self, *_: object) -> sqlite3.Cursor:
-        raise StoreError(self.reason)
 
 
 # What a statement can raise: UnicodeEncodeError and OverflowError come from parameters that

@@ -11,6 +11,7 @@ watched (see `_Block`).
 from __future__ import annotations
 
 import sys
+import warnings
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -125,6 +126,15 @@ class Database(ABC):
     @abstractmethod
     def closed(self) -> bool:
         """Whether the connection is closed, or another process's."""
+
+    def __del__(self) -> None:
+        # Not when the store itself goes: `Store(path).sessions` may be all that is kept of it.
+        if not self.closed:
+            warnings.warn(
+                f"unclosed <Store {self.name!r}>", ResourceWarning, stacklevel=2, source=self
+            )
+            if self.is_own_thread:
+                self.close()
 
     @property
     def is_own_thread(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -81,6 +80,9 @@ class Store:
     open, its thread's calls are part of it. Whatever is raised, by a signal handler for example
     while a lock is waited for, leaves no transaction open and no lock held.
 
+    A store that is not closed is closed with a ResourceWarning when nothing refers to it, or to one
+    of its repositories, any more.
+
     Examples
     --------
     >>> with Store(":memory:") as store:
@@ -115,7 +117,6 @@ class Store:
         any_thread: bool = False,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._database: SQLiteDatabase | None = None  # for __del__, should anything below fail
         require_flags(read_only=read_only, migrate=migrate, any_thread=any_thread)
         clock, timeout = checked_clock(clock), checked_timeout(timeout)
         self.path = _database_path(path)
@@ -155,7 +156,7 @@ class Store:
         It is in autocommit mode; errors are sqlite3's own. A BEGIN of yours is a transaction
         that every method joins until your COMMIT or ROLLBACK.
         """
-        return self._open_database().connection
+        return self._database.connection
 
     def transaction(self) -> AbstractContextManager[None]:
         """Make what runs inside all or nothing, as a context manager.
@@ -164,7 +165,7 @@ class Store:
         exception undoes the inner part, and the outer goes on if it is caught there. In a
         read-only store it is a snapshot to read from.
         """
-        return self._open_database().transaction()
+        return self._database.transaction()
 
     def backup(self, destination: str | os.PathLike[str]) -> Path:
         """Write a verified copy of the database and return its path.
@@ -181,7 +182,7 @@ class Store:
             The copy was not made; nothing half-made is left.
         """
         destination = as_path("destination", destination)
-        database = self._open_database()
+        database = self._database
         if database.in_transaction:
             raise BackupError(
                 f"a backup of {self.path} cannot be made inside a transaction, half of which it "
@@ -197,8 +198,7 @@ class Store:
 
     def close(self) -> None:
         """Close the store. An open transaction is rolled back. Twice does no harm."""
-        if self._database is not None:
-            self._database.close()
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -211,13 +211,6 @@ class Store:
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        database = getattr(self, "_database", None)
-        if database is not None and not database.closed:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
-            if database.is_own_thread:
-                database.close()
-
     def __repr__(self) -> str:
         return f"<Store {str(self.path)!r}{' read-only' if self.read_only else ''}>"
 
@@ -226,11 +219,6 @@ class Store:
             f"{self!r} cannot be pickled or copied: it holds an open connection; pass its path "
             "and open another Store there"
         )
-
-    def _open_database(self) -> SQLiteDatabase:
-        if self._database is None:
-            raise StoreError(f"{self!r} was never opened")
-        return self._database
 
 
 def _database_path(path: str | os.PathLike[str] | None) -> Path:

@@ -322,6 +322,15 @@ def test_times_in_doubt_can_be_refused() -> None:
     assert NEW_YORK.localize(datetime(2025, 7, 1), is_dst=None).utcoffset() == timedelta(hours=-4)
 
 
+def test_adding_to_a_time_goes_by_the_clocks() -> None:
+    before = NEW_YORK.localize(datetime(2025, 11, 1, 12))
+    assert NEW_YORK.normalize(before + timedelta(hours=24)).isoformat() == (
+        "2025-11-02T12:00:00-05:00"
+    )
+    later = NEW_YORK.normalize(before.astimezone(UTC) + timedelta(hours=24))
+    assert later.isoformat() == "2025-11-02T11:00:00-05:00"
+
+
 def test_naive_and_aware_are_not_mixed_up() -> None:
     with pytest.raises(ValueError, match="has a time zone already"):
         NEW_YORK.localize(START)

@@ -908,6 +908,18 @@ def test_a_store_that_is_not_closed_warns_and_lets_the_file_go(tmp_path: Path) -
     write(path, "DELETE FROM instruments")
 
 
+def test_a_repository_keeps_its_store_open(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        add_pair(store)
+    with pytest.warns(ResourceWarning, match="unclosed <Store .*nexuslims"):
+        assert Store(store.path).sessions.get(SESSION) is not None
+    with pytest.warns(ResourceWarning):
+        assert len(list(Store(store.path).session_logs.iter_all())) == 2
+    with pytest.warns(ResourceWarning), Store(store.path).transaction():
+        pass
+    write(store.path, "DELETE FROM session_log")
+
+
 @pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_a_store_is_not_copied(tmp_path: Path, duplicate: Callable[[Store], object]) -> None:
     with new_store(tmp_path) as store:

@@ -32,7 +32,7 @@ def session_called(store: Store, name: str) -> str:
 def _found(store: Store, name: str) -> list[str]:
     if store.sessions.overview(name):
         return [name]
-    return identifiers_ending(store._open_database(), name, _NAMED + 1) if name else []
+    return identifiers_ending(store._database, name, _NAMED + 1) if name else []
 
 
 def _ambiguous(name: str, found: list[str]) -> StoreError:

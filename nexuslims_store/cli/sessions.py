@@ -71,7 +71,7 @@ def _record(session: SessionOverview) -> dict[str, object]:
 
 def _show(arguments: argparse.Namespace, output: Output) -> int:
     with open_store(arguments, read_only=True) as store, store.transaction():
-        database = store._open_database()
+        database = store._database
         identifier = session_called(store, arguments.session_identifier)
         sessions = [_record(session) for session in store.sessions.overview(identifier)]
         events = list_events(database, identifier)

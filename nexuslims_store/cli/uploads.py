@@ -40,7 +40,7 @@ Record = dict[str, object]
 def _list(arguments: argparse.Namespace, output: Output) -> int:
     with open_store(arguments, read_only=True) as store:
         found: Iterable[Record] = iter_uploads(
-            store._open_database(),
+            store._database,
             arguments.since,
             arguments.until,
             session_identifiers=(
@@ -57,7 +57,7 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
 def _failed(arguments: argparse.Namespace, output: Output) -> int:
     with open_store(arguments, read_only=True) as store:
         found = iter_failed_uploads(
-            store._open_database(), arguments.since, destinations=arguments.destination
+            store._database, arguments.since, destinations=arguments.destination
         )
         if arguments.by_cause:
             output.records(_CAUSES, _by_cause(found))

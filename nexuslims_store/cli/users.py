@@ -61,7 +61,7 @@ def _show(arguments: argparse.Namespace, output: Output) -> int:
 def _stored(
     store: Store, username: str | None = None, system: str | None = None
 ) -> Iterable[Record]:
-    for user in iter_external_ids(store._open_database()):
+    for user in iter_external_ids(store._database):
         if username in {None, user["nexuslims_username"]} and (
             system in {None, user["external_system"]}
         ):

@@ -180,7 +180,7 @@ class Figures:
 
 def read(store: Store, now: datetime, weeks: int) -> Figures:
     """Read the figures of the week of `now` and of those before it, `weeks` in all."""
-    database = store._open_database()
+    database = store._database
     span = Span(now.astimezone(UTC), weeks)
     work = overview.read(database, span.now, with_use=False)
     figures = Figures(span, work, _namer(store), [Counter() for _ in span.names])
@@ -198,7 +198,7 @@ def read(store: Store, now: datetime, weeks: int) -> Figures:
 
 def _namer(store: Store) -> Callable[[object], Coded]:
     """Return what finds an instrument's name: of many instruments, few are named."""
-    database = store._open_database()
+    database = store._database
 
     @cache
     def name(pid: object) -> Coded:
@@ -215,7 +215,7 @@ def _parts(store: Store, last_of_part: str) -> Iterator[dict[str, object]]:
     after = _BEFORE_ALL
     while True:
         bounds = {"after": after, "size": _PART}
-        ((last,),) = store._open_database().rows(last_of_part, bounds)
+        ((last,),) = store._database.rows(last_of_part, bounds)
         if last is None:
             return
         yield {"after": after, "last": last}
@@ -223,7 +223,7 @@ def _parts(store: Store, last_of_part: str) -> Iterator[dict[str, object]]:
 
 
 def _read_sessions(figures: Figures, store: Store) -> None:
-    database = with_views(store._open_database())
+    database = with_views(store._database)
     first_day = {"first_day": figures.span.first_day}
     latest = _Latest[FoundSession]()
     for part in _parts(store, _SQL.get_last_session_log_of_part):
@@ -261,7 +261,7 @@ def _count(figures: Figures, session: FoundSession) -> None:
 def _read_attempts(figures: Figures, store: Store) -> None:
     first_day = {"first_day": figures.span.first_day}
     for part in _parts(store, _SQL.get_last_upload_of_part):
-        attempts = store._open_database().rows(_SQL.list_attempts_of_part, part | first_day)
+        attempts = store._database.rows(_SQL.list_attempts_of_part, part | first_day)
         for destination, success, tried in attempts:
             arrived = success == 1
             for week in figures.weeks_of(tried):
@@ -273,7 +273,7 @@ def _read_attempts(figures: Figures, store: Store) -> None:
 
 def _read_failed_uploads(figures: Figures, store: Store) -> None:
     latest = _Latest[FailedUpload]()
-    for rows in store._open_database().stream(_SQL.list_failures):
+    for rows in store._database.stream(_SQL.list_failures):
         for session, destination, tried, error, number in rows:
             where, why = shown(destination), cause_of(error)
             latest.add(tried, number, FailedUpload(session, where, tried, why))
