@@ -6,6 +6,7 @@ older one does not have is None. `examine` opens a file read-only and looks at t
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,8 +26,9 @@ from nexuslims_store.repository import (
     InstrumentRepository,
     SessionRepository,
     UploadLogRepository,
+    overviews,
 )
-from nexuslims_store.repository.overviews import local_time
+from nexuslims_store.repository.instruments import local_time
 from nexuslims_store.repository.stored import iter_failed_uploads
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import (
@@ -63,14 +65,20 @@ class Work:
         How old a claim must be to be stale.
     sessions
         How many sessions there are in each status.
-    failed_sessions
-        How many of those in ERROR and BUILT_NOT_EXPORTED ended in the span that was asked for.
+    failed_sessions, retriable_sessions
+        How many of those in ERROR and BUILT_NOT_EXPORTED ended from `since` on, and how many of
+        them `sessions reset` has built again: whole ones, with consent.
+    since
+        What is counted only from then on; None: all.
     last_build
         When a build last began; as `SessionOverview.start`.
     claims
         The newest claim of each session that waits to be built.
     oldest_to_build
         The session that waits for a builder and started first.
+    waiting_since
+        When the session ended that waits longest for its first build. One that was built before
+        and reset waits since the reset, and when that was is stored nowhere: it does not count.
     unpaired, failed_uploads
         What makes no session; how many sessions have a latest upload that failed, by
         destination. None at revisions where they cannot be told.
@@ -82,8 +90,11 @@ class Work:
     lease: timedelta
     sessions: dict[str, int] = field(default_factory=dict)
     failed_sessions: dict[str, int] = field(default_factory=dict)
+    retriable_sessions: dict[str, int] = field(default_factory=dict)
+    since: datetime | None = None
     last_build: datetime | str | None = None
     oldest_to_build: SessionOverview | None = None
+    waiting_since: datetime | None = None
     claims: list[Claim] = field(default_factory=list)
     unpaired: list[UnpairedSession] | None = None
     failed_uploads: dict[str, int] | None = None
@@ -116,11 +127,11 @@ class Work:
         ]
 
     def waits_too_long(self, patience: timedelta = PATIENCE) -> bool:
-        """Whether a session waits longer than that, and no build began meanwhile either."""
-        began = self.last_build
+        """Whether a session waits longer than that for its first build, and none began either."""
+        since, began = self.waiting_since, self.last_build
         return (
-            self.waiting is not None
-            and self.waiting > patience
+            since is not None
+            and self.now - since > patience
             and not (isinstance(began, datetime) and self.now - began <= patience)
         )
 
@@ -153,15 +164,28 @@ class Work:
                 f"{number(ahead, 'build')} dated in the future: set the clock of the computer "
                 "that builds; the next `claim` takes over"
             )
+        # What is advised does to exactly those that were counted what it says.
+        since = None if self.since is None else aware(self.since, UTC).isoformat()
         for status, count in self.failed_sessions.items():
-            yield (
-                f"{number(count, 'session')} in {status}: when the cause is mended, "
-                f"`nexuslims-store sessions reset --status {status}` has them built again"
-            )
+            ended = "" if since is None else f" --ended-since {since}"
+            retriable = self.retriable_sessions[status]
+            if retriable:
+                yield (
+                    f"{number(retriable, 'session')} in {status}: when the cause is mended, "
+                    f"`nexuslims-store sessions reset --status {status}{ended}` has them built "
+                    "again"
+                )
+            if count > retriable:
+                yield (
+                    f"{number(count - retriable, 'session')} in {status}, without a usable START "
+                    "and END or without consent: see "
+                    f"`nexuslims-store sessions list --status {status}`"
+                )
         if self.failed_uploads:
+            from_then_on = "" if since is None else f" --since {since}"
             yield (
                 f"{number(sum(self.failed_uploads.values()), 'failed upload')}: see "
-                "`nexuslims-store uploads failed --by-cause`"
+                f"`nexuslims-store uploads failed --by-cause{from_then_on}`"
             )
 
 
@@ -175,8 +199,8 @@ class Overview:
         In bytes, with what is in the -wal file only.
     plan
         What `migrate` would do.
-    newest_backup
-        The newest backup, and the time in its name.
+    backups, newest_backup
+        The folder of the backups; the newest one, and the time in its name.
     work
         What the record builders have done and have to do.
     """
@@ -185,6 +209,7 @@ class Overview:
     size: int
     journal_mode: str
     plan: Plan
+    backups: Path
     newest_backup: tuple[Path, datetime] | None
     work: Work
 
@@ -210,11 +235,18 @@ class Overview:
         yield from self.work.needs(patience)
 
     def _backup_needs(self, max_age: timedelta) -> Iterator[str]:
-        remedy = "make one with `nexuslims-store backup`, and see why none was made"
+        remedy = f"make one with `{self.backup_command}`, and see why none was made"
         if self.newest_backup is None:
-            yield f"there is no backup: {remedy}"
+            yield f"there is no backup of {self.path.name} in {self.backups}: {remedy}"
         elif (old := self.work.now - self.newest_backup[1]) > max_age:
             yield f"the newest backup is {age(old)} old: {remedy}"
+
+    @property
+    def backup_command(self) -> str:
+        """The command that makes a backup where they were looked for."""
+        if self.backups == self.path.parent:
+            return "nexuslims-store backup"
+        return f"nexuslims-store backup {shlex.quote(str(self.backups / '_')[:-1])}"
 
 
 def examine(
@@ -246,6 +278,7 @@ def examine(
             size=_size(path),
             journal_mode=mode,
             plan=plan,
+            backups=path.parent if backups is None else backups,
             newest_backup=_newest_backup(path, backups),
             work=work.of(set(tables), at_head=not plan.steps),
         )
@@ -297,17 +330,20 @@ class _Reading:
 
     def of(self, tables: set[str], *, at_head: bool) -> Work:
         """Return what can be told of a database that has these tables."""
-        work = Work(now=self._now, lease=self._lease)
+        work = Work(now=self._now, lease=self._lease, since=self._since)
         if "session_log" not in tables:
             return work
         sessions = SessionRepository(self._database, utc_now)
         counts: dict[str, int] = dict(
             with_views(self._database).rows(_SQL.count_sessions_by_status)
         )
+        failed = self._failed_sessions() if any(map(counts.get, _FAILED)) else []
         return replace(
             work,
             sessions=counts,
-            failed_sessions=self._failed_sessions(counts),
+            failed_sessions={status: sessions for status, sessions, _ in failed},
+            retriable_sessions={status: retriable for status, _, retriable in failed},
+            waiting_since=self._waiting_since(),
             oldest_to_build=(
                 sessions.oldest_to_build() if at_head else _oldest_before_head(sessions)
             ),
@@ -319,13 +355,14 @@ class _Reading:
             instruments=(InstrumentRepository(self._database).activity() if self._with_use else []),
         )
 
-    def _failed_sessions(self, counts: dict[str, int]) -> dict[str, int]:
-        if self._since is None:
-            return {status: counts[status] for status in _FAILED if counts.get(status)}
-        found = with_views(self._database).rows(
-            _OWN_SQL.count_failed_sessions_since, {"since": instant(aware(self._since, UTC))}
-        )
-        return dict(sorted(found, key=lambda row: _FAILED.index(row[0])))
+    def _failed_sessions(self) -> list[tuple[str, int, int]]:
+        since = -(2**63) if self._since is None else instant(aware(self._since, UTC))
+        found = with_views(self._database).rows(_OWN_SQL.count_failed_sessions, {"since": since})
+        return sorted(found, key=lambda row: _FAILED.index(row[0]))
+
+    def _waiting_since(self) -> datetime | None:
+        ((ended,),) = with_views(self._database).rows(_OWN_SQL.get_waiting_since)
+        return None if ended is None else local_time(ended, "UTC")
 
     def _failed_uploads(self) -> dict[str, int]:
         if self._since is None:
@@ -335,7 +372,7 @@ class _Reading:
 
     def _last_build(self) -> datetime | str | None:
         rows = with_views(self._database).rows(_OWN_SQL.get_last_build)
-        return local_time(*rows[0]) if rows else None
+        return overviews.local_time(*rows[0]) if rows else None
 
 
 def _oldest_before_head(sessions: SessionRepository) -> SessionOverview | None:

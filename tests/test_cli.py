@@ -201,8 +201,8 @@ def test_an_error_has_no_traceback_unless_it_is_asked_for(tmp_path: Path) -> Non
     assert plain.status == 2
     assert plain.out == ""
     assert plain.err == (
-        "nexuslims-store: there is no session 'x'; `nexuslims-store sessions list` shows those "
-        "there are\n"
+        f"nexuslims-store: there is no session 'x'; `nexuslims-store sessions list --db {path}` "
+        "shows those there are\n"
     )
     debugged = process("--db", path, "--debug", "sessions", "show", "x")
     assert debugged.status == 2
@@ -238,7 +238,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     quiet = call("--db", path, "sessions", "list")
     assert quiet.err == ""
     write(path, "UPDATE session_log SET timestamp = '9' WHERE session_identifier = 'ny-3'")
-    assert "see `nexuslims-store doctor`" in call("--db", path, "sessions", "show", "ny-3").err
+    assert "see `nexuslims-store doctor --db" in call("--db", path, "sessions", "show", "ny-3").err
 
 
 # -- shells ----------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def test_list_and_show(tmp_path: Path) -> None:
     assert call("--db", path, "instruments", "show", "x").status == 2
     empty = call("--db", new_database(tmp_path, "empty.db"), "instruments", "list")
     assert (empty.status, empty.out) == (0, "")
-    assert "`nexuslims-store instruments add`" in empty.err
+    assert "`nexuslims-store instruments add --db" in empty.err
 
 
 def options(values: dict[str, str]) -> list[str]:
@@ -397,7 +397,7 @@ def test_restore_to_a_new_file_asks_nothing(tmp_path: Path) -> None:
     new = tmp_path / "new.db"
     done = call("--db", new, "restore", source)
     assert (done.status, done.out) == (0, f"restored {new} from {source}, at v2_5_0a\n")
-    assert "run `nexuslims-store migrate`" in done.err
+    assert f"run `nexuslims-store migrate --db {new}`" in done.err
 
 
 @pytest.mark.parametrize("kind", ["missing", "text", "another program's"])

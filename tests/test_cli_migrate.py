@@ -180,7 +180,7 @@ def test_stamp(tmp_path: Path) -> None:
     write(path, "UPDATE alembic_version SET version_num = 'v1_4_3'")
     refused = call("--db", path, "migrate")
     assert refused.status == 2
-    assert f"`nexuslims-store migrate stamp {HEAD}`" in refused.err
+    assert f"`nexuslims-store migrate stamp {HEAD} --db {path}`" in refused.err
     assert call("--db", path, "migrate", "stamp", "v2_4_0a").status == 2
     stamped = call("--db", path, "migrate", "stamp", HEAD)
     assert stamped.out == f"{path} is stamped {HEAD}; its tables are as before\n"

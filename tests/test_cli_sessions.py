@@ -120,7 +120,7 @@ def test_a_session_by_the_end_of_its_identifier(tmp_path: Path) -> None:
 def test_an_instrument_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     wrong = call("--db", filled(tmp_path), "sessions", "list", "--instrument", "FEI-Titan")
     assert wrong.status == 2
-    assert "`nexuslims-store instruments list`" in wrong.err
+    assert "`nexuslims-store instruments list --db" in wrong.err
 
 
 def test_csv_and_json_hold_all_fields(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from helpers.support import HEAD, PID, instrument, new_database, write, write_lo
 from prometheus_client.parser import text_string_to_metric_families
 
 from nexuslims_store import RecordStatus, Store
+from nexuslims_store.testing import add_session
 
 
 def healthy(folder: Path) -> Path:
@@ -96,6 +97,23 @@ def test_what_waits_too_long_waits_for_a_builder_that_does_not_run(tmp_path: Pat
     assert "last build       1 h ago" in call("--db", path, "status").lines
 
 
+def test_a_session_reset_today_does_not_wait_since_its_end(tmp_path: Path) -> None:
+    path = new_database(tmp_path)
+    month = datetime.now(UTC) - timedelta(days=30)
+    with Store(path, clock=lambda: month + timedelta(days=1)) as store:
+        store.instruments.add(instrument())
+        add_session(store, "failed", start=month, status=RecordStatus.ERROR)
+    call("--db", path, "sessions", "reset", "failed", "--yes")
+    assert call("--db", path, "status", "--quiet").lines == ["OK: nothing needs a person"]
+    assert (
+        f"oldest to build  failed on {PID}, ended 29 days ago" in call("--db", path, "status").lines
+    )
+    # One that no build of has begun does wait since its end.
+    with Store(path) as store:
+        add_session(store, "new", start=month + timedelta(days=25))
+    assert "no build began" in call("--db", path, "status", "--quiet").out
+
+
 def test_only_failures_from_some_time_on(tmp_path: Path) -> None:
     path = filled(tmp_path)
     now = datetime.now(UTC)
@@ -170,7 +188,7 @@ def dated(path: Path, ago: timedelta) -> Path:
 def test_the_newest_backup(tmp_path: Path) -> None:
     path = healthy(tmp_path)
     assert (
-        "newest backup    none beside the file; `nexuslims-store backup` makes one"
+        f"newest backup    none in {tmp_path}; `nexuslims-store backup --db {path}` makes one"
         in call("--db", path, "status").lines
     )
     old = Path(call("--db", path, "backup").out.strip())
@@ -188,7 +206,9 @@ def test_the_newest_backup(tmp_path: Path) -> None:
         assert (quiet.status, quiet.lines) == (int(limit == "26h"), [answer])
     (tmp_path / "elsewhere").mkdir()
     elsewhere = ("--backups", tmp_path / "elsewhere", "--max-backup-age", "3d", "--quiet")
-    assert call("--db", path, "status", *elsewhere).lines == ["NEEDS A PERSON: there is no backup"]
+    assert call("--db", path, "status", *elsewhere).lines == [
+        f"NEEDS A PERSON: there is no backup of {path.name} in {tmp_path / 'elsewhere'}"
+    ]
 
 
 @pytest.mark.parametrize("revision", ["v1_4_3", "v2_4_0a", "v2_4_0b", "v2_5_0a"])
@@ -202,9 +222,11 @@ def test_an_older_revision_shows_what_it_can(tmp_path: Path, revision: str) -> N
     noun = "migration" if count == 1 else "migrations"
     assert f"revision         {revision}, {count} {noun} pending" in shown.lines
     assert f"oldest to build  tokyo-2 on {TOKYO}, ended" in shown.out
-    assert "unpaired         not known before `nexuslims-store migrate`" in shown.lines
+    assert f"unpaired         not known before `nexuslims-store migrate --db {path}`" in shown.lines
     assert ("failed uploads" in shown.out) == (revision != "v1_4_3")
-    assert "- the schema is not up to date: run `nexuslims-store migrate`" in shown.lines
+    assert (
+        f"- the schema is not up to date: run `nexuslims-store migrate --db {path}`" in shown.lines
+    )
     found = call("--db", path, "status", "--json").json
     assert found["sessions_by_status"]["TO_BE_BUILT"] == 2
     assert len(found["pending_migrations"]) == count

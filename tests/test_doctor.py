@@ -952,7 +952,7 @@ def test_the_command_notes_what_does_no_harm(tmp_path: Path) -> None:
     done = command("doctor", "--db", path)
     assert done.returncode == 0
     assert "note: " in done.stdout
-    assert "    nexuslims-store migrate\n" in done.stdout
+    assert f"    nexuslims-store --db {path} migrate\n" in done.stdout
 
 
 def test_the_command_lists_some_of_a_kind_and_counts_the_rest(path: Path) -> None:

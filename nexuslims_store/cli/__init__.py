@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     """Run a command; what it raises becomes a message and an exit status."""
     output.form = getattr(arguments, "format", None)
+    output.database = arguments.db
     output.progress.start()
     try:
         with _warnings_shown(output, debug=arguments.debug):

@@ -16,6 +16,7 @@ from nexuslims_store.times import LONGEST_TIMEOUT
 __all__ = [
     "COMMON",
     "DRY_RUN",
+    "ENDED_SINCE",
     "FORMS",
     "JSON",
     "SINCE",
@@ -102,7 +103,8 @@ def _time(text: str) -> datetime:
     except ValueError:
         pass
     try:
-        return datetime.now().astimezone() - duration(text)
+        # To the second, so that it can be written out and still be the same.
+        return datetime.now().astimezone().replace(microsecond=0) - duration(text)
     except (argparse.ArgumentTypeError, OverflowError) as error:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time like 2025-01-13, 2025-01-13T14:30, today, yesterday, 12h, 7d or "
@@ -162,8 +164,14 @@ DRY_RUN = Option(
     "--dry-run", action="store_true", help="show what would be done, and change nothing"
 )
 
-
 SINCE = Option("--since", metavar="TIME", type=_since)
+ENDED_SINCE = Option(
+    "--ended-since",
+    metavar="TIME",
+    type=_since,
+    help="only sessions that ended from this time on, as `status --since` counts them; without an "
+    "offset, a time is UTC",
+)
 
 
 def time_span(what: str, zone: str) -> tuple[Option, Option]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -25,6 +26,8 @@ Record = Mapping[str, object]
 
 # More would be held in memory to no purpose.
 _ROWS_AT_A_TIME = 1000
+_IN_A_SENTENCE = re.compile(r"`(nexuslims-store (?![^`]*--db )[a-z][^`]*)`")
+_BY_ITSELF = re.compile(r"(?<![`\w])nexuslims-store (?=[a-z])")
 
 
 class Listing:
@@ -75,10 +78,13 @@ class Output:
     ----------
     form
         How the user wants results: "json", "csv", or None for lines and tables.
+    database
+        What --db names, if it was given: what is advised then names it too.
     """
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self.form: str | None = None
+        self.database: Path | None = None
         self.progress = Progress(err)
         self._out = out
         self._err = err
@@ -109,8 +115,18 @@ class Output:
 
     def _complain(self, text: str) -> None:
         self.progress.hide()
-        self._err.write(f"{printable(text, keep_lines=True)}\n")
+        self._err.write(f"{printable(self.advice(text), keep_lines=True)}\n")
         self._err.flush()
+
+    def advice(self, text: str) -> str:
+        """Return a text whose commands work on the database that this command works on."""
+        if self.database is None or "nexuslims-store " not in text:
+            return text
+        import shlex  # noqa: PLC0415 -- not for every command
+
+        db = f"--db {shlex.quote(str(self.database))}"
+        text = _IN_A_SENTENCE.sub(lambda found: f"`{found[1]} {db}`", text)
+        return _BY_ITSELF.sub(lambda found: f"{found[0]}{db} ", text)
 
     @property
     def can_ask(self) -> bool:
@@ -135,7 +151,7 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """Write a line to standard output."""
-        self.text(f"{printable(text, keep_lines=True)}\n")
+        self.text(f"{printable(self.advice(text), keep_lines=True)}\n")
 
     def pairs(self, named: Iterable[tuple[str, object]]) -> None:
         """Write names and values, a line each."""

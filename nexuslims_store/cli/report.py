@@ -28,6 +28,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
                 weeks=arguments.weeks,
                 title=arguments.title.strip() or report.TITLE,
                 text=arguments.text,
+                advice=output.advice,
             )
         )
     if destination is not None:

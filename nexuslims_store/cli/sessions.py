@@ -11,12 +11,22 @@ from nexuslims_store.cli.changes import REFUSED, changed, confirmed
 from nexuslims_store.cli.declaration import Command, Option, UsageError
 from nexuslims_store.cli.naming import find_sessions, session_called
 from nexuslims_store.cli.opening import open_store
-from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, YES, limit, statuses, time_span
+from nexuslims_store.cli.options import (
+    DRY_RUN,
+    ENDED_SINCE,
+    FORMS,
+    JSON,
+    YES,
+    limit,
+    statuses,
+    time_span,
+)
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.display import number
-from nexuslims_store.enums import RecordStatus, StatusName
+from nexuslims_store.enums import RecordStatus
 from nexuslims_store.errors import StoreError
 from nexuslims_store.repository.instruments import unknown_instrument
+from nexuslims_store.repository.resets import RETRIED
 from nexuslims_store.repository.stored import iter_uploads_of, list_events
 from nexuslims_store.results import SessionOverview
 from nexuslims_store.store import Store
@@ -31,8 +41,6 @@ _SESSIONS = Listing(
 )
 _EVENTS = Listing(("time", "event_type", "record_status", "instrument", "user", "id_session_log"))
 _UPLOADS = Listing(("time", "destination_name", "success", "record_id", "error_message"))
-
-_RETRIED: tuple[StatusName, ...] = ("ERROR", "NO_FILES_FOUND", "BUILT_NOT_EXPORTED")
 
 
 # -- looking ---------------------------------------------------------------------------------
@@ -113,11 +121,13 @@ class _Reset:
 
 
 def _reset(arguments: argparse.Namespace, output: Output) -> int:
-    span = arguments.since or arguments.until
+    span = arguments.since or arguments.until or arguments.ended_since
     if arguments.sessions and span:
-        raise UsageError("name sessions, or give --since and --until, not both")
+        raise UsageError("name sessions, or give a span of time, not both")
     if not (arguments.sessions or span or arguments.status):
-        raise UsageError("say which: name sessions, or give --since, --until or --status")
+        raise UsageError(
+            "say which: name sessions, or give --since, --until, --ended-since or --status"
+        )
     with open_store(arguments, read_only=False) as store:
         shown: list[SessionOverview] | None = None
         if not arguments.yes and not arguments.dry_run:
@@ -210,11 +220,11 @@ def _not_reset(session: SessionOverview, wanted: Sequence[str] | None) -> StoreE
 def _reset_span(store: Store, arguments: argparse.Namespace) -> _Reset:
     start = arguments.since or datetime.min  # noqa: DTZ901 -- any time
     end = arguments.until or datetime.max  # noqa: DTZ901
-    chosen = arguments.status or _RETRIED
+    chosen = arguments.status or RETRIED
     found = store.sessions.iter_overview(arguments.since, arguments.until, statuses=chosen)
     waits = RecordStatus.TO_BE_BUILT
     before = [session for session in found if session.whole and session.status != waits]
-    summary = store.sessions.reset_between(start, end, chosen)
+    summary = store.sessions.reset_between(start, end, chosen, ended_since=arguments.ended_since)
     waiting = set(
         map(
             _names, store.sessions.iter_overview(arguments.since, arguments.until, statuses=[waits])
@@ -328,12 +338,13 @@ COMMAND = Command(
             _reset,
             "have sessions built again",
             description="Sets whole sessions to TO_BE_BUILT, those named or those of a span of "
-            f"time. Without --status, those of a span are the ones in {', '.join(_RETRIED)}. "
+            f"time. Without --status, those of a span are the ones in {', '.join(RETRIED)}. "
             "Sessions without consent (NO_CONSENT, NO_RESERVATION) are left alone unless --status "
             "names it.",
             options=(
                 Option("sessions", metavar="SESSION", nargs="*", help=_ANY_END),
                 *_SPAN,
+                ENDED_SINCE,
                 _STATUS,
                 YES,
                 DRY_RUN,

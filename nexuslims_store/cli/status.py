@@ -35,7 +35,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     )
     needs = list(found.needs(timedelta(days=arguments.patience), arguments.max_backup_age))
     if output.form == "json":
-        output.json(_as_json(found, needs))
+        output.json(_as_json(found, list(map(output.advice, needs))))
     elif arguments.prometheus:
         output.text(prometheus.text(found, len(needs)))
     else:
@@ -113,7 +113,7 @@ def _facts(found: overview.Overview) -> Iterator[tuple[str, str]]:
     if found.plan.before:
         yield from _facts_of_work(found.work)
     if found.newest_backup is None:
-        yield "newest backup", "none beside the file; `nexuslims-store backup` makes one"
+        yield "newest backup", f"none in {found.backups}; `{found.backup_command}` makes one"
     else:
         path, time = found.newest_backup
         yield "newest backup", f"{path.name}, {_ago(time, found.work.now)}"
@@ -202,7 +202,8 @@ COMMAND = Command(
             "--max-backup-age",
             metavar="DURATION",
             type=duration,
-            help="say so if the newest backup, by the time in its name, is older: 26h, 2d",
+            help="say so if the newest backup, by the time in its name, is older: 26h, 2d; with "
+            "--backups where they are not beside the database",
         ),
         Option(
             "--backups",
@@ -238,7 +239,8 @@ COMMAND = Command(
     ),
     examples=(
         "nexuslims-store status",
-        "nexuslims-store status --strict --since 7d --max-backup-age 26h --quiet",
+        "nexuslims-store status --strict --since 7d --max-backup-age 26h --backups /mnt/backups "
+        "--quiet",
         'found=$(nexuslims-store status --strict 2>&1) || echo "$found" | mail -s NexusLIMS '
         "me@example.com",
         "nexuslims-store status --prometheus > nexuslims.prom.tmp && mv nexuslims.prom.tmp "

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from nexuslims_store.report import figures, page, plain
@@ -26,7 +27,13 @@ TITLE = "Sessions and records"
 
 
 def render(
-    store: Store, now: datetime, *, weeks: int = WEEKS, title: str = TITLE, text: bool = False
+    store: Store,
+    now: datetime,
+    *,
+    weeks: int = WEEKS,
+    title: str = TITLE,
+    text: bool = False,
+    advice: Callable[[str], str] = str,
 ) -> str:
     """Return the report of a database.
 
@@ -44,6 +51,8 @@ def render(
     text
         Whether it is for the body of a mail, at most 100 columns wide, rather than one HTML page
         that needs no network, no script and no other file.
+    advice
+        Makes of a sentence with commands in backticks one whose commands work on this database.
 
     Raises
     ------
@@ -53,5 +62,7 @@ def render(
     if not 1 <= weeks <= MOST_WEEKS:
         raise ValueError(f"a report covers 1 to {MOST_WEEKS} weeks, not {weeks}")
     found = figures.read(store, now, weeks)
-    document = compose(found, title=title, database=f"{store.path.name}, {store.revision}")
+    document = compose(
+        found, title=title, database=f"{store.path.name}, {store.revision}", advice=advice
+    )
     return plain.write(document) if text else page.write(document)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from nexuslims_store.display import cut, number, shown
 from nexuslims_store.report import needs
@@ -40,7 +40,9 @@ _FEWEST_PARTS = 4
 _COUNT = Column("sessions", number=True)
 
 
-def compose(figures: Figures, *, title: str, database: str) -> Document:
+def compose(
+    figures: Figures, *, title: str, database: str, advice: Callable[[str], str]
+) -> Document:
     """Return the report of a database.
 
     Parameters
@@ -49,9 +51,11 @@ def compose(figures: Figures, *, title: str, database: str) -> Document:
         Its heading.
     database
         What it is of.
+    advice
+        As for `render`.
     """
     span = figures.span
-    needed = list(figures.work.needs())
+    needed = [advice(need) for need in figures.work.needs()]
     return Document(
         title=cut(title),
         subtitle=f"{database}; {span.start:%Y-%m-%d} to {span.now:%Y-%m-%d}; "

@@ -52,7 +52,7 @@ def blocks(figures: Figures, needs: Sequence[str]) -> Iterator[Block]:
 def _in_words(need: str) -> str:
     """Return what `status` says as a sentence with words for the codes, which stay at hand."""
     for kind in KINDS.values():
-        need = need.replace(f" in {kind.code}:", f", {kind.words} ({kind.code}):")
+        need = need.replace(f" in {kind.code}", f", {kind.words} ({kind.code})")
     return f"{need[:1].upper()}{need[1:]}" + ("" if need.endswith("?") else ".")
 
 

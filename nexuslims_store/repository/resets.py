@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
+from types import NoneType
 from typing import Any
 
 from nexuslims_store import queries
@@ -11,15 +12,18 @@ from nexuslims_store.arguments import members, require_type
 from nexuslims_store.enums import RecordStatus, StatusName
 from nexuslims_store.errors import ClaimedError, ConsentError
 from nexuslims_store.repository.claims import SessionClaims
-from nexuslims_store.repository.overviews import Span
+from nexuslims_store.repository.overviews import Span, local_time
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import ResetSummary
+from nexuslims_store.times import aware
 
-__all__ = ["SessionResets"]
+__all__ = ["RETRIED", "SessionResets"]
 
 _SQL = queries.load("session_log.sql")
 
-_RETRIED = (RecordStatus.ERROR, RecordStatus.NO_FILES_FOUND, RecordStatus.BUILT_NOT_EXPORTED)
+RETRIED = (RecordStatus.ERROR, RecordStatus.NO_FILES_FOUND, RecordStatus.BUILT_NOT_EXPORTED)
+"""The statuses whose sessions may turn out better when they are built again."""
+
 _WITHOUT_CONSENT = {RecordStatus.NO_CONSENT.value, RecordStatus.NO_RESERVATION.value}
 
 
@@ -81,7 +85,9 @@ class SessionResets(SessionClaims):
         self,
         start: datetime,
         end: datetime,
-        statuses: Iterable[RecordStatus | StatusName] = _RETRIED,
+        statuses: Iterable[RecordStatus | StatusName] = RETRIED,
+        *,
+        ended_since: datetime | None = None,
     ) -> ResetSummary:
         """Set the sessions that start in a span of time to be built again.
 
@@ -96,6 +102,8 @@ class SessionResets(SessionClaims):
             As for `iter_between`.
         statuses
             The statuses to reset from; a session's is that of its newest START.
+        ended_since
+            Only sessions that ended from then on, or whose END cannot be read. A naive time is UTC.
 
         Returns
         -------
@@ -104,6 +112,8 @@ class SessionResets(SessionClaims):
             theirs.
         """
         chosen = _values(statuses)
+        require_type("ended_since", ended_since, (datetime, NoneType))
+        ended = None if ended_since is None else aware(ended_since, UTC)
         reset = without_consent = being_built = 0
         with self._database.transaction():
             # All are found before the first is changed.
@@ -111,7 +121,7 @@ class SessionResets(SessionClaims):
                 row[2]
                 for rows in self._rows_between(start, end)
                 for row in rows
-                if row[7] in chosen
+                if row[7] in chosen and (ended is None or not _before(row, ended))
             ]
             for start_id in found:
                 if self._withheld(start_id, chosen):
@@ -137,6 +147,13 @@ class SessionResets(SessionClaims):
         return next(
             (status for (status,) in rows if status in _WITHOUT_CONSENT and status not in named), ""
         )
+
+
+def _before(row: tuple[Any, ...], ended: datetime) -> bool:
+    """Whether a row of list_pairs_between ended before a time."""
+    end, timezone, began = row[5], *row[8:]
+    time = local_time(end, timezone, began)
+    return isinstance(time, datetime) and time < ended
 
 
 def _values(statuses: Iterable[RecordStatus | StatusName]) -> set[str]:
