@@ -119,28 +119,32 @@ class Migration:
 
 
 @cache
-def history() -> tuple[Migration, ...]:
+def history(*, server: bool = False) -> tuple[Migration, ...]:
     """Return the schema's history, oldest revision first.
+
+    That of a PostgreSQL server begins with all tables of a later revision; each of its steps has
+    the number and the revision of its twin in that of SQLite.
 
     Raises
     ------
     StoreError
         There are no migration files, or one has a name out of order or no rollback file.
     """
-    folder = sql_folder() / "migrations"
+    folder = sql_folder() / ("postgresql/migrations" if server else "migrations")
     steps: list[Migration] = []
     for path in sorted(folder.glob("[0-9]*.sql")):
         if path.name.endswith(".rollback.sql"):
             continue
         name = FILE_NAME.fullmatch(path.name)
-        number = len(steps) + 1
+        begins = server and not steps
+        number = int(path.name[:4]) if begins and name else steps[-1].number + 1 if steps else 1
         if name is None or int(name["number"]) != number:
             raise StoreError(
                 f"{path} is not named like the migration number {number:04d}: "
                 f"expected {number:04d}.REVISION_slug.sql"
             )
         rollback_path = path.with_name(path.name.removesuffix(".sql") + ".rollback.sql")
-        if not rollback_path.is_file():
+        if not (rollback_path.is_file() or begins):  # nothing goes below a baseline
             raise StoreError(f"{path} has no rollback file {rollback_path.name} beside it")
         steps.append(
             Migration(
@@ -247,9 +251,10 @@ def is_own_index(name: str) -> bool:
 
 
 @cache
-def post_apply() -> str:
-    """Return the SQL of this package's own indexes."""
-    return (sql_folder() / "migrations" / "post-apply.sql").read_text(encoding="utf-8")
+def post_apply(*, server: bool = False) -> str:
+    """Return the SQL of this package's own indexes and, on a server, functions."""
+    path = history(server=server)[-1].path.with_name("post-apply.sql")
+    return path.read_text(encoding="utf-8")
 
 
 @cache

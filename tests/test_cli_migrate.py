@@ -202,15 +202,20 @@ def test_new_is_told_what_it_must_be(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     old = call("migrate", "new", "a thing", "--revision", "v2_5_0a")
     assert old.status == 2
     assert "must be newer than the head" in old.err
-    checkout = tmp_path / "sql" / "migrations"
-    checkout.mkdir(parents=True)
-    for file in (config.sql_folder() / "migrations").glob("0005*"):
-        (checkout / file.name).write_bytes(file.read_bytes())
+    checkout = tmp_path / "sql"
+    for file in config.sql_folder().rglob("0005*"):
+        copy = checkout / file.relative_to(config.sql_folder())
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
     monkeypatch.setattr("nexuslims_store.migrations.template.sql_folder", lambda: tmp_path / "sql")
     made = call("migrate", "new", "a thing", "--revision", "v2_6_0a")
     assert made.lines == [
-        str(checkout / f"0006.v2_6_0a_a_thing{end}") for end in (".sql", ".rollback.sql")
+        str(checkout / folder / f"0006.v2_6_0a_a_thing{end}")
+        for folder in ("migrations", "postgresql/migrations")
+        for end in (".sql", ".rollback.sql")
     ]
+    on_server = Path(made.lines[2]).read_text(encoding="utf-8")
+    assert "-- depends: 0005.v2_5_0b_baseline\n" in on_server
 
 
 def test_a_user_without_a_name_or_a_home_can_migrate(tmp_path: Path) -> None:

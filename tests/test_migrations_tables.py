@@ -23,6 +23,7 @@ from helpers.migration_files import (
 from nexuslims_store import migrations
 from nexuslims_store.config import sql_folder
 from nexuslims_store.errors import MigrationError
+from nexuslims_store.revisions import history
 
 BASE_AND_REVISIONS = [None, *REVISIONS]
 
@@ -190,17 +191,27 @@ def test_the_script_reads_as_one() -> None:
         migrations.to_sql("v2_4", "head")
 
 
+def test_the_history_on_a_server_is_the_later_part_of_that_of_files() -> None:
+    on_server = history(server=True)
+    for step, twin in zip(on_server, history()[-len(on_server) :], strict=True):
+        assert (step.number, step.revision) == (twin.number, twin.revision)
+
+
 def test_a_new_pair_of_files_is_numbered_and_checked(tmp_path: Path) -> None:
     folder = tmp_path / "migrations"
-    folder.mkdir()
-    for step in migrations.history():
-        (folder / step.path.name).write_text("")
+    on_server = tmp_path / "postgresql" / "migrations"
+    for place, steps in ((folder, migrations.history()), (on_server, history(server=True))):
+        place.mkdir(parents=True)
+        for step in steps:
+            (place / step.path.name).write_text("")
     newest = migrations.history()[-1]
     stem = f"{newest.number + 1:04d}.v90_6_0a_add_a_table_for_tests"
-    up, down = migrations.new("Add  a table, for 'tests'", "v90_6_0a", folder)
+    up, down, *others = migrations.new("Add  a table, for 'tests'", "v90_6_0a", folder)
 
     assert (up.name, down.name) == (f"{stem}.sql", f"{stem}.rollback.sql")
+    assert [file.relative_to(on_server).name for file in others] == [up.name, down.name]
     assert f"-- depends: {newest.id}\n" in up.read_text()
+    assert f"-- depends: {history(server=True)[-1].id}\n" in others[0].read_text()
     assert f"SET version_num = 'v90_6_0a' WHERE version_num = '{HEAD}';" in up.read_text()
     assert f"SET version_num = '{HEAD}' WHERE version_num = 'v90_6_0a';" in down.read_text()
     for wrong in ("v90_6_0a", "v90_6_0", "v2_5_9", "90_7_0", "v90_7", "v90_7_0ab", "v90_7_0A"):

@@ -59,16 +59,19 @@ def test_the_walk_is_all_that_a_revision_needs(copy: Path) -> None:
         copy, "-m", "nexuslims_store", "migrate", "new", "add a checksum", "--revision", REVISION
     )
     assert new.returncode == 0, new.stderr
-    up, down = map(Path, new.stdout.splitlines())
+    up, down, *on_server = map(Path, new.stdout.splitlines())
     assert up.parent == copy / "sql" / "migrations"
+    assert {file.parent for file in on_server} == {copy / "sql" / "postgresql" / "migrations"}
     for step, part in enumerate(
         ("both files", "models.py", "sql/doctor.sql", "README.md", "migration_files.py", "tests"), 1
     ):
         assert re.search(rf"^  {step}\. (?:.|\n)*{re.escape(part)}", new.stderr, re.MULTILINE), part
 
-    # 1. Both files.
-    edit(up, r"\nUPDATE", "\nALTER TABLE upload_log ADD COLUMN checksum VARCHAR;\n\nUPDATE")
-    edit(down, r"\nUPDATE", "\nALTER TABLE upload_log DROP COLUMN checksum;\n\nUPDATE")
+    # 1. Both files, for both.
+    for file in (up, on_server[0]):
+        edit(file, r"\nUPDATE", "\nALTER TABLE upload_log ADD COLUMN checksum VARCHAR;\n\nUPDATE")
+    for file in (down, on_server[1]):
+        edit(file, r"\nUPDATE", "\nALTER TABLE upload_log DROP COLUMN checksum;\n\nUPDATE")
     # 2. The model.
     edit(
         copy / "nexuslims_store" / "models.py",

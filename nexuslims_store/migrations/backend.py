@@ -1,9 +1,10 @@
 """yoyo on a connection and inside a transaction of ours.
 
-yoyo's own SQLite backend opens a second connection for the steps, commits the tables before it
-marks them, writes a lock row that a killed run leaves behind, asks the system who the user is,
-and registers converters for the whole process. Here all that it does happens in one transaction
-that belongs to the caller: the tables and the marks become visible together or not at all.
+yoyo's own backends open a second connection for the steps, commit the tables before they mark
+them, write a lock row that a killed run leaves behind, ask the system who the user is, and that
+of SQLite registers converters for the whole process. Here all that yoyo does happens in one
+transaction that belongs to the caller: the tables and the marks become visible together or not
+at all.
 """
 
 from __future__ import annotations
@@ -12,27 +13,28 @@ import logging
 import re
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
-from sqlite3 import Connection, Cursor
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from yoyo import internalmigrations
-from yoyo.backends.base import SavepointTransactionManager
+from yoyo.backends.base import DatabaseBackend, SavepointTransactionManager
+from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.backends.core.sqlite3 import SQLiteBackend
 from yoyo.migrations import Migration as YoyoMigration
 from yoyo.migrations import StepCollector, default_migration_table
 
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.queries import load
-from nexuslims_store.revisions import Migration, history
+from nexuslims_store.revisions import Migration, history, post_apply
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "ServerBackend"]
 
 _logger = logging.getLogger("nexuslims_store")
 
@@ -50,7 +52,7 @@ def _quietly() -> Iterator[None]:
         logger.setLevel(level)
 
 
-class Backend(SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
+class _OnOurConnection(DatabaseBackend):  # type: ignore[misc]  # yoyo has no types
     """Applies and rolls back migrations on one connection, inside its open transaction.
 
     Parameters
@@ -59,7 +61,7 @@ class Backend(SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
         In a transaction that will be committed or rolled back by the caller.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Any) -> None:
         self._given = connection
         super().__init__("", default_migration_table)
         self._ensure_tables()
@@ -69,19 +71,19 @@ class Backend(SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
     def apply(self, step: Migration) -> None:
         """Go up one step, and mark it."""
         with _quietly():
-            self.apply_one(_migrations()[step.id])
+            self.apply_one(self.files()[step.id])
         _logger.info("migration %s was applied", step.id)
 
     def roll_back(self, step: Migration) -> None:
         """Go down one step, and take its mark away."""
         with _quietly():
-            self.rollback_one(_migrations()[step.id])
+            self.rollback_one(self.files()[step.id])
         _logger.info("migration %s was rolled back", step.id)
 
     def post_apply(self) -> None:
-        """Run what runs after every upgrade to the head: this package's own indexes."""
+        """Run what runs after every upgrade to the head: what is this package's own."""
         with _quietly():
-            self.apply_one(_File(history()[-1].path.with_name("post-apply.sql")), mark=False)
+            self.apply_one(self.files()["post-apply"], mark=False)
 
     def put_marks_right(self, applied: Iterable[Migration]) -> None:
         """Mark exactly these steps of the history as applied.
@@ -90,15 +92,24 @@ class Backend(SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
         """
         marked = set(self.get_applied_migration_hashes())
         wanted = {step.id for step in applied}
-        for name, migration in _migrations().items():
+        for name, migration in self.files().items():
             if name in wanted and migration.hash not in marked:
                 self.mark_one(migration)
             elif name not in wanted and migration.hash in marked:
                 self.unmark_one(migration)
 
+    @staticmethod
+    def files() -> dict[str, _File]:
+        """Return the files of the history by their id, and `post-apply`."""
+        raise NotImplementedError
+
+    def has_transaction(self) -> bool:
+        """Whether the connection is in a transaction still."""
+        raise NotImplementedError
+
     # -- what yoyo calls ---------------------------------------------------------------
 
-    def connect(self, dburi: object) -> Connection:  # noqa: ARG002 -- the name is yoyo's
+    def connect(self, dburi: object) -> Any:  # noqa: ARG002 -- the name is yoyo's
         return self._given
 
     def copy(self) -> Self:
@@ -128,14 +139,15 @@ class Backend(SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
     def ensure_internal_schema_updated(self) -> None:
         """Do nothing: `_ensure_tables` did, where yoyo would commit in between."""
 
-    def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Cursor:
+    def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:
+        if not params:
+            return self._given.execute(sql)  # a % in it stands for itself
         # As text, because sqlite3's own way with datetimes is deprecated from Python 3.12 on.
         texts = {
             name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in (params or {}).items()
+            for name, value in params.items()
         }
-        cursor: Cursor = super().execute(sql, texts)
-        return cursor
+        return super().execute(sql, texts)
 
     def get_log_data(
         self, migration: Any = None, operation: str = "apply"
@@ -165,8 +177,44 @@ class Backend(SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
         if version != newest:
             internalmigrations.upgrade(self)
 
+
+class Backend(_OnOurConnection, SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
+    """yoyo on a connection of sqlite3."""
+
+    @staticmethod
+    @cache
+    def files() -> dict[str, _File]:
+        """Return the files of the history by their id, and `post-apply`."""
+        return _files(history(), _statements)
+
+    def has_transaction(self) -> bool:
+        """Whether the connection is in a transaction still."""
+        return bool(self._given.in_transaction)
+
     def list_tables(self, **_: object) -> list[str]:
         return [row[0] for row in self._given.execute(self.list_tables_sql)]
+
+
+class ServerBackend(_OnOurConnection, PostgresqlPsycopgBackend):  # type: ignore[misc]
+    """yoyo on a connection of psycopg. A file is sent as a whole: its functions hold semicolons."""
+
+    @staticmethod
+    @cache
+    def files() -> dict[str, _File]:
+        """Return the files of the history by their id, and `post-apply`."""
+        files = _files(history(server=True), lambda script: [script])
+        # By the log, the next run knows which file's index, function and views are there.
+        files["post-apply"].hash = sha256(post_apply(server=True).encode()).hexdigest()
+        return files
+
+    def has_transaction(self) -> bool:
+        """Whether the connection is in a transaction still."""
+        return not self._given.closed
+
+    def list_tables(self, **_: object) -> list[str]:
+        """Return the tables and views of the schema."""
+        columns = self._given.execute(load("postgresql/catalogue.sql").list_columns)
+        return list({table for table, _ in columns})
 
 
 class _Savepoint(SavepointTransactionManager):  # type: ignore[misc]  # yoyo has no types
@@ -178,25 +226,25 @@ class _Savepoint(SavepointTransactionManager):  # type: ignore[misc]  # yoyo has
     def _do_rollback(self) -> None:
         # After a full disk SQLite has rolled back all by itself; the first error is the one to
         # tell.
-        if self.backend.connection.in_transaction:
+        if self.backend.has_transaction():
             super()._do_rollback()
             self.backend.savepoint_release(self.id)
 
 
 class _File(YoyoMigration):  # type: ignore[misc]  # yoyo has no types
-    """A migration of ours as yoyo has it, with its statements told apart by SQLite itself.
+    """A migration of ours as yoyo has it, with its statements told apart by `split`.
 
     yoyo's own way, with sqlparse, takes as long as everything else that a new database needs.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, split: Callable[[str], list[str]]) -> None:
         super().__init__(path.name.removesuffix(".sql"), str(path), str(path.parent))
         up = path.read_text(encoding="utf-8")
         rollback = path.with_name(f"{self.id}.rollback.sql")
-        down = _statements(rollback.read_text(encoding="utf-8")) if rollback.exists() else []
+        down = split(rollback.read_text(encoding="utf-8")) if rollback.exists() else []
         collector = StepCollector(migration=self)
         # Rolled back from the last to the first.
-        for pair in zip_longest(_statements(up), reversed(down)):
+        for pair in zip_longest(split(up), reversed(down)):
             collector.add_step(*pair)
         self.use_transactions = _NOT_TRANSACTIONAL.search(up) is None
         self.steps = collector.create_steps(self.use_transactions)
@@ -206,6 +254,7 @@ _NOT_TRANSACTIONAL = re.compile(r"^\s*--\s*transactional\s*:\s*false", re.MULTIL
 
 
 def _statements(script: str) -> list[str]:
+    """Return the statements of a script as SQLite itself tells them apart."""
     statements, lines = [], ""
     for line in script.splitlines(keepends=True):
         lines += line
@@ -215,6 +264,9 @@ def _statements(script: str) -> list[str]:
     return statements
 
 
-@cache
-def _migrations() -> dict[str, _File]:
-    return {step.id: _File(step.path) for step in history()}
+def _files(steps: tuple[Migration, ...], split: Callable[[str], list[str]]) -> dict[str, _File]:
+    after = steps[-1].path.with_name("post-apply.sql")
+    return {
+        path.name.removesuffix(".sql"): _File(path, split)
+        for path in (*(s.path for s in steps), after)
+    }

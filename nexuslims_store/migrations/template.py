@@ -1,4 +1,4 @@
-"""The empty pair of files that a new migration begins as."""
+"""The empty files that a new migration begins as, a pair for each dialect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["CHECKLIST", "new"]
 
 CHECKLIST = """\
 What belongs to {revision}, in this order:
-  1. Write both files: what NexusLIMS's own migration of {revision} does, and back again.
+  1. Write both files: what NexusLIMS's own migration of {revision} does, and back again; and the
+     same for PostgreSQL, in sql/postgresql/migrations/: its texts are VARCHAR COLLATE "C".
   2. nexuslims_store/models.py: a field with a description for each new column, in the order of
      the columns, and the values of each new CHECK in nexuslims_store/enums.py.
   3. sql/: each new column in every statement that stores or reads whole rows of its table, in
@@ -50,8 +51,8 @@ UPDATE alembic_version SET version_num = '{before}' WHERE version_num = '{revisi
 """
 
 
-def new(description: str, revision: str, folder: Path | None = None) -> tuple[Path, Path]:
-    """Write the next numbered pair of migration files, to be filled in.
+def new(description: str, revision: str, folder: Path | None = None) -> tuple[Path, ...]:
+    """Write the next numbered pair of migration files for SQLite and for PostgreSQL.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ def new(description: str, revision: str, folder: Path | None = None) -> tuple[Pa
     Returns
     -------
     tuple
-        The file that goes up, and the one that goes down again.
+        The files to be filled in: one that goes up and one that goes down again, for SQLite, then
+        those for PostgreSQL.
 
     Raises
     ------
@@ -76,24 +78,27 @@ def new(description: str, revision: str, folder: Path | None = None) -> tuple[Pa
     require_type("description", description, str)
     require_type("revision", revision, str)
     folder = _checkout_folder() if folder is None else as_path("folder", folder)
-    number, before, depends = _newest(folder)
+    number, before, _ = _newest(folder)
     if _order(revision) <= _order(before):
         raise MigrationError(f"{revision} must be newer than the head, {before}")
     slug = re.sub(r"[^a-z0-9]+", "_", description.lower()).strip("_")
     if not slug:
         raise MigrationError(f"the description {description!r} has no letters to name a file with")
-    stem = f"{number + 1:04d}.{revision}_{slug}"
     words = {
         "revision": revision,
         "description": " ".join(description.split()).rstrip("."),
-        "depends": depends,
         "before": before,
     }
-    up, down = folder / f"{stem}.sql", folder / f"{stem}.rollback.sql"
-    for path, template in ((up, _UP), (down, _DOWN)):
+    texts = {}
+    for place in (folder, folder.parent / "postgresql" / "migrations"):
+        words["depends"] = _newest(place)[2]
+        for end, template in ((".sql", _UP), (".rollback.sql", _DOWN)):
+            path = place / f"{number + 1:04d}.{revision}_{slug}{end}"
+            texts[path] = template.format(**words)
+    for path, text in texts.items():
         with path.open("x", encoding="utf-8") as file:
-            file.write(template.format(**words))
-    return up, down
+            file.write(text)
+    return tuple(texts)
 
 
 def _checkout_folder() -> Path:
