@@ -147,8 +147,14 @@ class Instrument(_Row):
     ...     property_tag="012345",
     ...     filestore_path="./Titan",
     ... )
+    >>> titan.localize_datetime(datetime(2025, 7, 1, 8)).isoformat()
+    '2025-07-01T08:00:00-04:00'
     >>> titan.localize_datetime_str(datetime(2025, 7, 1, 12, tzinfo=UTC))
     '2025-07-01 08:00:00 EDT'
+    >>> titan.name, titan.timezone.key
+    ('FEI-Titan-TEM', 'America/New_York')
+    >>> titan.to_dict()["timezone"] == json.loads(titan.to_json())["timezone"]
+    True
     """
 
     instrument_pid: Identifier = Field(

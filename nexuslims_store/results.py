@@ -147,8 +147,9 @@ class SessionOverview:
     --------
     >>> with make_store() as store:
     ...     session = add_session(store, user="alice")
-    ...     [(each.user, each.status) for each in store.sessions.iter_overview()]
-    [('alice', 'TO_BE_BUILT')]
+    ...     (found,) = store.sessions.iter_overview()
+    >>> found.user, found.status, found.whole, found.duration
+    ('alice', 'TO_BE_BUILT', True, datetime.timedelta(seconds=9000))
     """
 
     session_identifier: str
@@ -189,9 +190,11 @@ class Claim:
     >>> with make_store() as store:
     ...     session = add_session(store)
     ...     claimed = store.sessions.claim()
-    ...     [claim.session_identifier == session.session_identifier
-    ...      for claim in store.sessions.list_claims()]
-    [True]
+    ...     (claim,) = store.sessions.list_claims()
+    >>> claim.session_identifier == session.session_identifier
+    True
+    >>> claim.is_stale(datetime.now(UTC), lease=timedelta(hours=6))
+    False
     """
 
     session_identifier: str

@@ -85,9 +85,18 @@ class Store:
 
     Examples
     --------
-    >>> with Store(":memory:") as store:
-    ...     store.instruments.list()
-    []
+    >>> with Store("nexuslims.db", migrate=True) as store:
+    ...     with store.transaction():  # both or none
+    ...         titan = store.instruments.add(make_instrument("Titan"))
+    ...         session = store.sessions.add("1", titan, datetime(2025, 7, 1), datetime(2025, 7, 2))
+    ...     store.connection.execute("SELECT count(*) FROM session_log").fetchone()
+    ...     store.backup("copy.db").name
+    (2,)
+    'copy.db'
+    >>> reader = Store("copy.db", read_only=True)
+    >>> reader.instruments.list() == [titan]
+    True
+    >>> reader.close()
     """
 
     path: Path

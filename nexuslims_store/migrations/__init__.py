@@ -5,6 +5,26 @@ own and move its version row, so that both programs always agree at what revisio
 run is one transaction, and before the first change a verified backup is made.
 
 yoyo takes longer to import than a store takes to open, and is imported when a migration runs.
+
+Examples
+--------
+>>> [migration.revision for migration in history()][-1] == head()
+True
+>>> upgrade("new.db").created
+True
+>>> plan("new.db").nothing_to_do
+True
+>>> downgrade("new.db").after == current("new.db") == history()[-2].revision
+True
+>>> pending("new.db") == history()[-1:]
+True
+>>> stamp("new.db", current("new.db")).changed  # it is right already
+False
+>>> "COMMIT" in to_sql("base", "head")
+True
+>>> up, down = new("add a thing", "v99_0_0", folder="migrations")
+>>> up.name.endswith(".v99_0_0_add_a_thing.sql")
+True
 """
 
 from __future__ import annotations

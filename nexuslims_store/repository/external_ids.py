@@ -42,10 +42,26 @@ class ExternalIdRepository(Repository):
 
     Examples
     --------
+    >>> bob = ExternalUserIdentifier(
+    ...     nexuslims_username="bob", external_system="nemo", external_id="7"
+    ... )
     >>> with make_store() as store:
-    ...     stored = store.external_ids.store("alice", "nemo", "42")
+    ...     store.external_ids.store("alice", "nemo", "42", email="alice@example.com").id
     ...     store.external_ids.get("alice", "nemo"), store.external_ids.find_username("42", "nemo")
+    ...     store.external_ids.store_many([bob])
+    ...     store.external_ids.take_over("carol", "nemo", "42").email
+    ...     store.external_ids.all_for("carol")
+    ...     [each.external_id for each in store.external_ids.list_for_user("bob")]
+    ...     [each.nexuslims_username for each in store.external_ids.list()]
+    ...     store.external_ids.remove("bob", "nemo")
+    1
     ('42', 'alice')
+    InsertSummary(inserted=1, updated=0, unchanged=0)
+    'alice@example.com'
+    {<ExternalSystem.NEMO: 'nemo'>: '42'}
+    ['7']
+    ['bob', 'carol']
+    True
     """
 
     _holds = "external user identifiers"

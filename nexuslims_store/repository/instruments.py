@@ -54,9 +54,29 @@ class InstrumentRepository(Repository):
 
     Examples
     --------
-    >>> with make_store(make_instrument("Titan", filestore_path="Titan/data")) as store:
-    ...     store.instruments.find_by_path("/srv/Titan/data/2025/a.dm3", root="/srv").name
+    >>> titan, quanta = make_instrument("Titan"), make_instrument("Quanta")
+    >>> with make_store(titan) as store:
+    ...     store.instruments.add(quanta).name
+    ...     store.instruments.store_many([titan, quanta])
+    ...     store.instruments.get("Titan") == store.instruments.get_by_api_url(titan.api_url)
+    ...     store.instruments.find_by_path("/srv/Titan/2025/a.dm3", root="/srv").name
+    ...     store.instruments.update(titan.model_copy(update={"location": "Room 2"})).location
+    ...     store.instruments.rename("Titan", "Titan-2")  # how many session logs went with it
+    ...     [instrument.name for instrument in store.instruments.list()]
+    ...     sorted(store.instruments.as_dict())
+    ...     [row["location"] for row in store.instruments.stored()]
+    ...     [used.sessions_total for used in store.instruments.activity()]
+    ...     store.instruments.remove("Quanta")
+    'Quanta'
+    InsertSummary(inserted=0, updated=0, unchanged=2)
+    True
     'Titan'
+    'Room 2'
+    0
+    ['Quanta', 'Titan-2']
+    ['Quanta', 'Titan-2']
+    ['Building 217, Room F101', 'Room 2']
+    [0, 0]
     """
 
     _holds = "instruments"

@@ -72,10 +72,30 @@ class SessionLogRepository(Repository):
 
     Examples
     --------
-    >>> with make_store() as store:
-    ...     session = add_session(store)
-    ...     [log.event_type.value for log in store.session_logs.iter_all()]
+    >>> start = SessionLog(
+    ...     session_identifier="1", instrument="Titan", event_type="START",
+    ...     timestamp=datetime(2025, 7, 1, 8), user="alice",
+    ... )
+    >>> end = start.model_copy(
+    ...     update={"event_type": EventType.END, "timestamp": datetime(2025, 7, 1, 11)}
+    ... )
+    >>> with make_store(make_instrument("Titan")) as store:
+    ...     store.session_logs.insert(start).timestamp.isoformat()
+    ...     store.session_logs.insert_many([start, end])
+    ...     store.session_logs.get(2).event_type
+    ...     [log.event_type.value for log in store.session_logs.list_for_session("1")]
+    ...     len(store.session_logs.list_by_status("WAITING_FOR_END"))
+    ...     [log.id_session_log for log in store.session_logs.iter_all()]
+    ...     store.session_logs.remove(2)
+    ...     store.session_logs.count()
+    '2025-07-01T08:00:00-04:00'
+    InsertSummary(inserted=1, updated=0, unchanged=1)
+    <EventType.END: 'END'>
     ['START', 'END']
+    2
+    [1, 2]
+    True
+    1
     """
 
     _holds = "session logs"

@@ -43,11 +43,53 @@ class SessionRepository(SessionResets):
 
     Examples
     --------
-    >>> with make_store() as store:
-    ...     session = add_session(store)
-    ...     claimed = store.sessions.claim()
-    ...     store.sessions.finish(claimed, "COMPLETED")
+    A harvester stores sessions:
+
+    >>> store = make_store(make_instrument("Titan"))
+    >>> nine, ten = datetime(2025, 7, 1, 9), datetime(2025, 7, 1, 10)
+    >>> store.sessions.add("1", "Titan", nine, ten, user="alice").duration
+    datetime.timedelta(seconds=3600)
+    >>> store.sessions.add_many([("1", "Titan", nine, ten, "alice"), ("2", "Titan", ten, ten)])
+    InsertSummary(inserted=2, updated=0, unchanged=2)
+
+    Builders build their records:
+
+    >>> [session.user for session in store.sessions.list_to_build()]
+    ['alice', None]
+    >>> store.sessions.oldest_to_build().session_identifier
+    '1'
+    >>> session = store.sessions.claim()
+    >>> store.sessions.renew(session)
+    >>> [claim.session_identifier for claim in store.sessions.list_claims()]
+    ['1']
+    >>> with store.sessions.building(session, {OSError: "NO_FILES_FOUND"}):
+    ...     raise FileNotFoundError("no files between 9 and 10")
+    >>> store.sessions.release(store.sessions.claim())
+    True
+    >>> store.sessions.finish(store.sessions.claim(), "COMPLETED")
     3
+
+    And people look at them, and have them built again:
+
+    >>> store.sessions.counts_by_status()
+    {<RecordStatus.COMPLETED: 'COMPLETED'>: 1, <RecordStatus.NO_FILES_FOUND: 'NO_FILES_FOUND'>: 1}
+    >>> store.sessions.get("2").dt_from.isoformat()
+    '2025-07-01T10:00:00-04:00'
+    >>> [found.session_identifier for found in store.sessions.iter_between(nine, ten)]
+    ['1']
+    >>> [found.status for found in store.sessions.iter_overview(user="alice")]
+    ['NO_FILES_FOUND']
+    >>> store.sessions.overview("2")[0].whole, store.sessions.list_unpaired()
+    (True, [])
+    >>> store.sessions.set_status("2", "ERROR", expected="COMPLETED")
+    3
+    >>> store.sessions.reset_between(ten, datetime(2025, 7, 2))
+    ResetSummary(reset=1, without_consent=0, being_built=0)
+    >>> store.sessions.reset("1", ["NO_FILES_FOUND"]), store.sessions.delete("2")
+    (3, 3)
+    >>> store.sessions.record_generation(session).user  # as NexusLIMS's own builder does
+    'nexuslims'
+    >>> store.close()
     """
 
     # -- what there is -----------------------------------------------------------------

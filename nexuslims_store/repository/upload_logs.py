@@ -38,10 +38,26 @@ class UploadLogRepository(Repository):
 
     Examples
     --------
+    >>> def attempt(destination, **values):
+    ...     return UploadLog(session_identifier="1", destination_name=destination, **values)
     >>> with make_store() as store:
-    ...     session = add_session(store, uploads={"cdcs": True, "eln": False})
+    ...     store.upload_logs.insert(attempt("cdcs", success=True, record_id="42")).id
+    ...     tried = [attempt("eln", success=True), attempt("eln", success=False)]
+    ...     [log.id for log in store.upload_logs.insert_many(tried)]
+    ...     len(store.upload_logs.list_for_session("1"))
+    ...     {name: log.id for name, log in store.upload_logs.latest("1").items()}
     ...     [log.destination_name for log in store.upload_logs.list_failed()]
+    ...     store.upload_logs.count_failed()
+    ...     store.upload_logs.was_exported("1"), store.upload_logs.was_exported("1", "best_effort")
+    ...     [log.record_id for log in store.upload_logs.iter_between(destinations=["cdcs"])]
+    1
+    [2, 3]
+    3
+    {'cdcs': 1, 'eln': 3}
     ['eln']
+    {'eln': 1}
+    (False, True)
+    ['42']
     """
 
     _holds = "upload logs"
