@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from pathlib import Path
+from typing import TypeGuard
 
 from nexuslims_store.errors import StoreError
 
-__all__ = ["data_root", "default_path", "own_folder", "require_file", "sql_folder"]
+__all__ = [
+    "data_root",
+    "default_path",
+    "is_url",
+    "own_folder",
+    "require_file",
+    "sql_folder",
+    "without_password",
+]
 
 
-def default_path() -> Path:
+def default_path() -> Path | str:
     """Return where the database is unless a path is given.
 
     Returns
     -------
-    pathlib.Path
+    pathlib.Path or str
         The environment variable `NX_DB_PATH` (the name NexusLIMS uses) if it is set and not
         empty; else `NX_DB_PATH` in the file `.env` of the working directory, where NexusLIMS
         reads it too; both with `~` expanded; else `nexuslims.db` in the user's data folder, as
-        platformdirs finds it on this system.
+        platformdirs finds it on this system. The URL of a PostgreSQL server, which
+        `NX_DB_PATH` may be, is a str.
 
     Raises
     ------
@@ -34,11 +45,10 @@ def default_path() -> Path:
     >>> default_path().name
     'nexuslims.db'
     """
-    path = _setting("NX_DB_PATH")
-    if path is not None:
-        require_file(path, "NX_DB_PATH")
-        return path
-    return own_folder() / "nexuslims.db"
+    found = _setting("NX_DB_PATH")
+    if found is None:
+        return own_folder() / "nexuslims.db"
+    return found[0] if is_url(found[0]) else _expanded("NX_DB_PATH", *found)
 
 
 def own_folder() -> Path:
@@ -75,29 +85,65 @@ def data_root() -> Path:
     StoreError
         It is not set; or as for `default_path`.
     """
-    path = _setting("NX_INSTRUMENT_DATA_PATH")
-    if path is None:
+    found = _setting("NX_INSTRUMENT_DATA_PATH")
+    if found is None:
         raise StoreError(
             "the folder of the instruments' data is not known: set the environment variable "
             "NX_INSTRUMENT_DATA_PATH, or give find_by_path() its root"
         )
-    return path
+    return _expanded("NX_INSTRUMENT_DATA_PATH", *found)
+
+
+def is_url(path: object) -> TypeGuard[str]:
+    """Whether a path is the URL of a PostgreSQL server."""
+    return isinstance(path, str) and path.startswith(("postgresql://", "postgres://"))
+
+
+def without_password(url: str) -> str:
+    """Return the URL of a server without its password, for people to see.
+
+    Raises
+    ------
+    StoreError
+        It cannot be told where its password ends. The URL is not repeated.
+    """
+    host = r"(?:\[[^\[\]/@?]*\]|[^\[\]:/@?,]*)(?::\d*)?"
+    parts = re.fullmatch(
+        r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^:@/]*)(?::[^@/]*)?@)?"
+        rf"(?P<place>{host}(?:,{host})*(?:/[^@?]*)?)(?:\?(?P<options>[^@]*))?",
+        url,
+    )
+    if parts is None:
+        raise StoreError(
+            "the URL of the PostgreSQL server cannot be read; it is postgresql://USER@HOST/DATABASE"
+            ", in which the characters @ : / ? of a name or password are written %40 %3A %2F %3F"
+        )
+    from urllib.parse import unquote  # noqa: PLC0415 -- for those who have a server
+
+    kept = [
+        option
+        for option in (parts["options"] or "").split("&")
+        if option and "password" not in unquote(option.partition("=")[0])
+    ]
+    at = "" if parts["user"] is None else f"{parts['user']}@"
+    return f"{parts['scheme']}{at}{parts['place']}{'?' if kept else ''}{'&'.join(kept)}"
 
 
 def require_file(path: str | os.PathLike[str], name: str) -> None:
-    """Raise a StoreError if a path is the address of a database server.
+    """Raise a StoreError if a path is the URL of a server, where only a file will do.
 
-    The address is not repeated, as it may hold a password.
+    The URL is not repeated, as it may hold a password.
     """
+    # A Path has made one slash of two.
     if os.fspath(path).startswith(("postgresql:/", "postgres:/")):
         raise StoreError(
-            f"{name} is the address of a PostgreSQL server, and this version of nexuslims_store "
-            "works with SQLite files; give the path of one"
+            f"{name} is the URL of a PostgreSQL server; give the path of an SQLite file here (a "
+            "URL is a str, and no Path)"
         )
 
 
-def _setting(variable: str) -> Path | None:
-    """Return the path that the environment or `.env` says, None where neither does."""
+def _setting(variable: str) -> tuple[str, str] | None:
+    """Return what the environment or `.env` says, and where; None where neither does."""
     value, place = os.environ.get(variable), "the environment"
     if not value:
         if not os.path.isfile(".env"):  # nor opened: a pipe would be waited for
@@ -108,6 +154,10 @@ def _setting(variable: str) -> Path | None:
         if found is None:
             return None
         value, place = found[0], str(found[1])
+    return value, place
+
+
+def _expanded(variable: str, value: str, place: str) -> Path:
     try:
         return Path(value).expanduser()
     except RuntimeError as error:

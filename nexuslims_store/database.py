@@ -23,7 +23,7 @@ from typing import Any, cast
 
 from nexuslims_store.errors import StoreError
 
-__all__ = ["Database", "Opened", "Parameters", "Row"]
+__all__ = ["Database", "Opened", "Parameters", "Row", "was_rolled_back"]
 
 Parameters = Mapping[str, object]
 Row = tuple[Any, ...]
@@ -79,10 +79,13 @@ class Database(ABC):
         What messages call the database.
     timeout
         Seconds to wait for another's lock.
+    has_views
+        Whether it has the views of `sql/views.sql`, for good.
     """
 
     name: str
     timeout: float
+    has_views = False
 
     def __init__(self) -> None:
         self._thread = this_thread()
@@ -117,6 +120,11 @@ class Database(ABC):
     @abstractmethod
     def translated(self) -> AbstractContextManager[None]:
         """Turn every error of the connection inside a `with` block into this package's own."""
+
+    @property
+    @abstractmethod
+    def connection(self) -> Any:
+        """The connection itself, for SQL of the user's own."""
 
     @abstractmethod
     def close(self) -> None:
@@ -153,7 +161,7 @@ class Database(ABC):
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Return a `with` block that reads, all of it at one moment, and never waits to write."""
-        return cast("AbstractContextManager[None]", _Block(self, "BEGIN"))
+        return cast("AbstractContextManager[None]", _Block(self, self._begin_reading))
 
     @property
     def in_transaction(self) -> bool:
@@ -167,6 +175,9 @@ class Database(ABC):
 
     _begin: str
     """The statement that begins a transaction."""
+
+    _begin_reading = "BEGIN"
+    """The statement that begins a snapshot."""
 
     @abstractmethod
     def _has_transaction(self) -> bool:
@@ -212,10 +223,7 @@ class Database(ABC):
                 "open a store for each task"
             )
         if not self._has_transaction():
-            raise StoreError(
-                f"{self.name}: an earlier error has rolled the open transaction back; leave the "
-                "`with store.transaction()` block and start again"
-            )
+            raise StoreError(was_rolled_back(self.name))
 
     def _wrong_thread(self) -> str:
         return (
@@ -277,13 +285,17 @@ class Database(ABC):
             # After some errors, a full disk among them, SQLite has rolled back already.
             if self._has_transaction():
                 if opened.savepoint:
-                    self._attempt(f"ROLLBACK TO {opened.savepoint}")
-                    self._attempt(f"RELEASE {opened.savepoint}")
+                    self._undo_to(opened.savepoint)
                 else:
                     self._attempt("ROLLBACK")
             del self._open[self._open.index(opened) :]
         self._give_turn_back(opened)
         opened.block = None
+
+    def _undo_to(self, savepoint: str) -> None:
+        """Undo what came after a savepoint, which need not be there."""
+        self._attempt(f"ROLLBACK TO {savepoint}")
+        self._attempt(f"RELEASE {savepoint}")
 
     def _undo_what_was_left(self) -> None:
         """Undo transactions whose block is over, should that not have been possible then."""
@@ -331,6 +343,14 @@ class _Block:
 
     __enter__ = _Given("at_start")
     __exit__ = _Given("at_end")
+
+
+def was_rolled_back(name: str) -> str:
+    """Say that the transaction which a statement was to be part of is over."""
+    return (
+        f"{name}: an earlier error has rolled the open transaction back; leave the "
+        "`with store.transaction()` block and start again"
+    )
 
 
 def _current_task() -> object:

@@ -68,15 +68,20 @@ def value_of(name: str) -> tuple[str, Path] | None:
     value = _value(last)
     if last["end"] is None:
         raise StoreError(
-            f"{path} sets {name} in a way that cannot be read: {last[0].strip()!r}; write "
+            f"{path} sets {name} in a way that cannot be read: {_shown(last[0].strip())}; write "
             f"{name}=/the/path, in double quotes if the path holds quotes or a #"
         )
     if "$" in value:
         raise StoreError(
-            f"{path} sets {name} to {value!r}, and what the $ stands for is not known here; "
+            f"{path} sets {name} to {_shown(value)}, and what the $ stands for is not known here; "
             f"export {name} as an environment variable, or write the path out"
         )
     return (value, path) if value else None
+
+
+def _shown(text: str) -> str:
+    # A URL may hold a password.
+    return "a URL" if "://" in text else repr(text)
 
 
 def _read(name: str) -> str:

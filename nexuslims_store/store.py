@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from nexuslims_store.arguments import as_path, require_flags
-from nexuslims_store.config import default_path, require_file
+from nexuslims_store.config import default_path, is_url, require_file, without_password
 from nexuslims_store.connection import MEMORY, SharedSQLiteDatabase, SQLiteDatabase, absolute
+from nexuslims_store.database import Database
 from nexuslims_store.errors import BackupError, DatabaseNotFoundError, StoreError
-from nexuslims_store.recognition import check_head
+from nexuslims_store.recognition import check_head, check_head_of_server
 from nexuslims_store.repository import (
     ExternalIdRepository,
     InstrumentRepository,
@@ -42,7 +43,9 @@ class Store:
     ----------
     path
         The database file; by default `default_path()`. ":memory:" is a private database that
-        is gone when the store is closed.
+        is gone when the store is closed. "postgresql://USER@HOST/DATABASE" is a database of a
+        PostgreSQL server; `pip install nexuslims-store[postgresql]` brings what that needs. The
+        password comes from the environment (PGPASSWORD), a password file or a service file.
     read_only
         Open the file for reading only; nothing is ever written to it, nor beside it, but for the
         `-shm` and `-wal` files that SQLite keeps beside a file in WAL mode.
@@ -99,8 +102,11 @@ class Store:
     >>> reader.close()
     """
 
-    path: Path
-    """The file, absolute: a later change of the current folder does not move it."""
+    path: Path | None
+    """The file, absolute: a later change of the current folder does not move it. None for a
+    database of a server."""
+    url: str | None
+    """The URL of a database of a server, without its password; None for a file."""
     revision: str
     """The revision of the schema, for example "v2_5_0b"."""
     read_only: bool
@@ -128,26 +134,19 @@ class Store:
     ) -> None:
         require_flags(read_only=read_only, migrate=migrate, any_thread=any_thread)
         clock, timeout = checked_clock(clock), checked_timeout(timeout)
-        self.path = _database_path(path)
+        place = _place(path)
+        self.path = place if isinstance(place, Path) else None
+        self.url = None if isinstance(place, Path) else without_password(place)
         self.read_only = read_only
         if read_only and migrate:
             raise StoreError("a read-only store cannot migrate; leave out one of the two")
-        if migrate and self.path != MEMORY:
+        if migrate and place != MEMORY:
             from nexuslims_store.migrations import upgrade  # noqa: PLC0415 -- imports yoyo
 
-            upgrade(self.path, timeout=timeout)
-        kind = SharedSQLiteDatabase if any_thread else SQLiteDatabase
-        database = kind(self.path, read_only=read_only, timeout=timeout)
+            upgrade(place, timeout=timeout)
+        database = _opened(place, read_only=read_only, timeout=timeout, any_thread=any_thread)
         try:
-            if self.path == MEMORY:
-                database.run_script(fresh_script())
-                if read_only:
-                    with_views(database)  # which are written too, though in no file
-                    database.rows("PRAGMA query_only = ON")
-                self.revision = head()
-            else:
-                with database.translated():
-                    self.revision = check_head(database.connection, self.path, timeout=timeout)
+            self.revision = _checked(database, read_only=read_only)
         except BaseException:
             database.close()
             raise
@@ -163,9 +162,11 @@ class Store:
         """The sqlite3 connection, for SQL of your own and `pandas.read_sql`.
 
         It is in autocommit mode; errors are sqlite3's own. A BEGIN of yours is a transaction
-        that every method joins until your COMMIT or ROLLBACK.
+        that every method joins until your COMMIT or ROLLBACK. That of a server is psycopg's
+        (`psycopg.Connection`, in autocommit mode too).
         """
-        return self._database.connection
+        connection: Connection = self._database.connection
+        return connection
 
     def transaction(self) -> AbstractContextManager[None]:
         """Make what runs inside all or nothing, as a context manager.
@@ -192,6 +193,11 @@ class Store:
         """
         destination = as_path("destination", destination)
         database = self._database
+        if not isinstance(database, SQLiteDatabase):
+            raise BackupError(
+                f"{self.url} is a database of a server, whose own program makes backups of it: "
+                f"`pg_dump --format=custom --file=FILE '{self.url}'`"
+            )
         if database.in_transaction:
             raise BackupError(
                 f"a backup of {self.path} cannot be made inside a transaction, half of which it "
@@ -202,7 +208,7 @@ class Store:
         # On the store's own connection: another one could write, and in memory there is no other.
         with database.snapshot():
             return copy(
-                self.path, destination, connection=database.connection, timeout=database.timeout
+                database.path, destination, connection=database.connection, timeout=database.timeout
             )
 
     def close(self) -> None:
@@ -221,7 +227,7 @@ class Store:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Store {str(self.path)!r}{' read-only' if self.read_only else ''}>"
+        return f"<Store {self.url or str(self.path)!r}{' read-only' if self.read_only else ''}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -230,7 +236,8 @@ class Store:
         )
 
 
-def _database_path(path: str | os.PathLike[str] | None) -> Path:
+def _place(path: str | os.PathLike[str] | None) -> Path | str:
+    """Return the file, or the URL of the server, that is meant."""
     if path is None:
         default = default_path()
         if default == MEMORY:
@@ -238,9 +245,40 @@ def _database_path(path: str | os.PathLike[str] | None) -> Path:
                 "NX_DB_PATH is ':memory:', which is no file: it would be gone with this program. "
                 'Set it to a path, or call Store(":memory:")'
             )
-        return absolute(default)
+        path = default
     given = as_path("path", path)
     if os.fspath(path) == "":
         raise DatabaseNotFoundError("the path is empty", **CHECK_PATH)
+    if is_url(path):
+        return path
     require_file(path, "path")
     return absolute(given)
+
+
+def _opened(place: Path | str, *, read_only: bool, timeout: float, any_thread: bool) -> Database:
+    if isinstance(place, Path):
+        kind = SharedSQLiteDatabase if any_thread else SQLiteDatabase
+        return kind(place, read_only=read_only, timeout=timeout)
+    try:
+        from nexuslims_store import postgresql  # noqa: PLC0415 -- imports psycopg
+    except ImportError as error:
+        raise StoreError(
+            f"{without_password(place)} needs psycopg, which is not installed or does not work "
+            f"({error}): `pip install 'nexuslims-store[postgresql]'` brings it"
+        ) from error
+    server = postgresql.SharedPostgreSQLDatabase if any_thread else postgresql.PostgreSQLDatabase
+    return server(place, read_only=read_only, timeout=timeout)
+
+
+def _checked(database: Database, *, read_only: bool) -> str:
+    """Return the revision of a database that was opened: the head, or it is no store."""
+    if not isinstance(database, SQLiteDatabase):
+        return check_head_of_server(database)
+    if database.path == MEMORY:
+        database.run_script(fresh_script())
+        if read_only:
+            with_views(database)  # which are written too, though in no file
+            database.rows("PRAGMA query_only = ON")
+        return head()
+    with database.translated():
+        return check_head(database.connection, database.path, timeout=database.timeout)

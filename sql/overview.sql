@@ -23,7 +23,7 @@ SELECT
     timestamp, instrument, event_type, record_status, "user", id_session_log, timezone, instant
 FROM nxs_event
 WHERE session_identifier = :session_identifier
-ORDER BY instant, id_session_log;
+ORDER BY instant NULLS FIRST, id_session_log;
 
 -- name: get_waiting_since()$
 -- When the session ended that waits longest for its first build. A RECORD_GENERATION that is over

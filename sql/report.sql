@@ -13,7 +13,7 @@ FROM (
     WHERE id_session_log > :after
     ORDER BY id_session_log
     LIMIT :size
-);
+) AS part;
 
 -- name: list_sessions_of_part(after, last, first_day)
 -- The sessions whose START is in a part, with the instants of START, END and the newest attempt to
@@ -83,7 +83,7 @@ FROM (
     WHERE id > :after
     ORDER BY id
     LIMIT :size
-);
+) AS part;
 
 -- name: list_attempts_of_part(after, last, first_day)
 -- The attempts of a part, without their long texts, from a day on.
@@ -116,11 +116,11 @@ FROM (
     WHERE (session_identifier, destination_name) IN (
         SELECT session_identifier, destination_name
         FROM upload_log
-        WHERE success = 0
+        WHERE success = FALSE
     )
 ) AS attempt
 INNER JOIN upload_log AS failed ON failed.id = attempt.id
-WHERE attempt.recency = 1 AND attempt.success = 0;
+WHERE attempt.recency = 1 AND attempt.success = FALSE;
 
 -- name: list_pids()
 -- All instruments, be they used or not.

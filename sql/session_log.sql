@@ -95,7 +95,7 @@ SELECT
     session_identifier, instrument, timestamp, event_type, record_status, "user", id_session_log
 FROM nxs_event
 WHERE session_identifier = :session_identifier
-ORDER BY instant, id_session_log;
+ORDER BY instant NULLS FIRST, id_session_log;
 
 -- name: list_logs_to_be_built()
 -- All events to be built, in the order of time. A statement of its own, because the partial
@@ -104,7 +104,7 @@ SELECT
     session_identifier, instrument, timestamp, event_type, record_status, "user", id_session_log
 FROM nxs_event
 WHERE record_status = 'TO_BE_BUILT'
-ORDER BY instant, id_session_log;
+ORDER BY instant NULLS FIRST, id_session_log;
 
 -- name: list_logs_by_status(record_status)
 -- All events of a status, in the order of time. A scan: NexusLIMS has no index by status, and
@@ -113,14 +113,14 @@ SELECT
     session_identifier, instrument, timestamp, event_type, record_status, "user", id_session_log
 FROM nxs_event
 WHERE record_status = :record_status
-ORDER BY instant, id_session_log;
+ORDER BY instant NULLS FIRST, id_session_log;
 
 -- name: list_all_logs()
 -- All events, in the order of time.
 SELECT
     session_identifier, instrument, timestamp, event_type, record_status, "user", id_session_log
 FROM nxs_event
-ORDER BY instant, id_session_log;
+ORDER BY instant NULLS FIRST, id_session_log;
 
 -- name: count_session_logs()$
 -- How many events there are.
@@ -154,7 +154,7 @@ SELECT
 FROM nxs_counted
 WHERE record_status = 'TO_BE_BUILT'
 GROUP BY +session_identifier, instrument
-ORDER BY max(instant) FILTER (WHERE event_type = 'START'), start_id;
+ORDER BY max(instant) FILTER (WHERE event_type = 'START') NULLS FIRST, start_id;
 
 -- name: list_oldest_starts(after_instant, after_id, number)
 -- The first STARTs to be built, by time, after one that was looked at already. Whether a session
@@ -211,7 +211,7 @@ SELECT
     record_status, timezone, start_instant
 FROM nxs_session
 WHERE start_instant >= :earliest AND start_instant < :latest AND end_id IS NOT NULL
-ORDER BY start_instant, start_id;
+ORDER BY start_instant NULLS FIRST, start_id;
 
 -- name: list_whole_sessions(session_identifier)
 -- The whole sessions of an identifier, one for each instrument: STARTs with an END.
@@ -310,7 +310,7 @@ SELECT
     CASE event_type WHEN 'END' THEN "user" END AS "user", record_status, timezone,
     CASE event_type WHEN 'END' THEN instant END AS began, id_session_log AS id
 FROM nxs_headless
-ORDER BY began, id;
+ORDER BY began NULLS FIRST, id;
 
 -- name: list_overviews_of_session(session_identifier)
 -- One session, whole or not; several where instruments share the identifier.
@@ -337,8 +337,9 @@ SELECT
     claim.timezone
 FROM nxs_session AS session
 CROSS JOIN nxs_claim AS claim
-    ON
-        claim.session_identifier = session.session_identifier
-        AND claim.instrument = session.instrument
-WHERE session.record_status = 'TO_BE_BUILT' AND session.end_status = 'TO_BE_BUILT'
+WHERE
+    claim.session_identifier = session.session_identifier
+    AND claim.instrument = session.instrument
+    AND session.record_status = 'TO_BE_BUILT'
+    AND session.end_status = 'TO_BE_BUILT'
 ORDER BY claim.id_session_log;

@@ -38,14 +38,14 @@ FROM (
         ) AS recency
     FROM upload_log
     WHERE session_identifier = :session_identifier
-)
+) AS attempt
 WHERE recency = 1
 ORDER BY destination_name;
 
 -- name: list_latest_successes(session_identifier)
 -- Whether the latest attempt at each destination of a session succeeded; as in
 -- list_latest_uploads, without the columns of which an odd one would be in the way.
-SELECT success = 1 AS succeeded
+SELECT success = TRUE AS succeeded
 FROM (
     SELECT
         success,
@@ -55,7 +55,7 @@ FROM (
         ) AS recency
     FROM upload_log
     WHERE session_identifier = :session_identifier
-)
+) AS attempt
 WHERE recency = 1;
 
 -- name: list_failed_uploads()
@@ -77,10 +77,10 @@ FROM (
     WHERE (session_identifier, destination_name) IN (
         SELECT session_identifier, destination_name
         FROM upload_log
-        WHERE success = 0
+        WHERE success = FALSE
     )
-)
-WHERE recency = 1 AND success = 0
+) AS attempt
+WHERE recency = 1 AND success = FALSE
 ORDER BY session_identifier, destination_name;
 
 -- name: delete_uploads_of_session(session_identifier)!
@@ -103,10 +103,10 @@ FROM (
     WHERE (session_identifier, destination_name) IN (
         SELECT session_identifier, destination_name
         FROM upload_log
-        WHERE success = 0
+        WHERE success = FALSE
     )
-)
-WHERE recency = 1 AND success = 0
+) AS attempt
+WHERE recency = 1 AND success = FALSE
 GROUP BY destination_name
 ORDER BY destination_name;
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.servers import Server, why_none
 
 # What a person or a supervisor may have set for programs of their own, and processes inherit.
 OF_A_PERSON = (
@@ -57,3 +59,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="how long both programs work on one file at the same time",
     )
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server, started for the tests of this process that ask for one."""
+    reason = why_none()
+    if reason:
+        pytest.skip(reason)
+    server = Server()
+    try:
+        server.make_template()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def server_url(server: Server) -> Iterator[str]:
+    """The URL of a new database of the server, at the head revision and empty."""
+    with server.database() as url:
+        yield url

@@ -25,7 +25,7 @@ LAYERS = (
     {"arguments", "dotenv"},
     {"times", "config", "database"},
     {"ddl", "models", "queries", "results", "translation", "turns"},
-    {"connection"},
+    {"connection", "postgresql"},
     {"repository", "tables"},
     {"revisions"},
     {"recognition"},
@@ -45,6 +45,7 @@ ONLY = {
     "yoyo": {"migrations"},
     "argparse": {"cli"},
     "platformdirs": {"config"},
+    "psycopg": {"postgresql"},
     "ctypes": {"forks"},
 }
 NO_STORAGE = {

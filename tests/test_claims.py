@@ -25,6 +25,7 @@ from helpers.support import (
     Clock,
     add_pair,
     contents,
+    file_of,
     new_store,
     session_of,
     write,
@@ -81,11 +82,11 @@ def test_a_builder_whose_session_was_taken_over_changes_nothing(
     slow = claimed(store)
     clock.move(hours=7)
     quick = claimed(store)
-    before = contents(store.path)
+    before = contents(store)
     arguments = ["ERROR"] if late == "finish" else []
     with pytest.raises(ClaimLostError, match="does not hold"):
         getattr(store.sessions, late)(slow, *arguments)
-    assert contents(store.path) == before
+    assert contents(store) == before
     assert store.sessions.finish(quick, "COMPLETED") == 4
     # Finished now, so neither claim holds.
     for session in (slow, quick):
@@ -130,7 +131,7 @@ def test_a_session_knows_its_claim_in_another_process_too(store: Store) -> None:
         "    print(store.sessions.finish(session, 'COMPLETED'))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, store.path, sent.hex()],
+        [sys.executable, "-W", "error", "-c", code, file_of(store), sent.hex()],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("3\n", "")
@@ -164,12 +165,12 @@ def test_renewing_at_the_same_moment_outdates_copies_too(store: Store) -> None:
 def test_a_session_that_others_finished_is_left_alone(store: Store) -> None:
     session = claimed(store)
     # As NexusLIMS does, which looks at no claims, and as somebody may who leaves the claim there.
-    write(store.path, "UPDATE session_log SET record_status = 'COMPLETED' WHERE event_type <> 'X'")
+    write(store, "UPDATE session_log SET record_status = 'COMPLETED' WHERE event_type <> 'X'")
     for _ in range(2):
         with pytest.raises(ClaimLostError):
             store.sessions.finish(session, "ERROR")
         write(
-            store.path,
+            file_of(store),
             "UPDATE session_log SET record_status = 'WAITING_FOR_END'"
             " WHERE event_type = 'RECORD_GENERATION'",
         )
@@ -243,9 +244,9 @@ def test_a_clock_that_goes_back_makes_no_claim_of_another(store: Store, clock: C
 def test_the_claim_is_of_the_session_that_is_listed_and_shown_first(tmp_path: Path) -> None:
     with new_store(tmp_path, clock=Clock()) as store:
         for timestamp in ("2025-01-01T00:00:00-05:00", "2025-02-01T00:00:00-05:00"):
-            write_log(store.path, session_identifier="moved", timestamp=timestamp)
+            write_log(store, session_identifier="moved", timestamp=timestamp)
         write_log(
-            store.path,
+            file_of(store),
             session_identifier="moved",
             event_type="END",
             timestamp="2025-02-02T00:00:00-05:00",
@@ -300,11 +301,11 @@ def test_odd_and_claimed_sessions_are_passed_over_however_many_they_are(tmp_path
 
 def test_a_session_that_is_being_built_is_not_reset(store: Store, clock: Clock) -> None:
     session = claimed(store)
-    before = contents(store.path)
+    before = contents(store)
     with pytest.raises(ClaimedError, match="being built"):
         store.sessions.reset(SESSION)
     assert store.sessions.reset_between(*SPAN, ["TO_BE_BUILT"]) == ResetSummary(0, 0, 1)
-    assert contents(store.path) == before
+    assert contents(store) == before
     store.sessions.finish(session, "ERROR")
     assert store.sessions.reset_between(*SPAN) == ResetSummary(1, 0, 0)
     # A builder that died keeps nobody from it once its lease has run out.
@@ -365,10 +366,10 @@ def test_another_exception_is_an_error_and_goes_on(store: Store, error: type[Exc
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
 def test_an_interrupt_releases_the_session(store: Store, interrupt: type[BaseException]) -> None:
-    before = contents(store.path)
+    before = contents(store)
     with pytest.raises(interrupt), store.sessions.building(claimed(store), OUTCOMES):
         raise interrupt
-    assert contents(store.path) == before
+    assert contents(store) == before
 
 
 def test_what_the_block_has_settled_stays(store: Store, caplog: pytest.LogCaptureFixture) -> None:
@@ -564,12 +565,12 @@ def builder(path: Path, lease: float, outcome: str) -> subprocess.Popen[str]:
 def test_a_builder_that_was_stopped_past_its_lease_has_lost_the_session(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         add_pair(store)
-    with builder(store.path, 3600, "ERROR") as slow:
+    with builder(file_of(store), 3600, "ERROR") as slow:
         assert slow.stdout is not None
         assert slow.stdout.readline() == "claimed\n"
         os.kill(slow.pid, signal.SIGSTOP)
         time.sleep(0.05)  # longer than the lease that the next builder believes in
-        with builder(store.path, 0.01, "COMPLETED") as quick:
+        with builder(file_of(store), 0.01, "COMPLETED") as quick:
             assert quick.communicate("\n", timeout=60)[0] == "claimed\n4\n"
         os.kill(slow.pid, signal.SIGCONT)
         assert slow.communicate("\n", timeout=60)[0] == "lost\n"
@@ -580,7 +581,7 @@ def test_a_builder_that_was_stopped_past_its_lease_has_lost_the_session(tmp_path
 def test_a_builder_that_was_killed_keeps_the_session_for_its_lease(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         add_pair(store)
-        with builder(store.path, 3600, "ERROR") as dead:
+        with builder(file_of(store), 3600, "ERROR") as dead:
             assert dead.stdout is not None
             assert dead.stdout.readline() == "claimed\n"
             dead.kill()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.support import PID, SESSION, add_pair, contents, log, new_store, upload
+from helpers.support import PID, SESSION, add_pair, contents, file_of, log, new_store, upload
 
 from nexuslims_store import DuplicateError, EventType, RecordStatus, Store
 
@@ -27,7 +27,7 @@ SESSIONS = 12
 def path(tmp_path: Path) -> Path:
     """A database with one instrument."""
     with new_store(tmp_path) as store:
-        return store.path
+        return file_of(store)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
-from helpers.support import instrument, memory_store
+from helpers.support import file_of, instrument, memory_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from platformdirs import user_data_path
@@ -90,7 +90,7 @@ def test_what_a_file_says(variable: str, text: str, value: str) -> None:
 )
 def test_a_file_that_says_nothing_of_the_database(text: str) -> None:
     write_env(text)
-    assert default_path().name == "nexuslims.db"
+    assert Path(default_path()).name == "nexuslims.db"
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,10 @@ def test_what_is_no_file_is_not_read() -> None:
     if sys.platform == "win32":
         pytest.skip("named pipes are a thing of POSIX")
     os.mkfifo(".env")
-    assert default_path().name == "nexuslims.db"
+    assert Path(default_path()).name == "nexuslims.db"
     os.remove(".env")
     os.mkdir(".env")  # many have a virtual environment of this name
-    assert default_path().name == "nexuslims.db"
+    assert Path(default_path()).name == "nexuslims.db"
 
 
 @pytest.mark.skipif(
@@ -148,7 +148,7 @@ def test_a_store_and_a_command_find_it(folder: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     with Store() as store:
-        assert os.path.samefile(store.path, folder / "data" / "n.db")
+        assert os.path.samefile(file_of(store), folder / "data" / "n.db")
 
 
 def test_the_instrument_of_a_file_is_found_with_it(folder: Path) -> None:
@@ -193,10 +193,10 @@ def test_it_is_read_as_python_dotenv_reads_it(text: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
-def test_the_address_of_a_server_is_refused_and_its_password_not_shown(
+def test_the_password_of_a_server_is_not_shown(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = f"{scheme}://user:secret@host/db"
+    address = f"{scheme}://user:secret@host.invalid/db"
     monkeypatch.setenv("NX_DB_PATH", address)
     done = subprocess.run(
         [sys.executable, "-m", "nexuslims_store", "--db", address, "status"],
@@ -204,8 +204,8 @@ def test_the_address_of_a_server_is_refused_and_its_password_not_shown(
         text=True,
     )
     assert done.returncode == 2
-    for call in (default_path, Store, lambda: Store(address)):
-        with pytest.raises(StoreError, match="PostgreSQL") as caught:
-            call()
+    for path in (None, address):
+        with pytest.raises(StoreError, match=f"{scheme}://user@host|psycopg") as caught:
+            Store(path)
         assert "secret" not in str(caught.value)
     assert "secret" not in done.stdout + done.stderr

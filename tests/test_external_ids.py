@@ -80,12 +80,12 @@ def test_the_id_of_another_user_is_refused(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         store.external_ids.store("ned", "nemo", "42")
         store.external_ids.store("commander", "nemo", "43")
-        before = contents(store.path)
+        before = contents(store)
         for username in ("newcomer", "commander"):
             with pytest.raises(DuplicateError, match=f"'42'.*'ned'.*'{username}'") as caught:
                 store.external_ids.store(username, "nemo", "42")
             assert isinstance(caught.value.__cause__, StoreError)
-        assert contents(store.path) == before
+        assert contents(store) == before
         store.external_ids.store("newcomer", "cdcs", "42")
 
 
@@ -107,7 +107,7 @@ def test_a_bad_value_is_refused_by_name(
             with pytest.raises(ValidationError) as caught:
                 method(*arguments)
             assert [error["loc"] for error in caught.value.errors()] == [(field,)]
-        assert contents(store.path)["external_user_identifiers"] == []
+        assert contents(store)["external_user_identifiers"] == []
 
 
 @pytest.mark.parametrize("system", ["", "NEMO", "facebook"])
@@ -230,10 +230,10 @@ def test_a_batch_with_a_clash_changes_nothing(
     with new_store(tmp_path) as store:
         store.external_ids.store("a", "nemo", "1")
         store.external_ids.store("b", "nemo", "2")
-        before = contents(store.path)
+        before = contents(store)
         with pytest.raises(DuplicateError, match=says):
             store.external_ids.store_many(identifiers(*rows))
-        assert contents(store.path) == before
+        assert contents(store) == before
 
 
 def test_ids_are_listed_by_user_and_system() -> None:

@@ -22,6 +22,7 @@ from helpers.support import (
     Clock,
     add_pair,
     contents,
+    file_of,
     head_image,
     instrument,
     log,
@@ -211,10 +212,10 @@ def refusal(call: Callable[[Store, Any], object], store: Store, value: object) -
 @every_call
 def test_a_text_is_never_sql(store: Store, call: Callable[[Store, Any], object]) -> None:
     for text in (text for name, text in TEXTS.items() if name != "long"):
-        before = {table: len(rows) for table, rows in contents(store.path).items()}
+        before = {table: len(rows) for table, rows in contents(store).items()}
         assert refusal(call, store, text) != ""
         assert not store.connection.in_transaction
-        found = contents(store.path)
+        found = contents(store)
         # What is there stays there; a new row holds the text.
         for table, count in before.items():
             assert len(found[table]) >= count
@@ -227,11 +228,11 @@ def test_a_text_is_never_sql(store: Store, call: Callable[[Store, Any], object])
 def test_what_is_no_text_is_found_nowhere_or_refused(
     store: Store, call: Callable[[Store, Any], object]
 ) -> None:
-    before = contents(store.path)
+    before = contents(store)
     for value in NO_TEXTS.values():
         assert refusal(call, store, value) != ""
         assert not store.connection.in_transaction
-        assert contents(store.path) == before
+        assert contents(store) == before
 
 
 @pytest.mark.parametrize("call", ["sessions.get", "sessions.add, user", "external_ids.store, id"])
@@ -243,13 +244,13 @@ def test_a_long_text_is_found_nowhere_or_stored(store: Store, call: str) -> None
     "number", [2**63, -(2**63) - 1, 10**400, float("inf"), 1.5, "one", None, b"1", object()]
 )
 def test_a_number_that_is_no_id(store: Store, number: object) -> None:
-    before = contents(store.path)
+    before = contents(store)
     for call in (
         lambda store, number: store.session_logs.get(number),
         lambda store, number: store.session_logs.remove(number),
     ):
         assert refusal(call, store, number) != ""
-    assert contents(store.path) == before
+    assert contents(store) == before
 
 
 @pytest.mark.parametrize("lease", [timedelta.max, timedelta(), -timedelta.resolution])
@@ -341,7 +342,7 @@ def test_a_stored_value_that_no_model_takes_is_named(
     store: Store, table: str, column: str, value: str, read: Callable[[Store], object]
 ) -> None:
     stored = "timezone" if column == "timezone_str" else column
-    write(store.path, f'UPDATE {table} SET "{stored}" = {value} WHERE rowid = 1')
+    write(store, f'UPDATE {table} SET "{stored}" = {value} WHERE rowid = 1')
     with pytest.raises(InvalidRowError, match="doctor") as caught:
         read(store)
     error = caught.value
@@ -362,11 +363,11 @@ def test_an_odd_session_is_not_in_the_way_of_others(
     tmp_path: Path, column: str, value: str, events: str
 ) -> None:
     with new_store(tmp_path, clock=Clock()) as store:
-        write_log(store.path)
-        write_log(store.path, event_type="END")
+        write_log(store)
+        write_log(store, event_type="END")
         good = store.sessions.add("good", PID, NOON, NOON)
         write(
-            store.path,
+            file_of(store),
             f'UPDATE session_log SET "{column}" = {value} WHERE id_session_log IN {events}',
         )
         assert good in store.sessions.list_to_build()
@@ -385,7 +386,7 @@ def test_an_odd_session_is_not_in_the_way_of_others(
 
 def test_external_ids_of_the_wrong_type_are_not_handed_out(store: Store) -> None:
     for value in (INVALID_UTF_8, BLOB):
-        write(store.path, f"UPDATE external_user_identifiers SET external_id = {value}")
+        write(store, f"UPDATE external_user_identifiers SET external_id = {value}")
         for read in (
             lambda: store.external_ids.get("ned", "nemo"),
             lambda: store.external_ids.all_for("ned"),
@@ -393,7 +394,7 @@ def test_external_ids_of_the_wrong_type_are_not_handed_out(store: Store) -> None
             with pytest.raises(InvalidRowError) as caught:
                 read()
             assert (caught.value.row_id, caught.value.column) == (1, "external_id")
-    write(store.path, f"UPDATE external_user_identifiers SET external_id = '42', {USERNAME_ODD}")
+    write(store, f"UPDATE external_user_identifiers SET external_id = '42', {USERNAME_ODD}")
     with pytest.raises(InvalidRowError, match="nexuslims_username"):
         store.external_ids.find_username("42", "nemo")
 

@@ -15,6 +15,7 @@ from helpers.support import (
     SESSION,
     add_pair,
     contents,
+    file_of,
     instrument,
     log,
     memory_store,
@@ -60,7 +61,7 @@ def test_there_may_be_none() -> None:
 def test_what_is_read_is_what_is_there_now(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         assert store.instruments.as_dict().keys() == {PID}
-        write(store.path, "DELETE FROM instruments")
+        write(store, "DELETE FROM instruments")
         assert store.instruments.as_dict() == {}
         assert store.instruments.get(PID) is None
 
@@ -78,11 +79,11 @@ def test_a_pid_and_an_address_belong_to_one_instrument(
     tmp_path: Path, values: dict[str, str], named: str
 ) -> None:
     with new_store(tmp_path) as store:
-        before = contents(store.path)
+        before = contents(store)
         with pytest.raises(DuplicateError, match=named) as caught:
             store.instruments.add(instrument(**values))
         assert isinstance(caught.value.__cause__, StoreError)
-        assert contents(store.path) == before
+        assert contents(store) == before
 
 
 def test_an_update_changes_every_value_but_the_pid() -> None:
@@ -143,8 +144,8 @@ def test_a_used_instrument_is_not_removed_and_nobody_is_told_to_delete_its_histo
 def test_an_instrument_is_renamed_with_its_sessions(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         store.instruments.add(instrument("Bystander"))
-        write(store.path, "ALTER TABLE instruments ADD COLUMN room TEXT")
-        write(store.path, "UPDATE instruments SET room = instrument_pid")
+        write(store, "ALTER TABLE instruments ADD COLUMN room TEXT")
+        write(store, "UPDATE instruments SET room = instrument_pid")
         add_pair(store)
         add_pair(store, "other", instrument="Bystander")
         before = store.session_logs.list_for_session(SESSION)
@@ -165,7 +166,7 @@ def test_a_rename_that_cannot_be_changes_nothing(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         store.instruments.add(instrument("Other"))
         add_pair(store)
-        before = contents(store.path)
+        before = contents(store)
         with pytest.raises(DuplicateError, match="'Other' already"):
             store.instruments.rename(PID, "Other")
         with pytest.raises(UnknownInstrumentError, match="'None'"):
@@ -176,9 +177,9 @@ def test_a_rename_that_cannot_be_changes_nothing(tmp_path: Path) -> None:
         with suppress(ZeroDivisionError), store.transaction():
             store.instruments.rename(PID, "New")
             raise ZeroDivisionError
-        assert contents(store.path) == before
+        assert contents(store) == before
         assert store.instruments.rename(PID, PID) == 2
-        assert contents(store.path) == before
+        assert contents(store) == before
 
 
 def test_foreign_keys_are_enforced_again_after_a_rename() -> None:
@@ -195,7 +196,7 @@ def test_a_table_of_the_facilitys_own_follows_or_is_in_the_way_of_a_rename(
 ) -> None:
     with new_store(tmp_path) as store:
         write(
-            store.path,
+            file_of(store),
             'CREATE TABLE "my ""own" (pid TEXT REFERENCES Instruments(instrument_pid)'
             + (" ON UPDATE CASCADE)" if follows else ")"),
             ('INSERT INTO "my ""own" VALUES (?)', (PID,)),
@@ -251,12 +252,12 @@ def test_a_batch_with_a_clash_changes_nothing(
 ) -> None:
     with new_store(tmp_path) as store:
         store.instruments.store_many([instrument("A"), instrument("B"), instrument("Other")])
-        before = contents(store.path)
+        before = contents(store)
         with pytest.raises(DuplicateError, match=says):
             store.instruments.store_many(
                 [instrument(pid, api_url=instrument(url).api_url) for pid, url in given]
             )
-        assert contents(store.path) == before
+        assert contents(store) == before
 
 
 # -- by path ---------------------------------------------------------------------------
@@ -352,7 +353,7 @@ def test_a_session_that_was_harvested_twice_counts_once(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         add_pair(store)
         write(
-            store.path,
+            file_of(store),
             "INSERT INTO session_log SELECT 99, session_identifier, instrument, timestamp, "
             "event_type, record_status, user FROM session_log WHERE event_type = 'START'",
         )

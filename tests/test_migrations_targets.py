@@ -213,8 +213,8 @@ def test_the_packages_own_folder_is_made(tmp_path: Path, monkeypatch: pytest.Mon
     for variable in ("XDG_DATA_HOME", "HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(variable, str(tmp_path / "home"))
     migrations.upgrade(default_path())
-    assert facts(default_path()) == expected(HEAD)
-    assert tmp_path in default_path().parents
+    assert facts(Path(default_path())) == expected(HEAD)
+    assert tmp_path in Path(default_path()).parents
 
 
 @pytest.mark.parametrize("left", ["-journal", "-wal"])

@@ -387,7 +387,7 @@ def scanned(query: Query, steps: list[str]) -> list[str]:
     Not those over what the statement itself has put together, nor over the partial index, which
     holds only what is waiting.
     """
-    temporary = set(re.findall(r"(\w+) AS (?:MATERIALIZED )?\(", query.sql)) | {"CONSTANT"}
+    temporary = {"CONSTANT", *re.findall(r"\) AS (\w+)\n", query.sql)}
     return [
         step
         for step in steps

@@ -16,7 +16,7 @@ import pytest
 from helpers.command_line import process
 from helpers.pages import Page, tables
 from helpers.reports import HOSTILE, NOW, fill_with_hostile, fill_years
-from helpers.support import instrument, log, upload, write
+from helpers.support import file_of, instrument, log, upload, write
 
 from nexuslims_store import EventType, RecordStatus, Store, demo, report
 from nexuslims_store.report.delays import Delays
@@ -368,7 +368,7 @@ def test_rows_that_no_model_takes_keep_nobody_from_a_report(store: Store) -> Non
     for name in ("good", "bad"):
         at(store, name, NOW - timedelta(hours=3), "TO_BE_BUILT")
     write(
-        store.path,
+        file_of(store),
         "UPDATE session_log SET timestamp = 'never' WHERE session_identifier = 'bad'",
         "INSERT INTO session_log VALUES (90, CAST(x'41ff' AS TEXT), 'gone', x'00', 'START', "
         "'<b>ODD</b>', x'00')",
@@ -478,7 +478,7 @@ def test_a_mail_of_any_length(weeks: int) -> None:
 def events(store: Store, *rows: tuple[str, str, str, str]) -> None:
     """Store events of instrument A as another program may: identifier, time, event, status."""
     write(
-        store.path,
+        file_of(store),
         *(
             (
                 "INSERT INTO session_log (session_identifier, instrument, timestamp, event_type, "
@@ -531,7 +531,7 @@ def test_a_time_counts_in_whatever_form_it_is_stored(store: Store) -> None:
     ):
         events(store, (f"s{number}", time, "START", "COMPLETED"))
         write(
-            store.path,
+            file_of(store),
             (
                 "INSERT INTO upload_log (session_identifier, destination_name, success, timestamp) "
                 "VALUES ('s', 'cdcs', 1, ?)",
@@ -548,7 +548,7 @@ def test_a_time_counts_in_whatever_form_it_is_stored(store: Store) -> None:
 def test_a_session_in_the_repeated_hour_lasts_as_long_as_it_did(store: Store) -> None:
     store.instruments.add(instrument("NY", timezone_str="America/New_York"))
     write(
-        store.path,
+        file_of(store),
         "INSERT INTO session_log VALUES (1, 's', 'NY', '2024-11-03T01:30:00-04:00', 'START', "
         "'COMPLETED', NULL)",
         "INSERT INTO session_log VALUES (2, 's', 'NY', '2024-11-03T01:15:00', 'END', "

@@ -155,27 +155,27 @@ def test_a_time_that_only_looks_different_is_left_as_it_is_stored(
     tmp_path: Path, same: str
 ) -> None:
     with new_store(tmp_path) as store:
-        write_log(store.path, timestamp=same)
+        write_log(store, timestamp=same)
         found = store.session_logs.insert(log())
-        assert [row[3] for row in contents(store.path)["session_log"]] == [same]
+        assert [row[3] for row in contents(store)["session_log"]] == [same]
         assert found.timestamp == datetime.fromisoformat(same)
         # The user alone is corrected.
         assert store.session_logs.insert(log(user="someone else")).user == "someone else"
-        assert [row[3] for row in contents(store.path)["session_log"]] == [same]
+        assert [row[3] for row in contents(store)["session_log"]] == [same]
 
 
 def test_of_several_rows_of_an_event_the_newest_is_corrected(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
-        write_log(store.path, timestamp="2025-06-02T08:00:00-04:00")
-        write_log(store.path, timestamp="2025-06-02T07:00:00-04:00")
+        write_log(store, timestamp="2025-06-02T08:00:00-04:00")
+        write_log(store, timestamp="2025-06-02T07:00:00-04:00")
         assert store.session_logs.insert(log()).id_session_log == 2
-        times = [str(row[3])[11:13] for row in contents(store.path)["session_log"]]
+        times = [str(row[3])[11:13] for row in contents(store)["session_log"]]
         assert times == ["08", "09"]
 
 
 def test_an_unreadable_time_is_mended_by_the_next_harvest(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
-        write_log(store.path, timestamp="garbage")
+        write_log(store, timestamp="garbage")
         assert store.session_logs.insert(log()) == log(id_session_log=1)
 
 
@@ -190,7 +190,7 @@ def test_an_unknown_instrument_is_refused(tmp_path: Path, naive: bool) -> None:
         ):
             with pytest.raises(UnknownInstrumentError, match="Nobody's"):
                 insert(odd)
-        assert contents(store.path)["session_log"] == []
+        assert contents(store)["session_log"] == []
 
 
 def test_a_naive_time_is_the_local_time_of_its_instrument(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_naive_time_is_the_local_time_of_its_instrument(tmp_path: Path) -> Non
                 log(session_identifier="3", timestamp=naive),
             ]
         )
-        assert [row[3] for row in contents(store.path)["session_log"]] == [
+        assert [row[3] for row in contents(store)["session_log"]] == [
             "2025-06-02T09:00:00.000005-04:00",
             "2025-06-02T09:00:00.000005+02:00",
             "2025-06-02T09:00:00.000005-04:00",
@@ -214,7 +214,7 @@ def test_a_naive_time_is_the_local_time_of_its_instrument(tmp_path: Path) -> Non
 
 def test_an_old_naive_row_comes_back_naive(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
-        write_log(store.path, timestamp="2018-11-13 13:01:30.123")
+        write_log(store, timestamp="2018-11-13 13:01:30.123")
         (stored,) = store.session_logs.list_for_session(SESSION)
         assert stored.timestamp == datetime(2018, 11, 13, 13, 1, 30, 123_000)
 
@@ -225,13 +225,13 @@ def test_what_is_built_meanwhile_is_not_corrected(tmp_path: Path) -> None:
     def finish_first(statement: str) -> None:
         if "UPDATE session_log" in statement:
             store.connection.set_trace_callback(None)
-            write(store.path, "UPDATE session_log SET record_status = 'COMPLETED'")
+            write(store, "UPDATE session_log SET record_status = 'COMPLETED'")
 
     with new_store(tmp_path) as store:
         store.session_logs.insert(log())
         store.connection.set_trace_callback(finish_first)
         found = store.session_logs.insert(log(user="someone else"))
-        assert contents(store.path)["session_log"][0][5:] == ("COMPLETED", "ned")
+        assert contents(store)["session_log"][0][5:] == ("COMPLETED", "ned")
         assert found.user == "ned"
 
 
@@ -286,7 +286,7 @@ def test_many_are_all_or_none(tmp_path: Path) -> None:
             store.session_logs.insert_many(events())
         with pytest.raises(UnknownInstrumentError):
             store.session_logs.insert_many([log(), log(instrument="Nobody's")])
-        assert contents(store.path)["session_log"] == []
+        assert contents(store)["session_log"] == []
 
 
 # -- reading ---------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def test_order_is_by_instant_then_by_id(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         for number, time in enumerate(scrambled):
             # Of two at one instant the row that was stored first comes first.
-            write_log(store.path, timestamp=time, event_type="RECORD_GENERATION", user=str(number))
+            write_log(store, timestamp=time, event_type="RECORD_GENERATION", user=str(number))
         for found in (
             list(store.session_logs.iter_all()),
             store.session_logs.list_for_session(SESSION),
@@ -371,8 +371,8 @@ def test_streaming_ends_at_a_row_that_cannot_be_read_after_those_before_it(
 ) -> None:
     with new_store(tmp_path) as store:
         store.session_logs.insert_many(log(session_identifier=str(n)) for n in range(300))
-        write_log(store.path, session_identifier="odd", timestamp="2026-01-01T00:00:00Z")
-        write(store.path, f"UPDATE session_log SET user = {user} WHERE session_identifier = 'odd'")
+        write_log(store, session_identifier="odd", timestamp="2026-01-01T00:00:00Z")
+        write(store, f"UPDATE session_log SET user = {user} WHERE session_identifier = 'odd'")
         events = store.session_logs.iter_all()
         read = [event.session_identifier for event in itertools.islice(events, 300)]
         assert read == [str(number) for number in range(300)]
@@ -398,5 +398,5 @@ def test_an_iterator_that_is_left_does_not_lock_the_file(tmp_path: Path) -> None
         events = store.session_logs.iter_all()
         next(events)
         events.close()  # type: ignore[attr-defined]
-        write_log(store.path, session_identifier="another program's")
+        write_log(store, session_identifier="another program's")
         assert store.session_logs.count() == 601

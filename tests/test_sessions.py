@@ -17,6 +17,7 @@ from helpers.support import (
     Clock,
     add_pair,
     contents,
+    file_of,
     instrument,
     log,
     memory_store,
@@ -131,7 +132,7 @@ def test_a_session_is_added_whole_or_not_at_all(
     with new_store(tmp_path) as store:
         with pytest.raises(error):
             store.sessions.add(**(arguments | wrong))
-        assert contents(store.path)["session_log"] == []
+        assert contents(store)["session_log"] == []
         assert not store.connection.in_transaction
 
 
@@ -187,7 +188,7 @@ def test_the_newest_row_of_each_event_counts(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         for hour, event_type in itertools.product((5, 9, 8), ("START", "END")):
             time = f"2025-06-02T{hour + (event_type == 'END'):02}:30:00-04:00"
-            write_log(store.path, timestamp=time, event_type=event_type)
+            write_log(store, timestamp=time, event_type=event_type)
         (session,) = store.sessions.list_to_build()
         assert session.dt_from.isoformat() == "2025-06-02T08:30:00-04:00"
         assert session.dt_to.isoformat() == "2025-06-02T09:30:00-04:00"
@@ -258,7 +259,7 @@ def test_odd_events_are_reported_and_never_in_the_way(
 ) -> None:
     with new_store(tmp_path, clock=Clock()) as store:
         for row in rows:
-            write_log(store.path, **row)
+            write_log(store, **row)
         good = store.sessions.add("good", PID, START, END)
         assert store.sessions.list_to_build() == [good]
         (record,) = caplog.records
@@ -276,11 +277,11 @@ def test_odd_events_are_reported_and_never_in_the_way(
 
 def test_only_events_to_be_built_are_looked_at(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
-        write_log(store.path, session_identifier="open", record_status="WAITING_FOR_END")
-        write_log(store.path, session_identifier="done", event_type="END", record_status="ERROR")
+        write_log(store, session_identifier="open", record_status="WAITING_FOR_END")
+        write_log(store, session_identifier="done", event_type="END", record_status="ERROR")
         assert store.sessions.list_unpaired() == []
-        write_log(store.path, record_status="TO_BE_BUILT")
-        write_log(store.path, event_type="END", record_status="COMPLETED")
+        write_log(store, record_status="TO_BE_BUILT")
+        write_log(store, event_type="END", record_status="COMPLETED")
         (odd,) = store.sessions.list_unpaired()
         assert (odd.start_id, odd.end_id) == (3, None)
         assert store.sessions.list_to_build() == []
@@ -291,7 +292,7 @@ def test_an_instrument_that_is_not_valid_keeps_only_its_own_sessions(tmp_path: P
         store.instruments.add(instrument("Mars"))
         add_pair(store, "lost", instrument="Mars")
         add_pair(store, "good")
-        write(store.path, "UPDATE instruments SET timezone = 'Mars' WHERE instrument_pid = 'Mars'")
+        write(store, "UPDATE instruments SET timezone = 'Mars' WHERE instrument_pid = 'Mars'")
         assert identifiers(store.sessions.list_to_build()) == ["good"]
         (odd,) = store.sessions.list_unpaired()
         assert "Mars" in odd.reason
@@ -317,7 +318,7 @@ def test_a_session_asked_for_by_name_says_which_row_is_not_valid(
 ) -> None:
     with new_store(tmp_path) as store:
         for row in rows:
-            write_log(store.path, **row)
+            write_log(store, **row)
         with pytest.raises(InvalidRowError, match="doctor") as caught:
             store.sessions.get(SESSION)
     error = caught.value
@@ -600,7 +601,7 @@ def test_a_build_by_nexuslims_itself_is_a_claim(tmp_path: Path) -> None:
     with new_store(tmp_path, clock=Clock()) as store:
         add_pair(store)
         write_log(
-            store.path,
+            file_of(store),
             event_type="RECORD_GENERATION",
             timestamp="2025-06-02T07:00:00",  # local time, one hour ago
             record_status="WAITING_FOR_END",
@@ -627,18 +628,18 @@ def test_what_is_no_claim_of_the_session(tmp_path: Path, claim: dict[str, object
             "timestamp": NOW.isoformat(),
             "record_status": "WAITING_FOR_END",
         }
-        write_log(store.path, **(row | claim))
+        write_log(store, **(row | claim))
         assert store.sessions.claim() is not None
 
 
 def test_a_released_session_is_as_if_it_was_never_claimed(tmp_path: Path) -> None:
     with new_store(tmp_path, clock=Clock()) as store:
         add_pair(store)
-        before = contents(store.path)
+        before = contents(store)
         claimed = store.sessions.claim()
         assert claimed is not None
         assert store.sessions.release(claimed) is True
-        assert contents(store.path) == before
+        assert contents(store) == before
         with pytest.raises(ClaimLostError):
             store.sessions.release(claimed)
         assert store.sessions.claim() == claimed

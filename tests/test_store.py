@@ -28,6 +28,7 @@ from helpers.support import (
     SQL,
     add_pair,
     contents,
+    file_of,
     head_image,
     instrument,
     log,
@@ -100,9 +101,9 @@ def test_without_a_path_it_is_the_default_one(
             monkeypatch.delenv("NX_DB_PATH")
         else:
             monkeypatch.setenv("NX_DB_PATH", unset)
-        assert default_path().name == "nexuslims.db"
-        assert default_path().parent.name.lower() == "nexuslims"
-        assert default_path().is_absolute()
+        assert Path(default_path()).name == "nexuslims.db"
+        assert Path(default_path()).parent.name.lower() == "nexuslims"
+        assert Path(default_path()).is_absolute()
 
 
 @pytest.mark.parametrize("journal_mode", ["delete", "wal", "truncate"])
@@ -596,7 +597,7 @@ class MishapError(Exception):
 
 def pids(store: Store) -> list[str]:
     """What another program sees."""
-    return [row[0] for row in contents(store.path)["instruments"]]
+    return [row[0] for row in contents(store)["instruments"]]
 
 
 def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
@@ -648,7 +649,7 @@ def test_an_error_of_the_store_undoes_its_own_call_only(tmp_path: Path) -> None:
             with pytest.raises(StoreError):
                 store.session_logs.insert_many([log(EventType.END), log(instrument="Nobody's")])
             store.upload_logs.insert(upload())
-        found = contents(store.path)
+        found = contents(store)
         assert [len(found[table]) for table in ("session_log", "upload_log")] == [1, 1]
 
 
@@ -669,9 +670,9 @@ def test_a_transaction_of_the_users_own_is_joined(tmp_path: Path) -> None:
         with pytest.raises(MishapError), store.transaction():
             store.instruments.add(instrument("A"))
             raise MishapError
-        assert contents(store.path)["session_log"] == []
+        assert contents(store)["session_log"] == []
         store.connection.execute("COMMIT")
-        assert len(contents(store.path)["session_log"]) == 2
+        assert len(contents(store)["session_log"]) == 2
         assert pids(store) == [PID]
 
 
@@ -709,7 +710,7 @@ def test_a_full_disk_leaves_everything_as_it_was(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         (pages,) = store.connection.execute("PRAGMA page_count").fetchone()
         store.connection.execute(f"PRAGMA max_page_count = {pages}")
-        before = contents(store.path)
+        before = contents(store)
         large = upload(error_message="x" * 100_000)
         with pytest.raises(StorageFullError, match="free some space") as caught:
             store.upload_logs.insert(large)
@@ -719,7 +720,7 @@ def test_a_full_disk_leaves_everything_as_it_was(tmp_path: Path) -> None:
         with pytest.raises(StorageFullError), store.transaction():
             add_pair(store)
             store.upload_logs.insert(large)
-        assert contents(store.path) == before
+        assert contents(store) == before
         store.connection.execute("PRAGMA max_page_count = 100000")
         store.upload_logs.insert(large)
 
@@ -748,7 +749,7 @@ def uses(store: Store) -> list[Callable[[], object]]:
         lambda: store.external_ids.remove("ned", "nemo"),
         lambda: store.connection,
         transaction,
-        lambda: store.backup(store.path.with_name("copy.db")),
+        lambda: store.backup(file_of(store).with_name("copy.db")),
     ]
 
 
@@ -764,12 +765,12 @@ def refusals(store: Store) -> list[str]:
 
 def test_a_closed_store_says_so(tmp_path: Path) -> None:
     store = new_store(tmp_path)
-    before = contents(store.path)
+    before = contents(store)
     store.close()
     store.close()
     assert all("closed" in answer for answer in refusals(store))
-    assert contents(store.path) == before
-    assert os.listdir(tmp_path) == [store.path.name]
+    assert contents(store) == before
+    assert os.listdir(tmp_path) == [file_of(store).name]
 
 
 def test_closing_rolls_an_open_transaction_back(tmp_path: Path) -> None:
@@ -796,7 +797,7 @@ def test_another_thread_is_refused_and_does_no_harm(tmp_path: Path) -> None:
             thread.join()
         assert answers
         assert all("thread" in answer for answer in answers)
-        assert [len(rows) for rows in contents(store.path).values()] == [1, 1, 0, 0]
+        assert [len(rows) for rows in contents(store).values()] == [1, 1, 0, 0]
 
 
 def test_an_iterator_in_another_thread_is_refused(tmp_path: Path) -> None:
@@ -874,7 +875,7 @@ def test_a_forked_child_is_refused_and_does_no_harm(tmp_path: Path, leave: str) 
     assert all("process" in line for line in result.stdout.splitlines())
     # What the parent wrote before and after its child lived is all there.
     assert pids(store) == ["First", "second", "third"]
-    with plainly(store.path) as connection:
+    with plainly(file_of(store)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
@@ -900,7 +901,7 @@ def test_a_forked_child_opens_a_store_of_its_own(tmp_path: Path) -> None:
 
 def test_a_store_that_is_not_closed_warns_and_lets_the_file_go(tmp_path: Path) -> None:
     store = new_store(tmp_path)
-    path = store.path
+    path = file_of(store)
     store.connection.execute("BEGIN EXCLUSIVE")
     with pytest.warns(ResourceWarning, match="unclosed <Store .*nexuslims"):
         del store
@@ -917,7 +918,7 @@ def test_a_repository_keeps_its_store_open(tmp_path: Path) -> None:
         assert len(list(Store(store.path).session_logs.iter_all())) == 2
     with pytest.warns(ResourceWarning), Store(store.path).transaction():
         pass
-    write(store.path, "DELETE FROM session_log")
+    write(file_of(store), "DELETE FROM session_log")
 
 
 @pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
@@ -931,7 +932,7 @@ def test_a_store_is_not_copied(tmp_path: Path, duplicate: Callable[[Store], obje
 def test_sql_of_the_users_own(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         store.connection.execute("UPDATE instruments SET location = ?", ("elsewhere",))
-        assert contents(store.path)["instruments"][0][3] == "elsewhere"
+        assert contents(store)["instruments"][0][3] == "elsewhere"
         with pytest.raises(sqlite3.OperationalError):
             store.connection.execute("SELECT * FROM no_such_table")
         with pytest.raises(sqlite3.IntegrityError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.support import PID, SESSION, new_store, upload, write
+from helpers.support import PID, SESSION, file_of, new_store, upload, write
 
 from nexuslims_store import InvalidRowError, Store, StoreError
 
@@ -66,7 +66,7 @@ def test_what_another_program_writes_meanwhile_changes_nothing(
     expected = list(stream(store))
     found = stream(store)
     first = next(found)
-    write(store.path, *EVERYTHING_MOVED)
+    write(store, *EVERYTHING_MOVED)
     assert [first, *found] == expected
 
 
@@ -93,12 +93,12 @@ def test_a_text_that_is_not_utf_8_in_a_later_chunk_skips_and_repeats_nothing(
     bad = 600
     expected = [log.id_session_log for log in store.session_logs.iter_all()]
     write(
-        store.path,
+        file_of(store),
         f"UPDATE session_log SET user = CAST(x'ff' AS TEXT) WHERE id_session_log = {expected[bad]}",
     )
     events = store.session_logs.iter_all()
     found = [next(events).id_session_log]
-    write(store.path, *EVERYTHING_MOVED)
+    write(store, *EVERYTHING_MOVED)
     with pytest.raises(InvalidRowError) as caught:
         found.extend(event.id_session_log for event in events)
     assert (caught.value.row_id, caught.value.column) == (expected[bad], "user")
@@ -107,7 +107,7 @@ def test_a_text_that_is_not_utf_8_in_a_later_chunk_skips_and_repeats_nothing(
 
 def test_rows_after_a_text_that_is_not_utf_8_come_once(store: Store) -> None:
     write(
-        store.path,
+        file_of(store),
         "UPDATE session_log SET user = CAST(x'ff41' AS TEXT) WHERE id_session_log % 50 = 0",
     )
     users = {overview.user for overview in store.sessions.iter_overview()}
@@ -121,7 +121,7 @@ def test_rows_after_a_text_that_is_not_utf_8_come_once(store: Store) -> None:
 
 def test_a_write_that_returns_such_a_text_is_not_run_twice(store: Store) -> None:
     store.external_ids.store("ned", "nemo", "42", notes="x")
-    write(store.path, "UPDATE external_user_identifiers SET notes = CAST(x'ff' AS TEXT)")
+    write(store, "UPDATE external_user_identifiers SET notes = CAST(x'ff' AS TEXT)")
     before = store.connection.total_changes
     with pytest.raises(InvalidRowError, match="notes"):
         store.external_ids.store("ned", "nemo", "43")
@@ -135,7 +135,7 @@ def test_a_stream_that_is_closed_lets_others_write(tmp_path: Path) -> None:
         )
         attempts = store.upload_logs.iter_between()
         next(attempts)
-        with closing(sqlite3.connect(store.path, isolation_level=None, timeout=0)) as other:
+        with closing(sqlite3.connect(file_of(store), isolation_level=None, timeout=0)) as other:
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 other.execute("DELETE FROM upload_log")
             attempts.close()  # type: ignore[attr-defined]
@@ -149,6 +149,6 @@ def test_a_stream_of_a_store_that_is_closed_lets_others_write(tmp_path: Path) ->
         )
         attempts = store.upload_logs.iter_between()
         next(attempts)
-    write(store.path, "DELETE FROM upload_log")
+    write(store, "DELETE FROM upload_log")
     with pytest.raises(StoreError, match="closed"):
         list(attempts)

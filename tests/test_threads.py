@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.support import PID, add_pair, contents, instrument, log, memory_store, new_store
+from helpers.support import (
+    PID,
+    add_pair,
+    contents,
+    file_of,
+    instrument,
+    log,
+    memory_store,
+    new_store,
+)
 
 from nexuslims_store import BackupError, DatabaseLockedError, SessionLog, Store, StoreError
 
@@ -35,7 +44,7 @@ def in_thread(work: Callable[[], Any]) -> Any:
 
 def pids(store: Store) -> list[str]:
     """What another program sees."""
-    return [row[0] for row in contents(store.path)["instruments"]]
+    return [row[0] for row in contents(store)["instruments"]]
 
 
 # -- any_thread=True -------------------------------------------------------------------
@@ -79,7 +88,7 @@ def test_many_threads_use_one_store(shared: Store) -> None:
 
     with ThreadPoolExecutor(8) as executor:
         list(executor.map(work, range(8)))
-    assert len(contents(shared.path)["session_log"]) == 2 * 8 * 20
+    assert len(contents(shared)["session_log"]) == 2 * 8 * 20
     assert not shared.connection.in_transaction
 
 
@@ -174,7 +183,7 @@ def fail_in_transaction(store: Store) -> None:
 
 
 def test_a_backup_is_a_turn_and_never_of_half_a_transaction(shared: Store) -> None:
-    copies = shared.path.parent
+    copies = file_of(shared).parent
     with ThreadPoolExecutor(2) as executor:
         backups = executor.submit(
             lambda: [shared.backup(copies / f"copy {number}.db") for number in range(5)]
@@ -184,7 +193,7 @@ def test_a_backup_is_a_turn_and_never_of_half_a_transaction(shared: Store) -> No
                 add_pair(shared, str(number))
         for copy in backups.result(60):
             assert len(contents(copy)["session_log"]) % 2 == 0
-    assert len(contents(shared.path)["session_log"]) == 60
+    assert len(contents(shared)["session_log"]) == 60
     with shared.transaction(), pytest.raises(BackupError, match="inside a transaction"):
         shared.backup(copies / "half.db")
 

@@ -23,6 +23,7 @@ from helpers.support import (
     Clock,
     add_pair,
     contents,
+    file_of,
     instrument,
     log,
     new_store,
@@ -122,13 +123,13 @@ def path(tmp_path: Path) -> Path:
         add_pair(store, "failed", record_status="ERROR")
         store.upload_logs.insert(upload(success=False))
         store.external_ids.store("ned", "nemo", "42")
-    (store.path.parent / "claimed.pickle").write_bytes(pickle.dumps(claim))
-    return store.path
+    (file_of(store).parent / "claimed.pickle").write_bytes(pickle.dumps(claim))
+    return file_of(store)
 
 
 def claimed(store: Store) -> Session:
     """The session that was claimed, sent by the process that did."""
-    session: Session = pickle.loads((store.path.parent / "claimed.pickle").read_bytes())
+    session: Session = pickle.loads((file_of(store).parent / "claimed.pickle").read_bytes())
     return session
 
 
@@ -148,7 +149,7 @@ def test_no_method_that_writes_is_missing_from_the_table() -> None:
     }
     with Store(":memory:") as store:
         handed_out = {name for name in vars(store) if not name.startswith("_")}
-        assert handed_out - {"path", "revision", "read_only"} == set(repositories)
+        assert handed_out - {"path", "url", "revision", "read_only"} == set(repositories)
         for attribute, repository in repositories.items():
             assert type(getattr(store, attribute)) is repository
     writers = {
@@ -162,10 +163,10 @@ def test_no_method_that_writes_is_missing_from_the_table() -> None:
 
 @every_mutator
 def test_alone_it_is_one_transaction(store: Store, mutate: Callable[[Store], object]) -> None:
-    before = contents(store.path)
+    before = contents(store)
     mutate(store)
     assert not store.connection.in_transaction
-    assert contents(store.path) != before
+    assert contents(store) != before
 
 
 @every_mutator
@@ -189,20 +190,20 @@ def test_in_a_transaction_it_is_part_of_it(
 def test_it_is_rolled_back_with_its_transaction(
     store: Store, mutate: Callable[[Store], object]
 ) -> None:
-    before = contents(store.path)
+    before = contents(store)
     with pytest.raises(MishapError), store.transaction():
         mutate(store)
         raise MishapError
-    assert contents(store.path) == before
+    assert contents(store) == before
     with store.transaction():
         with pytest.raises(MishapError), store.transaction():
             mutate(store)
             raise MishapError
         assert store.connection.in_transaction
-    assert contents(store.path) == before
+    assert contents(store) == before
     # And it works as before.
     mutate(store)
-    assert contents(store.path) != before
+    assert contents(store) != before
 
 
 @every_mutator

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.support import SESSION, Clock, contents, memory_store, new_store, upload, write
+from helpers.support import (
+    SESSION,
+    Clock,
+    contents,
+    file_of,
+    memory_store,
+    new_store,
+    upload,
+    write,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,7 +64,7 @@ def test_many_are_all_or_none(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         with pytest.raises(LookupError, match="went away"):
             store.upload_logs.insert_many(attempts())
-        assert contents(store.path)["upload_log"] == []
+        assert contents(store)["upload_log"] == []
         stored = store.upload_logs.insert_many(iter([upload(), upload("eln")]))
         assert stored == store.upload_logs.list_for_session(SESSION)
         assert [attempt.id for attempt in stored] == [1, 2]
@@ -88,7 +97,7 @@ def test_attempts_come_in_the_order_of_time(tmp_path: Path) -> None:
     scrambled = [TIMES[position] for position in (3, 1, 4, 0, 2)]
     with new_store(tmp_path) as store:
         for time in scrambled:
-            write_upload(store.path, timestamp=time)
+            write_upload(file_of(store), timestamp=time)
         found = store.upload_logs.list_for_session(SESSION)
         assert [scrambled[(attempt.id or 0) - 1] for attempt in found] == TIMES
         assert store.upload_logs.list_for_session("another") == []
@@ -99,10 +108,10 @@ def test_the_latest_attempt_is_that_of_the_later_instant_then_of_the_higher_id(
 ) -> None:
     with new_store(tmp_path) as store:
         for time in ("2025-06-02T09:00:00Z", "2025-06-02T10:00:00+14:00", "2025-06-02T08:00:00"):
-            write_upload(store.path, timestamp=time)
+            write_upload(file_of(store), timestamp=time)
         for time in ("2025-06-02T09:00:00", "2025-06-02T05:00:00-04:00"):
-            write_upload(store.path, timestamp=time, destination_name="eln")
-        write_upload(store.path, session_identifier="another", destination_name="third")
+            write_upload(file_of(store), timestamp=time, destination_name="eln")
+        write_upload(file_of(store), session_identifier="another", destination_name="third")
         latest = store.upload_logs.latest(SESSION)
         assert {name: attempt.id for name, attempt in latest.items()} == {"cdcs": 1, "eln": 5}
         assert store.upload_logs.latest("nobody's") == {}
@@ -139,13 +148,13 @@ def test_what_failed_is_what_failed_last(
 def test_what_failed_is_told_by_session_and_by_instant(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         # By id and by text the failure is the later one; by instant it is the earlier.
-        write_upload(store.path, timestamp="2025-06-02T09:00:00+00:00")
-        write_upload(store.path, timestamp="2025-06-02T10:00:00+14:00", success=0)
+        write_upload(file_of(store), timestamp="2025-06-02T09:00:00+00:00")
+        write_upload(file_of(store), timestamp="2025-06-02T10:00:00+14:00", success=0)
         # A time that cannot be read counts as the earliest.
-        write_upload(store.path, session_identifier="odd", timestamp="garbage")
-        write_upload(store.path, session_identifier="odd", success=0)
-        write_upload(store.path, session_identifier="odder", success=1)
-        write_upload(store.path, session_identifier="odder", timestamp="garbage", success=0)
+        write_upload(file_of(store), session_identifier="odd", timestamp="garbage")
+        write_upload(file_of(store), session_identifier="odd", success=0)
+        write_upload(file_of(store), session_identifier="odder", success=1)
+        write_upload(file_of(store), session_identifier="odder", timestamp="garbage", success=0)
         assert [attempt.id for attempt in store.upload_logs.list_failed()] == [4]
 
 
@@ -181,8 +190,8 @@ def test_a_strategy_that_is_none_is_refused(store: Store, strategy: Any) -> None
 
 def test_a_stored_row_that_is_not_valid_is_named(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
-        write_upload(store.path)
-        write_upload(store.path, metadata_json="{")
+        write_upload(file_of(store))
+        write_upload(file_of(store), metadata_json="{")
         with pytest.raises(InvalidRowError, match="doctor") as caught:
             store.upload_logs.list_for_session(SESSION)
     error = caught.value
@@ -191,8 +200,8 @@ def test_a_stored_row_that_is_not_valid_is_named(tmp_path: Path) -> None:
 
 def test_an_odd_row_does_not_hide_that_a_record_was_exported(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
-        write_upload(store.path, metadata_json="[NaN]", record_url=b"x")
-        write_upload(store.path, destination_name="eln", success=0)
+        write_upload(file_of(store), metadata_json="[NaN]", record_url=b"x")
+        write_upload(file_of(store), destination_name="eln", success=0)
         assert store.upload_logs.was_exported(SESSION, "best_effort")
         assert not store.upload_logs.was_exported(SESSION)
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.support import PID, add_pair, new_database, new_store
+from helpers.support import PID, add_pair, file_of, new_database, new_store
 
 # A finder that knows of no tzdata, and no folder to look for zones in.
 WITHOUT = """
@@ -57,7 +57,7 @@ def test_what_needs_a_zone_says_what_the_computer_lacks(call: str, tmp_path: Pat
     with new_store(tmp_path) as store:
         add_pair(store)
         store.connection.execute("UPDATE session_log SET timestamp = substr(timestamp, 1, 19)")
-        path = store.path
+        path = file_of(store)
     done = run(
         f"try:\n    {CALLS[call].strip()}\n"
         "except BaseException as error:\n    print(type(error).__name__, error)",

@@ -220,10 +220,9 @@ def database_path(arguments: argparse.Namespace) -> Path:
     StoreError
         It is `:memory:`, which would be gone with the command.
     """
-    path: Path | None = arguments.db
-    if path is None:
-        path = default_path()
-    require_file(path, "--db")
+    given = arguments.db or default_path()
+    require_file(given, "--db")
+    path = Path(given)
     if path == _MEMORY:
         raise StoreError(
             "':memory:' is no file, and would be gone with this command: name one with --db, or in "

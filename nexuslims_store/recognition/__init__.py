@@ -15,11 +15,13 @@ from nexuslims_store.recognition.judging import (
     refuse_foreign,
     refuse_other_files,
 )
+from nexuslims_store.recognition.server import check_head_of_server
 
 __all__ = [
     "Catalogue",
     "State",
     "check_head",
+    "check_head_of_server",
     "judge",
     "look",
     "recognise",

@@ -62,7 +62,6 @@ def render(
     if not 1 <= weeks <= MOST_WEEKS:
         raise ValueError(f"a report covers 1 to {MOST_WEEKS} weeks, not {weeks}")
     found = figures.read(store, now, weeks)
-    document = compose(
-        found, title=title, database=f"{store.path.name}, {store.revision}", advice=advice
-    )
+    name = store.path.name if store.path else store.url
+    document = compose(found, title=title, database=f"{name}, {store.revision}", advice=advice)
     return plain.write(document) if text else page.write(document)

@@ -5,8 +5,6 @@ What a session is, how its times are read and what a claim is, is said in `sql/v
 
 from __future__ import annotations
 
-from weakref import WeakSet
-
 from nexuslims_store import queries
 from nexuslims_store.database import Database
 
@@ -14,15 +12,12 @@ __all__ = ["with_views"]
 
 _SQL = queries.load("views.sql")
 
-_ready: WeakSet[Database] = WeakSet()
-
 
 def with_views(database: Database) -> Database:
     """Make the views, unless the connection has them, and return the database."""
-    if database not in _ready:
+    if not database.has_views:
         for query in _SQL:
             database.rows(query.sql)
         # A transaction that is rolled back takes along the views that were made in it.
-        if not database.in_transaction:
-            _ready.add(database)
+        database.has_views = not database.in_transaction
     return database

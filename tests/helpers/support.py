@@ -131,9 +131,15 @@ class Clock(testing.Clock):
         super().__init__(now)
 
 
-def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+def file_of(store: Store) -> Path:
+    """The file of a store that has one."""
+    assert store.path is not None
+    return store.path
+
+
+def contents(place: Store | Path) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of the four tables, as another program sees them on a connection of its own."""
-    connection = sqlite3.connect(path)
+    connection = sqlite3.connect(file_of(place) if isinstance(place, Store) else place)
     try:
         return {
             table: connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()
@@ -143,9 +149,9 @@ def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
         connection.close()
 
 
-def write(path: Path, *statements: str | tuple[str, tuple[Any, ...]]) -> None:
+def write(place: Store | Path, *statements: str | tuple[str, tuple[Any, ...]]) -> None:
     """Change a database as another program may: no foreign keys, no CHECKs, no validation."""
-    connection = sqlite3.connect(path)
+    connection = sqlite3.connect(file_of(place) if isinstance(place, Store) else place)
     try:
         connection.execute("PRAGMA ignore_check_constraints = ON")
         for statement in statements:
@@ -156,10 +162,10 @@ def write(path: Path, *statements: str | tuple[str, tuple[Any, ...]]) -> None:
         connection.close()
 
 
-def write_log(path: Path, **values: Any) -> None:
+def write_log(place: Store | Path, **values: Any) -> None:
     """Store a row of `session_log` past every check; a value is stored as it is given."""
     row = log().model_dump(mode="json") | values
     row.pop("id_session_log")
     columns = ", ".join(f'"{column}"' for column in row)
     marks = ", ".join("?" * len(row))
-    write(path, (f"INSERT INTO session_log ({columns}) VALUES ({marks})", tuple(row.values())))
+    write(place, (f"INSERT INTO session_log ({columns}) VALUES ({marks})", tuple(row.values())))
