@@ -1,4 +1,4 @@
-"""What the repositories return that is no row of a table: sums, and rows as people look at them.
+"""What the repositories take and return that is no row: batches, sums, rows as people see them.
 
 No models, but for one thing: what they hold may be what no model takes.
 """
@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypeAlias, TypedDict
 
 from nexuslims_store.arguments import require_type
+
+if TYPE_CHECKING:
+    from nexuslims_store.enums import RecordStatus, StatusName
+    from nexuslims_store.models import Instrument
 
 __all__ = [
     "CLOCK_SKEW",
@@ -17,6 +21,8 @@ __all__ = [
     "Claim",
     "InsertSummary",
     "InstrumentActivity",
+    "NewSession",
+    "NewSessionTuple",
     "ResetSummary",
     "SessionOverview",
     "UnpairedSession",
@@ -27,6 +33,36 @@ LEASE = timedelta(hours=6)
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far the clocks of computers may differ: a claim that is dated later than that is of none."""
+
+
+class NewSession(TypedDict):
+    """What `sessions.add_many` takes for each session: the arguments of `add`, by name.
+
+    Examples
+    --------
+    >>> new: NewSession = {
+    ...     "session_identifier": "1", "instrument": "Titan",
+    ...     "start": datetime(2025, 7, 1, 9), "end": datetime(2025, 7, 1, 10), "user": "alice",
+    ... }
+    >>> with make_store(make_instrument("Titan")) as store:
+    ...     store.sessions.add_many([new])
+    InsertSummary(inserted=2, updated=0, unchanged=0)
+    """
+
+    session_identifier: str
+    instrument: str | Instrument
+    start: datetime
+    end: datetime
+    user: NotRequired[str | None]
+    status: NotRequired[RecordStatus | StatusName]
+
+
+NewSessionTuple: TypeAlias = (
+    tuple[str, "str | Instrument", datetime, datetime]
+    | tuple[str, "str | Instrument", datetime, datetime, str | None]
+    | tuple[str, "str | Instrument", datetime, datetime, str | None, "RecordStatus | StatusName"]
+)
+"""The same in the order of the arguments of `add`."""
 
 
 class InsertSummary(NamedTuple):

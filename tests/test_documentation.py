@@ -42,7 +42,7 @@ def test_the_examples_run(module: str, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("NX_DB_PATH", str(tmp_path / "default.db"))
     monkeypatch.setenv("NX_INSTRUMENT_DATA_PATH", "/data")
     testing.make_store(testing.make_instrument("Titan"), path=tmp_path / "default.db").close()
-    shutil.copytree(SQL / "migrations", "migrations")
+    shutil.copytree(SQL, "sql")
     tested = import_module(module)
     done = doctest.testmod(
         tested,

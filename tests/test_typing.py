@@ -17,6 +17,7 @@ from datetime import datetime
 from nexuslims_store import (
     EventType,
     Instrument,
+    NewSession,
     RecordStatus,
     Session,
     SessionLog,
@@ -41,6 +42,16 @@ def use(store: Store, session: Session, instrument: Instrument) -> None:
     store.sessions.add("1", instrument, NOON, "2025-01-15T14:00")  # wrong
     store.sessions.add("1", instrument, NOON, NOON, status="BUILT")  # wrong
     store.sessions.add("1", instrument, NOON, NOON, user="alice")
+    store.sessions.add_many([("1", instrument, NOON, NOON), ("1", "A", NOON, NOON, None, "ERROR")])
+    store.sessions.add_many([("1", instrument, NOON, "14:00")])  # wrong
+    store.sessions.add_many([("1", instrument, NOON, NOON, "alice", "BUILT")])  # wrong
+    store.sessions.add_many([("1", instrument, NOON)])  # wrong
+    one: NewSession = {"session_identifier": "1", "instrument": "A", "start": NOON, "end": NOON}
+    store.sessions.add_many([one])
+    store.sessions.add_many({**one, "status": "COMPLETED"} for _ in range(2))
+    one["status"] = "BUILT"  # wrong
+    one["start"] = "2025-01-15T14:00"  # wrong
+    one["begin"] = NOON  # wrong
     store.sessions.iter_between("2025-01-01", NOON)  # wrong
     store.sessions.claim(lease=6)  # wrong
     store.instruments.get(None)  # wrong

@@ -22,8 +22,7 @@ True
 False
 >>> "COMMIT" in to_sql("base", "head")
 True
->>> up, down = new("add a thing", "v99_0_0", folder="migrations")
->>> up.name.endswith(".v99_0_0_add_a_thing.sql")
+>>> new("add a thing", "v99_0_0", folder="sql/migrations")[0].name.endswith("_add_a_thing.sql")
 True
 """
 

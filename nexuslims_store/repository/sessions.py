@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from types import NoneType
-from typing import Any
 
 from nexuslims_store import queries
 from nexuslims_store.arguments import items, member, require_type
@@ -20,7 +19,7 @@ from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.repository.pairing import Pairing, warn
 from nexuslims_store.repository.resets import SessionResets
 from nexuslims_store.repository.views import with_views
-from nexuslims_store.results import InsertSummary, UnpairedSession
+from nexuslims_store.results import InsertSummary, NewSession, NewSessionTuple, UnpairedSession
 
 __all__ = ["SessionRepository"]
 
@@ -216,14 +215,14 @@ class SessionRepository(SessionResets):
                 user=stored_start.user,
             )
 
-    def add_many(self, sessions: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> InsertSummary:
+    def add_many(self, sessions: Iterable[NewSession | NewSessionTuple]) -> InsertSummary:
         """Store sessions as `add` does, all or none, in one transaction.
 
         Parameters
         ----------
         sessions
-            For each session a tuple, or a dict, of the arguments of `add`. Any iterable: it is
-            read a few at a time, so that memory stays constant.
+            For each session a tuple, or a dict (`NewSession`), of the arguments of `add`. Any
+            iterable: it is read a few at a time, so that memory stays constant.
 
         Returns
         -------
@@ -279,7 +278,7 @@ class SessionRepository(SessionResets):
         return Pairing(self._instruments).pairs(rows)
 
     def _events_of_many(
-        self, sessions: Iterable[tuple[Any, ...] | Mapping[str, Any]]
+        self, sessions: Iterable[NewSession | NewSessionTuple]
     ) -> Iterator[SessionLog]:
         known: dict[str, Instrument] = {}
         for number, one in enumerate(items("sessions", sessions, (tuple, Mapping)), start=1):
