@@ -35,6 +35,7 @@ __all__ = [
     "history",
     "is_head",
     "is_own_index",
+    "known_columns",
     "known_tables",
     "layout_of",
     "layouts",
@@ -304,7 +305,7 @@ def layout_of(tables: Mapping[str, Table]) -> Layout:
 
 
 def _traits(name: str, table: Table) -> frozenset[str]:
-    known = _known_columns(name)
+    known = known_columns(name)
     columns = {
         # A default of a known column may be computed, in files from before 2.2.
         key + _COMPUTED if column.generated or (key not in known and column.runs_code) else key
@@ -315,7 +316,7 @@ def _traits(name: str, table: Table) -> frozenset[str]:
 
 
 @cache
-def _known_columns(table: str) -> frozenset[str]:
+def known_columns(table: str) -> frozenset[str]:
     """Return the columns that a table has at any revision."""
     shapes = [tables_at(revision) for revision in names()]
     return frozenset(column for s in shapes if table in s for column in s[table].columns)

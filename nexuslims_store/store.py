@@ -281,4 +281,6 @@ def _checked(database: Database, *, read_only: bool) -> str:
             database.rows("PRAGMA query_only = ON")
         return head()
     with database.translated():
-        return check_head(database.connection, database.path, timeout=database.timeout)
+        return check_head(
+            database.connection, database.path, write=not read_only, timeout=database.timeout
+        )

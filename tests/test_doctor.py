@@ -774,11 +774,14 @@ def test_marks_out_of_step(path: Path) -> None:
 
 
 def test_a_trigger(path: Path) -> None:
-    spoil(
-        path,
-        "CREATE TRIGGER t AFTER INSERT ON session_log BEGIN DELETE FROM instruments; END;",
-    )
-    assert the("foreign-code", examine(path)).severity == "error"
+    make = "CREATE TRIGGER t AFTER INSERT ON session_log BEGIN DELETE FROM instruments; END"
+    spoil(path, make)
+    finding = the("own-trigger", examine(path))
+    assert finding.severity == "warning"
+    assert "t on session_log" in finding.message
+    keep = finding.remedy.partition("(")[2].partition(")")[0]
+    subprocess.run(keep, shell=True, check=True, cwd=path.parent)
+    assert (path.parent / "triggers.sql").read_text() == f"{make};\n"
 
 
 def test_a_file_without_tables(tmp_path: Path) -> None:

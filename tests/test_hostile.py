@@ -47,6 +47,7 @@ from nexuslims_store import (
     Store,
     StoreError,
     UploadLog,
+    migrations,
 )
 
 # Texts that a column can hold, and that must come back as they are.
@@ -413,7 +414,7 @@ def replaced(table: str, *statements: str) -> list[str]:
     return [f"ALTER TABLE {table} RENAME TO hidden_{table}", *statements]
 
 
-CRAFTED = {
+TRIGGERS = {
     "trigger on insert": [
         CANARY,
         f"CREATE TRIGGER evil AFTER INSERT ON session_log BEGIN {TOUCH}; END",
@@ -430,6 +431,8 @@ CRAFTED = {
         CANARY,
         f"CREATE TRIGGER Evil AFTER DELETE ON SESSION_LOG BEGIN {TOUCH}; END",
     ],
+}
+CRAFTED = {
     "view in a table's place": replaced(
         "session_log", "CREATE VIEW session_log AS SELECT * FROM hidden_session_log"
     ),
@@ -481,6 +484,26 @@ def test_a_crafted_schema_is_refused_and_nothing_of_it_runs(
     with pytest.raises(SchemaMismatchError):
         Store(path, migrate=True)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("statements", TRIGGERS.values(), ids=list(TRIGGERS))
+def test_triggers_do_not_run(tmp_path: Path, statements: list[str]) -> None:
+    """A file with triggers is read and migrated, and nothing of theirs runs; writes are refused."""
+    path = tmp_path / "crafted.db"
+    path.write_bytes(head_image())
+    write(path, *statements)
+    before = path.read_bytes()
+    if "alembic_version" not in statements[1]:  # which no store writes to
+        with pytest.raises(SchemaMismatchError, match=r"(?i)evil on .*> triggers.sql"):
+            Store(path)
+    with Store(path, read_only=True) as store:
+        assert store.session_logs.count() == 0
+    assert path.read_bytes() == before
+
+    migrations.downgrade(path, "v1_4_3", backup=False)
+    migrations.upgrade(path, backup=False)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM canary").fetchone() == (0,)
 
 
 @pytest.mark.parametrize("expression", ["load_extension('evil')", "nxs_instant('x', 'UTC')"])

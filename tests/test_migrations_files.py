@@ -32,6 +32,10 @@ SESSION_LOG_COLUMNS = (
     "id_session_log INTEGER, session_identifier, instrument, timestamp, event_type, "
     "record_status, user"
 )
+INSTRUMENTS_COLUMNS = (
+    "instrument_pid, api_url, calendar_url, location, schema_name, property_tag, filestore_path, "
+    "harvester, timezone"
+)
 
 
 @pytest.fixture
@@ -182,10 +186,14 @@ def test_a_facilitys_own_tables_and_views_are_kept(path: Path) -> None:
         ("v2_4_0b", f"CREATE TABLE session_log_old ({SESSION_LOG_COLUMNS});", "session_log_old"),
         (
             "v2_5_0a",
-            "CREATE TABLE _alembic_tmp_instruments (instrument_pid, api_url);",
+            f"CREATE TABLE _alembic_tmp_instruments ({INSTRUMENTS_COLUMNS});",
             "_alembic_tmp_instruments",
         ),
-        (HEAD, "CREATE TABLE _alembic_tmp_instruments (x);", "_alembic_tmp_instruments"),
+        (
+            HEAD,
+            f"CREATE TABLE _alembic_tmp_instruments ({INSTRUMENTS_COLUMNS});",
+            "_alembic_tmp_instruments",
+        ),
         (
             "v1_4_3",
             "CREATE TABLE upload_log (id INTEGER PRIMARY KEY, session_identifier, "
@@ -215,6 +223,17 @@ def test_leftovers_are_removed(path: Path, revision: str, script: str, table: st
     assert facts(path) == expected(HEAD)
     assert query(path, "SELECT id_session_log FROM session_log") == [(4,)]
     assert query(backups(path)[0], f"SELECT count(*) FROM {table}")
+
+
+@pytest.mark.parametrize(
+    "name", ["_alembic_tmp_instruments", "_alembic_tmp_visits", "session_log_old"]
+)
+def test_an_own_table_that_is_called_like_a_leftover_stays(path: Path, name: str) -> None:
+    at("v2_4_0a", path, f"CREATE TABLE {name} (instrument_pid, note); CREATE TABLE visits (x);")
+    execute(path, f"INSERT INTO {name} (instrument_pid, note) VALUES ('sem', 'mine')")
+    assert migrations.upgrade(path).leftovers_removed == ()
+    assert query(path, f"SELECT instrument_pid, note FROM {name}") == [("sem", "mine")]
+    assert store_says(path) == HEAD
 
 
 def test_leftover_of_the_very_first_upgrade(path: Path) -> None:

@@ -219,6 +219,57 @@ def test_a_file_of_ones_own_tables_alone_is_not_left_behind(path: Path) -> None:
     assert migrations.current(path) == HEAD
 
 
+AUDIT = "CREATE TRIGGER audit AFTER INSERT ON {} BEGIN INSERT INTO mine (what) VALUES ('x'); END"
+TRIGGERS = "SELECT sql FROM sqlite_master WHERE type = 'trigger'"
+
+
+@pytest.mark.parametrize(
+    "table", ["session_log", "instruments", "alembic_version", "_yoyo_migration", "_yoyo_log"]
+)
+def test_a_trigger_shuts_no_reader_out_and_survives_every_step(path: Path, table: str) -> None:
+    at("v1_4_3", path, f"CREATE TABLE mine (what); {AUDIT.format(table)};")
+    plan = call("--db", path, "migrate", "--plan")
+    assert plan.status == 0
+    assert "make your trigger audit again, which goes with its table" in plan.lines
+    script = migrations.plan(path).to_sql()
+    for move, target in (("upgrade", "head"), ("downgrade", "v1_4_3"), ("upgrade", "head")):
+        assert getattr(migrations, move)(path, target, backup=False).changed
+        assert query(path, TRIGGERS) == [(AUDIT.format(table),)]
+    migrations.stamp(path, HEAD)
+    assert query(path, "SELECT what FROM mine") == []
+
+    for command in ("status", "migrate current", "migrate check", "migrate --plan", "report -"):
+        done = call("--db", path, *command.replace("report -", "report --output -").split())
+        assert done.status == 0, done.err
+    if table.startswith(("_yoyo", "alembic")):  # which no store writes to
+        Store(path).close()
+        return
+    assert call("--db", path, "doctor").status == 1
+    with pytest.raises(SchemaMismatchError, match=f"trigger audit on {table}.*> triggers.sql"):
+        Store(path)
+    places = ("DROP TRIGGER", "CREATE TABLE", "CREATE TRIGGER audit")
+    assert sorted(places, key=script.index) == list(places)
+
+
+def test_a_trigger_whose_table_goes_is_named(path: Path) -> None:
+    at(HEAD, path, f"CREATE TABLE mine (what); {AUDIT.format('upload_log')};")
+    plan = migrations.plan(path, "v1_4_3", direction="downgrade")
+    assert "drop your trigger audit, whose table goes" in str(plan)
+    assert "dropped your trigger audit" in str(migrations.downgrade(path, "v1_4_3"))
+    assert query(backups(path)[0], TRIGGERS) == [(AUDIT.format("upload_log"),)]
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [("UPDATE OF computer_name", "SELECT 1"), ("INSERT", "SELECT new.computer_name")],
+)
+def test_a_trigger_that_names_a_column_that_goes(path: Path, head: str, body: str) -> None:
+    at("v1_4_3", path, f"CREATE TRIGGER old AFTER {head} ON instruments BEGIN {body}; END;")
+    assert "break your trigger old" in str(migrations.plan(path))
+    assert migrations.upgrade(path).plan.triggers_broken == ("old",)
+    assert "dead-trigger" in {finding.code for finding in doctor.examine(path)}
+
+
 @pytest.mark.parametrize(
     ("script", "what"),
     [

@@ -150,26 +150,6 @@ def test_tables_of_no_revision(path: Path, script: str, words: str, stamped: boo
         migrations.stamp(path, HEAD)
 
 
-@pytest.mark.parametrize(
-    ("table", "event"),
-    [
-        ("session_log", "AFTER INSERT"),
-        ("instruments", "BEFORE DELETE"),
-        ("alembic_version", "AFTER UPDATE"),
-        ("_yoyo_migration", "AFTER INSERT"),
-    ],
-)
-def test_triggers(path: Path, table: str, event: str) -> None:
-    at(
-        "v2_4_0a",
-        path,
-        f"CREATE TRIGGER trap {event} ON {table} BEGIN DELETE FROM upload_log; END;",
-    )
-    refused(path, SchemaMismatchError, f"trap on {table}", "DROP TRIGGER")
-    execute(path, "DROP TRIGGER trap")
-    migrations.upgrade(path)
-
-
 # -- rows in the way -------------------------------------------------------------------
 
 

@@ -29,6 +29,7 @@ from nexuslims_store.errors import (
 )
 from nexuslims_store.migrations.plan import marks_wrong
 from nexuslims_store.recognition import Catalogue, State, judge, look
+from nexuslims_store.recognition.advice import own_triggers
 from nexuslims_store.revisions import BASE, head, most_similar, names, revision_of
 from nexuslims_store.times import require_zone_data, utc_now
 
@@ -251,6 +252,9 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
             "nexuslims-store migrate upgrade  (removes it, after a backup, and goes on)",
             table=table,
         )
+    if state.catalogue.triggers_of_rows:
+        message, _, remedy = str(own_triggers(state.catalogue, path)).partition(". Keep ")
+        yield Finding("own-trigger", "warning", message, f"keep {remedy}")
     if state.former is not None:
         yield Finding(
             "former-revision",
@@ -294,7 +298,7 @@ def _unrecognised(catalogue: Catalogue, path: Path, error: StoreError) -> Findin
     said = error.for_command
     if isinstance(error, NotANexusLIMSDatabaseError):
         return Finding("not-nexuslims", "error", said, "check the path (NX_DB_PATH or --db)")
-    if catalogue.odd or catalogue.triggers:
+    if catalogue.odd:
         return Finding(
             "foreign-code",
             "error",

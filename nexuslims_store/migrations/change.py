@@ -21,7 +21,7 @@ from nexuslims_store.errors import (
 from nexuslims_store.migrations.backend import Backend
 from nexuslims_store.migrations.opening import is_there, make_folder, no_folder, opened
 from nexuslims_store.migrations.plan import Direction, Plan, make_plan, missing_indexes
-from nexuslims_store.migrations.rehearsal import make_again, own_indexes
+from nexuslims_store.migrations.rehearsal import make_again, own_indexes, set_aside
 from nexuslims_store.migrations.run import MigrationReport, Options
 from nexuslims_store.migrations.script import leaving_head, made_again, made_anew_by
 from nexuslims_store.migrations.verification import (
@@ -182,8 +182,11 @@ def _change(connection: sqlite3.Connection, path: Path, plan: Plan, options: Opt
     """
     with _doing("counting of the rows"):
         rows = count_rows(connection, plan.before, plan.after)
-        indexes = own_indexes(look(connection).contents.of("index"))
+        there = look(connection)
+        own = [*own_indexes(there.contents.of("index")), *there.triggers]
         filled = count_filled(connection, plan.steps, up=plan.up)
+    with _doing("setting aside of the triggers"):
+        set_aside(connection, there.triggers)
     for table in plan.leftovers:
         options.say(f"removing {table}, left behind by an unfinished upgrade")
         with _doing(f"removal of {table}"):
@@ -206,12 +209,12 @@ def _change(connection: sqlite3.Connection, path: Path, plan: Plan, options: Opt
         with _doing(f"making anew of {table}"):
             for statement in made_again(table):
                 connection.execute(statement)
-    with _doing("making of the indexes"):
+    with _doing("making of the indexes and triggers"):
         if plan.after == head():
             backend.post_apply()
             for index in missing_indexes(look(connection), plan.after):
                 connection.execute(str(index.sql))
-        make_again(connection, indexes)
+        make_again(connection, own)
     options.say("verifying")
     with _doing("verification"):
         verify(connection, path, rows, plan.before, plan.after)

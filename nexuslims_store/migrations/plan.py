@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from nexuslims_store.display import number
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.migrations.script import script
 from nexuslims_store.queries import load
@@ -22,7 +23,7 @@ from nexuslims_store.revisions import (
     resolve,
     tables_at,
 )
-from nexuslims_store.tables import Index
+from nexuslims_store.tables import Index, Named
 
 __all__ = ["Direction", "Plan", "make_plan", "marks_wrong", "missing_indexes", "plan_for_new_file"]
 
@@ -58,8 +59,11 @@ class Plan:
     obstacles
         Why the run would be refused, in words: what is the facility's own and would be lost, or
         bears a name that a step needs.
-    indexes_lost
-        Indexes of the facility's own that go, because their columns do. Others are kept.
+    kept
+        Indexes and triggers of the facility's own that are made again, as they were, after what
+        they are on was made anew. Triggers run at no time in between.
+    indexes_lost, triggers_lost
+        Those that go, because their columns do, or their tables.
     views_broken, triggers_broken
         Those of the facility's own that do not work any more, because something in them is gone.
     """
@@ -76,7 +80,9 @@ class Plan:
     indexes: tuple[str, ...] = ()
     rows_dropped: dict[str, int] = field(default_factory=dict)
     obstacles: tuple[str, ...] = ()
+    kept: tuple[Named, ...] = ()
     indexes_lost: tuple[str, ...] = ()
+    triggers_lost: tuple[str, ...] = ()
     views_broken: tuple[str, ...] = ()
     triggers_broken: tuple[str, ...] = ()
 
@@ -91,16 +97,28 @@ class Plan:
         return not (self.steps or self.adopt or self.leftovers or self.marks_wrong or self.indexes)
 
     @property
-    def losses(self) -> list[str]:
-        """What goes, or works no more, once it is done, in words."""
+    def losses(self) -> list[tuple[str, str]]:
+        """What goes, or works no more, in words: as it will be said before, and as after."""
+        rows = [f"{t} with its {number(n, 'row')}" for t, n in self.rows_dropped.items()]
+        broken = [f"view {name}" for name in self.views_broken]
+        broken += [f"trigger {name}" for name in self.triggers_broken]
         return [
+            *((f"drop {what}", f"dropped {what}") for what in rows),
             *(
-                f"drop {table} with its {number:,} rows"
-                for table, number in self.rows_dropped.items()
+                (f"drop your index {name}, whose columns go", f"dropped your index {name}")
+                for name in self.indexes_lost
             ),
-            *(f"drop your index {name}, whose columns go" for name in self.indexes_lost),
-            *(f"break your view {name}, which needs what goes" for name in self.views_broken),
-            *(f"break your trigger {name}, which needs what goes" for name in self.triggers_broken),
+            *(
+                (f"drop your trigger {name}, whose table goes", f"dropped your trigger {name}")
+                for name in self.triggers_lost
+            ),
+            *(
+                (
+                    f"break your {what}, which needs what goes",
+                    f"your {what} does not work any more: what it needs is gone",
+                )
+                for what in broken
+            ),
         ]
 
     def refuse_obstacles(self, what: str) -> None:
@@ -127,11 +145,16 @@ class Plan:
             leftovers=self.leftovers,
             made_anew=self.made_anew,
             indexes=self.indexes,
+            kept=self.kept,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        return {**asdict(self), "steps": [step.revision for step in self.steps]}
+        return {
+            **asdict(self),
+            "steps": [step.revision for step in self.steps],
+            "kept": [one.name for one in self.kept],
+        }
 
     def __str__(self) -> str:
         """Say in words, a line for each part, what would be done."""
@@ -154,7 +177,10 @@ class Plan:
             yield f"make {table} anew, which took NULLs that {self.after} does not"
         for name in self.indexes:
             yield f"make the index {name}"
-        yield from self.losses
+        for one in self.kept:
+            yield f"make your {one.kind} {one.name} again, which goes with its table"
+        for loss, _ in self.losses:
+            yield loss
 
 
 def make_plan(

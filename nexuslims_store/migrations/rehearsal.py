@@ -28,8 +28,9 @@ from nexuslims_store.revisions import (
 )
 from nexuslims_store.tables import Named, Table, quoted, read, why_dead
 
-__all__ = ["make_again", "own_indexes", "rehearse"]
+__all__ = ["make_again", "own_indexes", "rehearse", "set_aside"]
 
+_NAMES = "SELECT type, name FROM sqlite_master"
 _CREATED = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX) (?!IF NOT)(\w+)", re.MULTILINE)
 
 
@@ -75,19 +76,24 @@ def rehearse(
             memory.execute(f"DROP TABLE {quoted(table)}")
         code = [one for one in others if one.kind in {"view", "trigger"}]
         alive = [one for one in code if _why_dead_alone(memory, one, code) is None]
+        set_aside(memory, catalogue.triggers)
         for text in scripts:
             memory.executescript(text)
         made_anew = _take_nulls(read(memory).tables) if after == head() else ()
         for name in made_anew:
             for statement in made_again(name):
                 memory.execute(statement)
-        kept = read(memory).tables
+        become = read(memory).tables
         lost = {
-            table: sorted(columns - (kept[table].columns.keys() if table in kept else set()))
+            table: sorted(columns - (become[table].columns.keys() if table in become else set()))
             for table, columns in own_columns(catalogue.layout).items()
             if table not in leftovers
         }
-        indexes_lost = make_again(memory, own_indexes(one for one in others if one.kind == "index"))
+        own = own_indexes(one for one in others if one.kind == "index")
+        there = set(memory.execute(_NAMES))
+        kept = [one for one in (*own, *catalogue.triggers) if (one.kind, one.name) not in there]
+        gone = make_again(memory, kept)
+        alive = [one for one in alive if one not in gone]
         dead = [one for one in alive if _why_dead_alone(memory, one, code) is not None]
     return {
         "obstacles": (
@@ -106,7 +112,9 @@ def rehearse(
             ),
             *_left_alone(catalogue, after),
         ),
-        "indexes_lost": indexes_lost,
+        "kept": tuple(one for one in kept if one not in gone),
+        "indexes_lost": tuple(one.name for one in gone if one.kind == "index"),
+        "triggers_lost": tuple(one.name for one in gone if one.kind == "trigger"),
         "views_broken": tuple(one.name for one in dead if one.kind == "view"),
         "triggers_broken": tuple(one.name for one in dead if one.kind == "trigger"),
         "made_anew": made_anew,
@@ -143,20 +151,25 @@ def own_indexes(indexes: Iterable[Named]) -> list[Named]:
     ]
 
 
-def make_again(connection: sqlite3.Connection, indexes: Iterable[Named]) -> tuple[str, ...]:
-    """Make the indexes that went with their tables; return those whose columns are gone too."""
-    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
-    there = {name for (name,) in rows}
+def set_aside(connection: sqlite3.Connection, triggers: Iterable[Named]) -> None:
+    """Take triggers out, so that nothing of theirs runs, until `make_again` brings them back."""
+    for one in triggers:
+        connection.execute(f"DROP TRIGGER IF EXISTS {quoted(one.name)}")
+
+
+def make_again(connection: sqlite3.Connection, named: Iterable[Named]) -> list[Named]:
+    """Make indexes and triggers that are gone; return those whose columns or table are too."""
+    there = set(connection.execute(_NAMES))
     lost = []
-    for one in indexes:
-        if one.name not in there and one.sql is not None:
+    for one in named:
+        if (one.kind, one.name) not in there and one.sql is not None:
             try:
                 connection.execute(one.sql)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
                     raise
-                lost.append(one.name)
-    return tuple(lost)
+                lost.append(one)
+    return lost
 
 
 def _create(memory: sqlite3.Connection, named: Iterable[Named]) -> None:

@@ -97,6 +97,7 @@ class MigrationReport:
             "made_anew": plan.made_anew,
             "rows_dropped": plan.rows_dropped,
             "indexes_lost": plan.indexes_lost,
+            "triggers_lost": plan.triggers_lost,
             "views_broken": plan.views_broken,
             "triggers_broken": plan.triggers_broken,
             "created": self.created,
@@ -129,14 +130,8 @@ class MigrationReport:
             yield f"{filled} without a harvester got 'nemo'"
         if plan.made_anew:
             yield f"made anew, since they took NULLs: {', '.join(plan.made_anew)}"
-        for table, rows in plan.rows_dropped.items():
-            yield f"dropped {table} with its {number(rows, 'row')}"
-        if plan.indexes_lost:
-            names = ", ".join(plan.indexes_lost)
-            yield f"gone, because their columns are: the indexes {names}"
-        for kind, broken in (("view", plan.views_broken), ("trigger", plan.triggers_broken)):
-            for name in broken:
-                yield f"your {kind} {name} does not work any more: what it needs is gone"
+        for _, loss in plan.losses:
+            yield loss
         if self.backup is not None:
             yield f"the file as it was before: {self.backup}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import NoneType
 
 from nexuslims_store.arguments import require_type
@@ -21,7 +21,7 @@ from nexuslims_store.revisions import (
     resolve,
     tables_at,
 )
-from nexuslims_store.tables import Table, quoted
+from nexuslims_store.tables import Named, Table, quoted
 
 __all__ = [
     "filled_by",
@@ -70,6 +70,7 @@ def script(
     leftovers: Iterable[str] = (),
     made_anew: Iterable[str] = (),
     indexes: Iterable[str] = (),
+    kept: Sequence[Named] = (),
 ) -> str:
     """Return the script of a plan (see `Plan` for what is in one).
 
@@ -78,6 +79,8 @@ def script(
     up = position(start) <= position(end)
     parts = [_HEADING.format(start=start or BASE, end=end or BASE)]
     parts += [f"DROP TABLE {quoted(table)};\n" for table in leftovers]
+    triggers = [one for one in kept if one.kind == "trigger"]
+    parts += [f"DROP TRIGGER {quoted(one.name)};\n" for one in triggers]
     if adopt:
         parts.append(_adoption(start))
     if not up and start == head():
@@ -88,6 +91,7 @@ def script(
     parts += [f"{made[name]};\n" for name in indexes]
     if up and end == head():
         parts.append(post_apply())
+    parts += [f"{one.sql};\n" for one in kept]
     return "\n".join([*parts, "COMMIT;\n"])
 
 

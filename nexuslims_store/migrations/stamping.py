@@ -22,6 +22,7 @@ def write_stamp(
     """Write the version row and yoyo's marks of a revision, in one transaction."""
     from nexuslims_store.migrations.backend import Backend  # noqa: PLC0415 -- imports yoyo
     from nexuslims_store.migrations.change import write_version_row  # noqa: PLC0415
+    from nexuslims_store.migrations.rehearsal import make_again, set_aside  # noqa: PLC0415
 
     started = time.monotonic()
     if revision.startswith(("+", "-")):
@@ -38,8 +39,10 @@ def write_stamp(
             versions = () if wanted is None else (wanted,)
             changed = catalogue.versions != versions or marks_wrong(connection, catalogue, wanted)
             if changed and not dry_run:
+                set_aside(connection, catalogue.triggers)
                 write_version_row(connection, wanted)
                 Backend(connection).put_marks_right(between(None, wanted))
+                make_again(connection, catalogue.triggers)
                 connection.execute("COMMIT")
         finally:
             connection.rollback()  # does nothing after the commit

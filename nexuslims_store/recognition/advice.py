@@ -21,7 +21,7 @@ from nexuslims_store.revisions import (
 )
 from nexuslims_store.tables import Table
 
-__all__ = ["is_foreign", "listed", "lost_key", "mismatch", "several", "unknown"]
+__all__ = ["is_foreign", "listed", "lost_key", "mismatch", "own_triggers", "several", "unknown"]
 
 # The columns that files from before 1.4 lack, with what NexusLIMS takes where nothing is said.
 _ADDED_BEFORE_1_4 = {"harvester": "nemo", "timezone": "America/New_York"}
@@ -45,6 +45,25 @@ def lost_key(catalogue: Catalogue, path: Path, revision: str | None) -> SchemaMi
                 "should be and keeps its rows"
             )
     return None
+
+
+def own_triggers(catalogue: Catalogue, path: Path) -> SchemaMismatchError:
+    """Return the error for a write that would run triggers, which NexusLIMS has none of.
+
+    The command that takes them out is no part of it: their text must be safe before that.
+    """
+    import shlex  # noqa: PLC0415 -- opening a store does not need it
+
+    named = listed(f"{one.name} on {one.table}" for one in catalogue.triggers_of_rows)
+    file = shlex.quote(str(path))
+    select = "SELECT sql || ';' FROM sqlite_master WHERE type = 'trigger'"
+    return SchemaMismatchError(
+        f"{path} can be read and migrated, but not written to: nothing that is stored in a file "
+        f"runs here, and a write would run its trigger {named}. Keep its text in a file (sqlite3 "
+        f'{file} "{select}" > triggers.sql), '
+        "drop the trigger, which touches no row, and make it again when all is "
+        f"written (sqlite3 {file} < triggers.sql)"
+    )
 
 
 def several(catalogue: Catalogue, path: Path) -> UnknownRevisionError:

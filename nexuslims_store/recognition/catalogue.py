@@ -8,12 +8,12 @@ from functools import cache
 
 from nexuslims_store.queries import Queries, load
 from nexuslims_store.revisions import VERSION_TABLE, Layout, known_tables, layout_of
-from nexuslims_store.tables import Contents, Table, quoted, read
+from nexuslims_store.tables import Contents, Named, Table, quoted, read
 
-__all__ = ["REBUILDS", "Catalogue", "look"]
+__all__ = ["Catalogue", "look", "rebuilds"]
 
-REBUILDS = {"session_log_new": "session_log", "session_log_old": "session_log"}
-"""Tables that a rebuild of session_log by NexusLIMS leaves behind when it is killed."""
+_REBUILDS = {"session_log_new": "session_log", "session_log_old": "session_log"}
+_ALEMBIC_REBUILD = "_alembic_tmp_"
 
 _YOYO_TABLES = frozenset({"_yoyo_migration", "_yoyo_log", "_yoyo_version", "yoyo_lock"})
 
@@ -61,13 +61,14 @@ class Catalogue:
         return sorted(n for n in self.names - tools if not n.startswith("sqlite_"))
 
     @property
-    def triggers(self) -> list[str]:
-        """Each trigger on a table that this package writes to, and the table."""
-        return [
-            f"{trigger.name} on {trigger.table}"
-            for trigger in self.contents.of("trigger")
-            if trigger.table in _written_tables()
-        ]
+    def triggers(self) -> list[Named]:
+        """The triggers on tables that a migration writes to."""
+        return [one for one in self.contents.of("trigger") if one.table in _written_tables()]
+
+    @property
+    def triggers_of_rows(self) -> list[Named]:
+        """Those of them on tables that a store writes to."""
+        return [one for one in self.triggers if one.table in known_tables()]
 
 
 def look(connection: sqlite3.Connection) -> Catalogue:
@@ -76,7 +77,7 @@ def look(connection: sqlite3.Connection) -> Catalogue:
     if not inside:
         connection.execute("BEGIN")
     try:
-        contents = read(connection, {*known_tables(), *REBUILDS, VERSION_TABLE})
+        contents = read(connection, {*known_tables(), *rebuilds(), VERSION_TABLE})
         # Nothing but plain tables is read: a view would run what its author wrote.
         filled = frozenset(
             name
@@ -92,15 +93,21 @@ def look(connection: sqlite3.Connection) -> Catalogue:
     finally:
         if not inside:
             connection.rollback()
-    odd = _written_tables() & contents.names("table", "view", "trigger") - contents.tables.keys()
+    odd = _written_tables() & contents.names("table", "view") - contents.tables.keys()
     odd -= _YOYO_TABLES & contents.names("table")
     unreadable = {VERSION_TABLE} if table is not None and not readable else set()
     return Catalogue(contents, versions, filled, tuple(sorted(odd | unreadable)))
 
 
 @cache
+def rebuilds() -> dict[str, str]:
+    """Return the tables that a rebuild of another by NexusLIMS leaves behind when it is killed."""
+    return {**_REBUILDS, **{f"{_ALEMBIC_REBUILD}{table}": table for table in known_tables()}}
+
+
+@cache
 def _written_tables() -> frozenset[str]:
-    return known_tables() | frozenset(REBUILDS) | _YOYO_TABLES | {VERSION_TABLE}
+    return known_tables() | _YOYO_TABLES | {VERSION_TABLE}
 
 
 @cache

@@ -17,10 +17,11 @@ from nexuslims_store.recognition.advice import (
     listed,
     lost_key,
     mismatch,
+    own_triggers,
     several,
     unknown,
 )
-from nexuslims_store.recognition.catalogue import REBUILDS, Catalogue, look
+from nexuslims_store.recognition.catalogue import Catalogue, look, rebuilds
 from nexuslims_store.revisions import (
     BASE,
     FORMER,
@@ -28,17 +29,15 @@ from nexuslims_store.revisions import (
     fits,
     head,
     is_head,
+    known_columns,
     layouts,
     names,
     position,
     revision_of,
-    tables_at,
 )
 from nexuslims_store.translation import CHECK_PATH, translated
 
 __all__ = ["State", "check_head", "judge", "recognise", "refuse_foreign", "refuse_other_files"]
-
-_ALEMBIC_REBUILD = "_alembic_tmp_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +82,7 @@ def recognise(connection: sqlite3.Connection, path: Path, *, timeout: float = 30
     UnknownRevisionError
         The version row names a revision this package does not know, or there are several.
     SchemaMismatchError
-        The tables contradict the version row or are of no revision, or one has lost its key, or
-        there is a trigger on one of them.
+        The tables contradict the version row or are of no revision, or one has lost its key.
     """
     with translated(path, timeout=timeout):
         catalogue = look(connection)
@@ -107,15 +105,18 @@ def refuse_other_files(connection: sqlite3.Connection, catalogue: Catalogue, pat
         )
 
 
-def check_head(connection: sqlite3.Connection, path: Path, *, timeout: float = 30.0) -> str:
-    """Return the head revision if the file is at it, ready for a store.
+def check_head(
+    connection: sqlite3.Connection, path: Path, *, write: bool, timeout: float = 30.0
+) -> str:
+    """Return the head revision if the file is at it, ready for a store that reads, or writes.
 
     Raises
     ------
     PendingMigrationsError
         It is at an older revision, or has no version row.
     SchemaMismatchError
-        An unfinished upgrade left tables behind, or a table has lost its key.
+        An unfinished upgrade left tables behind, or a table has lost its key, or a write would
+        run a trigger.
     NotANexusLIMSDatabaseError, UnknownRevisionError
         As for `recognise`, and for an empty file.
     """
@@ -144,6 +145,8 @@ def check_head(connection: sqlite3.Connection, path: Path, *, timeout: float = 3
             call="Store(path, migrate=True) or `nexuslims-store migrate` adds it",
             command="run `nexuslims-store migrate`, which adds it",
         )
+    if write and state.catalogue.triggers_of_rows:
+        raise own_triggers(state.catalogue, path)
     return head()
 
 
@@ -155,7 +158,11 @@ def judge(catalogue: Catalogue, path: Path) -> State:
     versions = catalogue.versions
     if not any(version in {*names(), *FORMER} for version in versions):
         refuse_foreign(catalogue, path)
-    _refuse_foreign_code(catalogue, path)
+    if catalogue.odd:  # a view, for one, would run what its author wrote whenever it is read
+        raise SchemaMismatchError(
+            f"{path}: {listed(catalogue.odd)} should be a plain table, and is a view or the like; "
+            "give it another name: its statement is in `sqlite3 FILE .schema`"
+        )
     if len(versions) > 1:
         raise several(catalogue, path)
     if versions and versions[0] not in {*names(), *FORMER}:
@@ -191,33 +198,15 @@ def refuse_foreign(catalogue: Catalogue, path: Path) -> None:
         )
 
 
-def _refuse_foreign_code(catalogue: Catalogue, path: Path) -> None:
-    """A trigger, or a view in a table's place, would run its author's SQL on our writes."""
-    if catalogue.odd:
-        raise SchemaMismatchError(
-            f"{path}: {listed(catalogue.odd)} should be a plain table, and is a view or the like; "
-            "give it another name: its statement is in `sqlite3 FILE .schema`"
-        )
-    if catalogue.triggers:
-        raise SchemaMismatchError(
-            f"{path}: NexusLIMS has no triggers, and this file has {listed(catalogue.triggers)}; "
-            "look at what they do (`sqlite3 FILE .schema` prints them), keep their text, and take "
-            "them out with DROP TRIGGER, which touches no row"
-        )
-
-
 def _leftovers(catalogue: Catalogue, path: Path) -> tuple[str, ...]:
     tables = catalogue.contents.tables
     leftovers = [
         (table, original)
-        for table, original in REBUILDS.items()
+        for table, original in sorted(rebuilds().items())
+        # A table of the facility's own may be called so too.
         if table in tables
-        and tables[table].columns.keys() == tables_at(head())[original].columns.keys()
-    ]
-    leftovers += [
-        (table, table.removeprefix(_ALEMBIC_REBUILD))
-        for table in sorted(catalogue.names)
-        if table.startswith(_ALEMBIC_REBUILD)
+        and known_columns(original).issuperset(tables[table].columns)
+        and not is_foreign(original, tables[table])
     ]
     for table, original in leftovers:
         if original not in catalogue.names:

@@ -34,7 +34,7 @@ def at(revision: str, path: Path, script: str = "") -> Path:
 
 def store_says(path: Path) -> str:
     with closing(sqlite3.connect(path)) as connection:
-        return check_head(connection, path)
+        return check_head(connection, path, write=False)
 
 
 def refused(path: Path, error: type[StoreError], *words: str) -> None:
