@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from helpers.servers import Server, why_none
@@ -21,9 +22,14 @@ IGNORED_BY_PYTHON = {
 }
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     for name in OF_A_PERSON:
         os.environ.pop(name, None)
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        # Of the hundreds of processes that the tests start each would compile the package anew.
+        compiled = TemporaryDirectory()
+        config.add_cleanup(compiled.cleanup)
+        os.environ["PYTHONPYCACHEPREFIX"] = compiled.name
     os.umask(0o022)
     if threading.current_thread() is threading.main_thread():
         for number in signal.valid_signals():

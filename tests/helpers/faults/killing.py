@@ -7,6 +7,7 @@ workers have threads, and a process with threads should not be forked.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -26,7 +27,7 @@ from typing import Any, ClassVar, Literal
 from . import tasks
 from .operations import OPERATIONS
 
-Fault = Literal["none", "statement", "size", "time", "disk full", "page count"]
+Fault = Literal["none", "statement", "write", "size", "time", "disk full", "page count"]
 
 _LONGEST = 150  # seconds; whatever takes longer hangs
 
@@ -45,7 +46,8 @@ class Call:
         More for the function, as JSON knows them.
     fault, at
         "statement": killed where SQLite begins the statement of that number, counted over all
-        connections; each page that a backup call copies counts as one.
+        connections; each page that a backup call copies counts as one. "write": the same, but
+        only what may change a file is counted: each read between two writes finds one state.
         "size": killed in the write that would make any file longer than so many bytes, in the
         middle of a page if need be. "time": killed after so many seconds.
         "disk full": such a write fails. "page count": no database may get more pages.
@@ -109,6 +111,9 @@ class Forks:
 
 def _serve() -> None:
     _warm_up()
+    # Else each child's garbage collector would touch, and so copy, all that the children share.
+    gc.collect()
+    gc.freeze()
     for line in sys.stdin:
         answers = _fork([Call(**call) for call in json.loads(line)])
         print(json.dumps(answers), flush=True)
@@ -179,8 +184,9 @@ def _inject(call: Call) -> None:
         os.setgid(call.uid)
         os.setuid(call.uid)
     match call.fault:
-        case "statement":
+        case "statement" | "write":
             _Counted.left = int(call.at)
+            _Counted.passed_over = _READS if call.fault == "write" else ()
             _connect_by(_Counted)
         case "size" | "disk full":
             # Python ignores the signal, and the write fails; else it kills in the write.
@@ -197,16 +203,26 @@ def _connect_by(factory: type[sqlite3.Connection]) -> None:
     setattr(sqlite3, "connect", partial(sqlite3.connect, factory=factory))  # noqa: B010
 
 
+# What leaves each file as it is; "--" begins what SQLite runs for itself within a statement.
+_READS = ("SELECT", "PRAGMA", "SAVEPOINT", "RELEASE", "--")
+
+
 class _Counted(sqlite3.Connection):
     """Counts statements, and the pages that SQLite's backup call copies, down to a kill."""
 
     left: ClassVar[int]
+    passed_over: ClassVar[tuple[str, ...]]
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.set_trace_callback(self._count)
+    def __init__(self, database: Any, *arguments: Any, **options: Any) -> None:
+        super().__init__(database, *arguments, **options)
+        if database != ":memory:" or not _Counted.passed_over:
+            self.set_trace_callback(self._statement)
 
-    def _count(self, *_: object) -> None:
+    def _statement(self, text: str) -> None:
+        if not text.startswith(_Counted.passed_over):
+            self._count()
+
+    def _count(self) -> None:
         _Counted.left -= 1
         if _Counted.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
