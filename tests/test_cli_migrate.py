@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from helpers import older_lineage
 from helpers.command_line import call, process
-from helpers.migration_files import REVISIONS, demo, facts
+from helpers.migration_checks import at
+from helpers.migration_files import REVISIONS, demo, execute, facts
 from helpers.support import HEAD, contents, new_database, write
 
-from nexuslims_store import Store, config, migrations
+from nexuslims_store import BackupError, MigrationError, Store, config, migrations
+from nexuslims_store.config import sql_folder
 
 
 def left_behind(path: Path) -> Path:
@@ -109,6 +111,77 @@ def test_a_plan_and_a_script_change_nothing(tmp_path: Path, arguments: tuple[str
 
 def test_a_plan_creates_nothing(tmp_path: Path) -> None:
     assert call("--db", tmp_path / "new.db", "migrate", "--plan").status == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_in_json_says_of_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    for option, dry in (("--dry-run", True), ("--json", False)):
+        said = call("--db", path, "migrate", option, "--json").json
+        assert (said["dry_run"], said["path"], said["created"]) == (dry, str(path), True)
+    assert call("--db", path, "migrate", "--plan", "--json").json["created"] is False
+
+
+@pytest.mark.parametrize("option", ["--plan", "--sql", "--no-backup"])
+def test_a_missing_folder_is_an_error_in_a_plan_too(tmp_path: Path, option: str) -> None:
+    done = call("--db", tmp_path / "no" / "new.db", "migrate", option)
+    assert (done.status, done.out) == (2, "")
+    assert "there is no folder" in done.err
+
+
+@pytest.mark.parametrize(
+    ("start", "script"),
+    [
+        ("v1_4_3", "ALTER TABLE instruments ADD COLUMN mine"),
+        ("v1_4_3", "CREATE TABLE instruments_new (x)"),
+        # As NexusLIMS 2.2 made it, where a time may be NULL.
+        ("v2_4_0a", "UPDATE session_log SET record_status = 'ODD'"),
+    ],
+)
+def test_a_plan_that_would_be_refused_says_why(tmp_path: Path, start: str, script: str) -> None:
+    path = at(start, tmp_path / "nexuslims.db", script)
+    plan = call("--db", path, "migrate", "--plan")
+    assert plan.status == 1
+    run = call("--db", path, "migrate")
+    assert run.status == 2
+    (refused,) = (line for line in plan.lines if line.startswith("refused: "))
+    assert refused.removeprefix("refused: ") in run.err
+    script_said = call("--db", path, "migrate", "--sql")
+    assert (script_said.status, script_said.out) == (2, "")
+
+
+def test_a_null_time_is_in_the_plan(tmp_path: Path) -> None:
+    path = tmp_path / "nexuslims.db"
+    shape = (sql_folder() / "shapes" / "from_2_2_to_2_4.sql").read_text(encoding="utf-8")
+    at("v1_4_3", path, "DROP TABLE session_log;" + shape.partition("CREATE TABLE upload_log")[0])
+    execute(
+        path,
+        "INSERT INTO session_log (id_session_log, session_identifier, instrument, event_type, "
+        "record_status) VALUES (7, 's', 'sem', 'START', 'ERROR');"
+        "UPDATE alembic_version SET version_num = '57f0798d0c6d'",
+    )
+    plan = call("--db", path, "migrate", "--plan")
+    assert plan.status == 1
+    assert "refused: 1 row(s) of session_log do not fit v2_4_0b: id_session_log 7" in plan.out
+    assert "timestamp must not be NULL" in call("--db", path, "migrate").err
+
+
+def test_a_database_in_memory_makes_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for refuse in (
+        migrations.upgrade,
+        migrations.downgrade,
+        migrations.plan,
+        migrations.current,
+        migrations.pending,
+        lambda path: migrations.stamp(path, "head"),
+    ):
+        with pytest.raises(MigrationError, match="in memory"):
+            refuse(":memory:")
+    with Store(":memory:") as store, pytest.raises(BackupError, match="no place"):
+        store.backup(":memory:")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -433,6 +433,7 @@ def test_a_downgrade_says_which_rows_it_drops(path: Path) -> None:
     assert "drop upload_log with its 2 rows" in plan.lines
     alone = call("--db", path, "migrate", "downgrade", "v1_4_3", "--no-backup")
     assert (alone.status, alone.out) == (2, "")
+    assert "drop upload_log with its 2 rows" in alone.err
     assert "--yes" in alone.err
     assert "--plan" in alone.err
     assert migrations.current(path) == HEAD

@@ -122,7 +122,7 @@ def _names(
     source: Path, destination: str | os.PathLike[str], now: datetime | None
 ) -> tuple[Path, Iterable[Path]]:
     """Return one name to say in errors, and those that the copy may have."""
-    if os.fspath(destination) in {"", "-"}:
+    if os.fspath(destination) in {"", "-", str(MEMORY)}:
         raise BackupError(
             f"{os.fspath(destination)!r} is no place for a backup, which is a file: name one, or a "
             "folder"

@@ -35,8 +35,8 @@ def confirmed(
         return True
     if not output.can_ask:
         raise StoreError(
-            "there is no terminal to ask on, and nothing was changed: give --yes to do it, or "
-            f"{preview} to see what would be done"
+            f"{question} There is no terminal to ask on, and nothing was changed: give --yes to do "
+            f"it, or {preview} to see what would be done"
         )
     if output.ask(f"{question} [y/N] ").strip().lower() in {"y", "yes"}:
         return True

@@ -14,12 +14,11 @@ from nexuslims_store.cli.changes import REFUSED, confirmed
 from nexuslims_store.cli.declaration import Command, OneOf, Option
 from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, database_path
 from nexuslims_store.cli.output import Listing, Output
-from nexuslims_store.display import number
 from nexuslims_store.migrations.plan import Direction
 
 __all__ = ["COMMAND"]
 
-_UP_TO_DATE, _PENDING = 0, 1
+_UP_TO_DATE, _PENDING, _REFUSED_BY_PLAN = 0, 1, 1
 _BASE = "base"
 _HISTORY = Listing(("number", "revision", "from", "title", "applied"))
 
@@ -47,24 +46,24 @@ def _move(
     move: Callable[..., migrations.MigrationReport],
 ) -> int:
     path = database_path(arguments)
-    if arguments.plan or arguments.sql:
+    loses_for_good = arguments.no_backup and direction == "downgrade"
+    if arguments.plan or arguments.sql or loses_for_good:
         plan = migrations.plan(
             path, arguments.target, direction=direction, timeout=arguments.timeout
         )
         if arguments.sql:
             output.text(plan.to_sql())
-        elif output.form == "json":
-            output.json(plan.to_dict())
-        else:
-            output.line(str(plan))
-        return 0
-    if arguments.no_backup and direction == "downgrade":
-        plan = migrations.plan(
-            path, arguments.target, direction=direction, timeout=arguments.timeout
-        )
-        question = _question(plan)
-        if plan.rows_dropped and not confirmed(question, arguments, output, preview="--plan"):
-            return REFUSED
+            return 0
+        if arguments.plan:
+            if output.form == "json":
+                output.json({"dry_run": True, "path": path, **plan.to_dict()})
+            else:
+                output.line(str(plan))
+            return _REFUSED_BY_PLAN if plan.obstacles else 0
+        if plan.rows_dropped and not plan.obstacles:
+            question = f"Without a backup, {', '.join(loss for loss, _ in plan.losses)}?"
+            if not confirmed(question, arguments, output, preview="--plan"):
+                return REFUSED
     report = move(
         path,
         arguments.target,
@@ -74,15 +73,10 @@ def _move(
         percent=output.percent,
     )
     if output.form == "json":
-        output.json(report.to_dict())
+        output.json({"dry_run": False, **report.to_dict()})
     else:
         output.line(str(report))
     return 0
-
-
-def _question(plan: migrations.Plan) -> str:
-    dropped = (f"{table} with its {number(n, 'row')}" for table, n in plan.rows_dropped.items())
-    return f"Without a backup, drop {', '.join(dropped)}?"
 
 
 # -- looking ---------------------------------------------------------------------------------
@@ -187,7 +181,8 @@ _RUN_OPTIONS = (
             "--plan",
             "--dry-run",
             action="store_true",
-            help="print what would be done, and change nothing",
+            help="print what would be done, and change nothing; exit status 1 if it would be "
+            "refused",
         ),
         Option(
             "--sql",

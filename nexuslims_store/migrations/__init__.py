@@ -31,11 +31,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nexuslims_store import revisions
 from nexuslims_store.arguments import as_path, require_choice, require_flags, require_type
-from nexuslims_store.connection import connect
+from nexuslims_store.connection import MEMORY, connect
+from nexuslims_store.errors import MigrationError
 from nexuslims_store.migrations.opening import is_there
 from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file
 from nexuslims_store.migrations.run import MigrationReport, Options, run
@@ -91,7 +93,7 @@ def current(path: PathLike, *, timeout: float = _TIMEOUT) -> str | None:
     SchemaMismatchError
         The tables contradict the version row.
     """
-    path = as_path("path", path)
+    path = _file(path)
     with closing(connect(path, mode="ro", timeout=timeout)) as connection:
         return recognise(connection, path, timeout=timeout).revision
 
@@ -122,7 +124,7 @@ def plan(
     Plan
         `str()` of it says so in words; `nothing_to_do` is True for a file that is up to date.
     """
-    path = as_path("path", path)
+    path = _file(path)
     require_type("target", target, str)
     require_choice("direction", direction, Direction)
     if direction == "upgrade" and not is_there(path):
@@ -186,7 +188,7 @@ def upgrade(
     """
     require_type("target", target, str)
     options = Options(backup, timeout, progress or _silent, percent)
-    return run(as_path("path", path), "upgrade", target, options)
+    return run(_file(path), "upgrade", target, options)
 
 
 def downgrade(
@@ -205,7 +207,7 @@ def downgrade(
     """
     require_type("target", target, str)
     options = Options(backup, timeout, progress or _silent, percent)
-    return run(as_path("path", path), "downgrade", target, options)
+    return run(_file(path), "downgrade", target, options)
 
 
 def stamp(
@@ -245,9 +247,17 @@ def stamp(
     """
     require_type("revision", revision, str)
     require_flags(force=force, dry_run=dry_run)
-    return write_stamp(
-        as_path("path", path), revision, force=force, timeout=timeout, dry_run=dry_run
-    )
+    return write_stamp(_file(path), revision, force=force, timeout=timeout, dry_run=dry_run)
+
+
+def _file(path: PathLike) -> Path:
+    """Return a path of which there may be a file: one called :memory: must never be made."""
+    file = as_path("path", path)
+    if file == MEMORY:
+        raise MigrationError(
+            "a database in memory has no file to migrate; Store(':memory:') is at the head"
+        )
+    return file
 
 
 def _silent(_: str) -> None:

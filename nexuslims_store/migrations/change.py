@@ -27,7 +27,6 @@ from nexuslims_store.migrations.script import leaving_head, made_again, made_ane
 from nexuslims_store.migrations.verification import (
     count_filled,
     count_rows,
-    refuse_unfit_rows,
     verify,
 )
 from nexuslims_store.queries import load
@@ -115,7 +114,7 @@ def _lock(
         if plan.nothing_to_do:  # another run was quicker
             connection.execute("ROLLBACK")
             return plan, None
-        _refuse_obstacles(connection, path, plan)
+        plan.refuse_obstacles(str(path))
         wanted = options.backup and not plan.empty
         _require_room(connection, path, plan, backup=wanted)
         version = _number(connection, "data_version")
@@ -134,13 +133,6 @@ def _lock(
     raise DatabaseLockedError(
         f"{path} was changed by other programs each time it was backed up; stop them and try again"
     )
-
-
-def _refuse_obstacles(connection: sqlite3.Connection, path: Path, plan: Plan) -> None:
-    plan.refuse_obstacles(str(path))
-    tables = look(connection).tables
-    becomes = {name: tables_at(plan.after)[name] for name in plan.made_anew}
-    refuse_unfit_rows(connection, path, tables, plan.steps, up=plan.up, made_anew=becomes)
 
 
 def _back_up(path: Path, options: Options) -> Path:

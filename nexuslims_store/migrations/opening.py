@@ -9,16 +9,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from nexuslims_store.config import own_folder
-from nexuslims_store.connection import MEMORY, connect
+from nexuslims_store.connection import connect
 from nexuslims_store.errors import (
     DatabaseNotFoundError,
-    MigrationError,
     ReadOnlyError,
     StoreError,
 )
 from nexuslims_store.translation import CHECK_PATH, translated
 
-__all__ = ["is_there", "make_folder", "no_folder", "opened"]
+__all__ = ["is_there", "make_folder", "no_folder", "opened", "refuse_missing_folder"]
 
 
 def is_there(path: Path) -> bool:
@@ -35,10 +34,6 @@ def is_there(path: Path) -> bool:
 @contextmanager
 def opened(path: Path, *, timeout: float) -> Iterator[sqlite3.Connection]:
     """Open a file for a migration, and close it; every sqlite3 error is this package's own."""
-    if path == MEMORY:
-        raise MigrationError(
-            "a database in memory has no file to migrate; Store(':memory:') is at the head"
-        )
     with (
         translated(path, timeout=timeout),
         closing(connect(path, mode="rw", timeout=timeout)) as connection,
@@ -53,15 +48,18 @@ def opened(path: Path, *, timeout: float) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder of a new file if it is this package's own default one and not there yet.
+def refuse_missing_folder(folder: Path) -> None:
+    """Raise unless a folder is there, or is this package's own default one, which it makes.
 
     Any other that is not there is more likely a mistake in the path.
     """
-    if folder.is_dir():
-        return
-    if not _is_own(folder):
+    if not folder.is_dir() and not _is_own(folder):
         raise no_folder(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a new file if it is this package's own default one and not there yet."""
+    refuse_missing_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

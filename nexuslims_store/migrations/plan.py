@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 from nexuslims_store.display import number
 from nexuslims_store.errors import MigrationError
+from nexuslims_store.migrations.opening import refuse_missing_folder
 from nexuslims_store.migrations.script import script
 from nexuslims_store.queries import load
 from nexuslims_store.recognition import Catalogue, recognise
@@ -40,6 +42,8 @@ class Plan:
         The revisions it starts from and ends at; None is base.
     empty
         Whether there is nothing in the file, or no file: no backup is made of that.
+    created
+        Whether there is no file, and it is made.
     leftovers
         Tables of an unfinished upgrade by NexusLIMS, to be removed.
     adopt
@@ -58,7 +62,7 @@ class Plan:
         How many rows go with the tables that an older revision does not have, by table.
     obstacles
         Why the run would be refused, in words: what is the facility's own and would be lost, or
-        bears a name that a step needs.
+        bears a name that a step needs; rows that do not fit.
     kept
         Indexes and triggers of the facility's own that are made again, as they were, after what
         they are on was made anew. Triggers run at no time in between.
@@ -71,6 +75,7 @@ class Plan:
     before: str | None
     after: str | None
     empty: bool = False
+    created: bool = False
     leftovers: tuple[str, ...] = ()
     adopt: bool = False
     former: str | None = None
@@ -226,12 +231,14 @@ def make_plan(
         return plan
     # Not needed where nothing is to do, as at each start of a container.
     from nexuslims_store.migrations.rehearsal import rehearse  # noqa: PLC0415
-    from nexuslims_store.migrations.verification import rows_dropped  # noqa: PLC0415
+    from nexuslims_store.migrations.verification import rows_dropped, unfit_rows  # noqa: PLC0415
 
     there = {n: table for n, table in catalogue.tables.items() if n not in state.leftovers}
     effects = rehearse(catalogue, before, after, leftovers=state.leftovers)
-    anew = effects.get("made_anew", ())
+    anew = effects["made_anew"]
     made = {index.name for name in anew for index in tables_at(after)[name].indexes}
+    unfit = unfit_rows(connection, there, steps, up=plan.up, made_anew=anew)
+    effects["obstacles"] = (*effects["obstacles"], *unfit)
     return replace(
         plan,
         indexes=tuple(name for name in plan.indexes if name not in made),
@@ -241,10 +248,17 @@ def make_plan(
 
 
 def plan_for_new_file(path: Path, target: str) -> Plan:
-    """Say what it takes to bring a file that is not there to `target`."""
+    """Say what it takes to bring a file that is not there to `target`.
+
+    Raises
+    ------
+    DatabaseNotFoundError
+        Nor is its folder, and it is not this package's own one.
+    """
+    refuse_missing_folder(Path(os.path.realpath(path)).parent)
     after = resolve(target, None)
     _refuse_other_direction(path, "upgrade", None, after)
-    return Plan(before=None, after=after, empty=True, steps=between(None, after))
+    return Plan(before=None, after=after, empty=True, created=True, steps=between(None, after))
 
 
 def missing_indexes(catalogue: Catalogue, revision: str | None) -> list[Index]:

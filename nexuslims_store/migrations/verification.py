@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from nexuslims_store.recognition import recognise
 from nexuslims_store.revisions import BASE, Migration, head, known_tables, tables_at
 from nexuslims_store.tables import Table, quoted
 
-__all__ = ["Rows", "count_filled", "count_rows", "refuse_unfit_rows", "rows_dropped", "verify"]
+__all__ = ["Rows", "count_filled", "count_rows", "rows_dropped", "unfit_rows", "verify"]
 
 _ONE_OF = re.compile(r"(\w+) IN \((.*)\)")
 
@@ -26,16 +26,15 @@ _ONE_OF = re.compile(r"(\w+) IN \((.*)\)")
 # -- before ----------------------------------------------------------------------------
 
 
-def refuse_unfit_rows(
+def unfit_rows(
     connection: sqlite3.Connection,
-    path: Path,
     there: Mapping[str, Table],
     steps: Sequence[Migration],
     *,
     up: bool,
-    made_anew: Mapping[str, Table],
-) -> None:
-    """Raise if a table that is made anew would refuse rows of the present one.
+    made_anew: Iterable[str],
+) -> list[str]:
+    """Say which rows of a table that is made anew do not fit, and how they are mended.
 
     SQLite would refuse them too, but without saying which.
 
@@ -44,28 +43,28 @@ def refuse_unfit_rows(
     there
         The tables that the file has.
     made_anew
-        The tables that are made anew after the steps, as they become.
-
-    Raises
-    ------
-    MigrationError
-        Names the rows, their values, and how to mend them.
+        Those that are made anew as the head's, after the steps.
     """
-    for step in steps:
-        end = step.revision if up else step.down_revision
-        for name, becomes in made_anew_by(step, up=up).items():
-            if name in there:
-                unfit = _unfit(connection, there[name], becomes, filled_by(step, up=up))
-                if unfit is not None:
-                    raise MigrationError(f"{path} cannot go to {end or BASE}: {unfit}")
-    for name, becomes in made_anew.items():
-        unfit = _unfit(connection, there[name], becomes, frozenset()) if name in there else None
-        if unfit is not None:
-            raise MigrationError(f"{path} cannot go to {head()}: {unfit}")
+    moves = [
+        (name, becomes, filled_by(step, up=up), step.revision if up else step.down_revision)
+        for step in steps
+        for name, becomes in made_anew_by(step, up=up).items()
+    ]
+    moves += [(name, tables_at(head())[name], frozenset(), head()) for name in made_anew]
+    unfit: dict[str, str] = {}  # of each table for the first step that is in trouble
+    for name, becomes, filled, end in moves:
+        if name in there and name not in unfit:
+            found = _unfit(connection, there[name], becomes, filled, end)
+            unfit.update({name: found} if found else {})
+    return list(unfit.values())
 
 
 def _unfit(
-    connection: sqlite3.Connection, there: Table, becomes: Table, filled: frozenset[str]
+    connection: sqlite3.Connection,
+    there: Table,
+    becomes: Table,
+    filled: frozenset[str],
+    end: str | None,
 ) -> str | None:
     """Say which rows of a table do not fit into what it becomes; None: all do."""
     required = [
@@ -87,7 +86,7 @@ def _unfit(
         f"SELECT {columns}, count(*) OVER () FROM {becomes.name} "  # noqa: S608
         f"WHERE {' OR '.join(faults)} ORDER BY {key} LIMIT 5"
     ).fetchall()
-    return _unfit_rows(becomes, checked, rules, rows) if rows else None
+    return _unfit_rows(becomes, checked, rules, rows, end or BASE) if rows else None
 
 
 def _about(rule: str, table: Table) -> str | None:
@@ -96,7 +95,11 @@ def _about(rule: str, table: Table) -> str | None:
 
 
 def _unfit_rows(
-    table: Table, columns: Sequence[str], rules: Sequence[str], rows: Sequence[Sequence[object]]
+    table: Table,
+    columns: Sequence[str],
+    rules: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    end: str,
 ) -> str:
     """Say which rows are refused and why: in each, the first column that is at fault."""
     number = rows[0][-1]
@@ -107,9 +110,9 @@ def _unfit_rows(
         shown.append(f"{row[0]} ({column} {value!r})")
     more = f" and {int(str(number)) - len(rows)} more" if number != len(rows) else ""
     return (
-        f"{number} row(s) of {table.name} do not fit: {table.key[0]} {', '.join(shown)}{more}; "
-        f"{'; '.join(sorted(broken))}. Nothing was changed. Correct them first: `nexuslims-store "
-        "doctor` lists them all, each with a command"
+        f"{number} row(s) of {table.name} do not fit {end}: {table.key[0]} {', '.join(shown)}"
+        f"{more}; {'; '.join(sorted(broken))}; correct them first: `nexuslims-store doctor` lists "
+        "them all, each with a command"
     )
 
 
