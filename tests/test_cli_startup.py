@@ -104,6 +104,13 @@ def test_a_shell_is_told_what_may_follow(tmp_path: Path) -> None:
     assert offered(tmp_path, "nexuslims-store sessions re") == ["reset"]
     assert offered(tmp_path, "nexuslims-store sessions list --lim") == ["--limit"]
     assert offered(tmp_path, "nexuslims-store sessions list --status ER") == ["ERROR"]
+    assert offered(tmp_path, "nexuslims-store sessions list --status ERROR,NO_C") == [
+        "ERROR,NO_CONSENT"
+    ]
+    assert offered(tmp_path, "nexuslims-store backup li") == ["list"]
+    assert offered(tmp_path, "nexuslims-store backup list --js") == ["--json"]
+    assert offered(tmp_path, "nexuslims-store restore la") == ["latest"]
+    assert offered(tmp_path, "nexuslims-store migrate downgrade v2_4_0") == ["v2_4_0a", "v2_4_0b"]
     assert offered(tmp_path, "nexuslims-store users set alice labarchives_s") == [
         "labarchives_scheduler"
     ]

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         end_on_interrupt(output)
     words = sys.argv[1:] if argv is None else argv
     try:
-        status = _run(build_parser(frozenset(words)).parse_args(words), output)
+        status = _run(build_parser(words).parse_args(words), output)
         output.progress.stop()  # or its line would stand in the midst of the result
         output.flush()
     except BrokenPipeError:

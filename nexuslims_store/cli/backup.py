@@ -128,6 +128,8 @@ COMMAND = Command(
             "destination",
             metavar="DEST",
             nargs="?",
+            offered=lambda: ["list"],
+            files=True,
             help="a new file, or a folder for a file named by the time (default: beside the "
             "database)",
         ),

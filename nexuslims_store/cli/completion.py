@@ -16,6 +16,6 @@ def complete() -> int:
     except ImportError:
         return 1
     # Only the commands that are named so far are imported, with all their options.
-    words = frozenset(os.environ.get("COMP_LINE", "").split())
+    words = os.environ.get("COMP_LINE", "").split()
     argcomplete.autocomplete(build_parser(words))
     return 1

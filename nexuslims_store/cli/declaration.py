@@ -25,7 +25,8 @@ class UsageError(Exception):
 class Option:
     """An option or an argument of a command; the settings are those of `add_argument`.
 
-    `offered` is one more: values that a shell may complete, where there are no `choices`.
+    Two are more: `offered` returns values that a shell may complete, where there are no `choices`;
+    `files` says whether it may be a file too.
     """
 
     def __init__(self, *names: str, **settings: Any) -> None:

@@ -173,7 +173,10 @@ def _new(arguments: argparse.Namespace, output: Output) -> int:
 # -- the commands ----------------------------------------------------------------------------
 
 _TARGET = Option(
-    "target", metavar="REV", help="a revision or any unique start of one, head, base, +N or -N"
+    "target",
+    metavar="REV",
+    offered=lambda: ["head", "base", *(step.revision for step in migrations.history())],
+    help="a revision or any unique start of one, head, base, +N or -N",
 )
 _RUN_OPTIONS = (
     OneOf(

@@ -198,7 +198,7 @@ def statuses(help_text: str) -> Option:
         metavar="STATUS",
         action="extend",
         type=_statuses,
-        offered=[status.value for status in RecordStatus],
+        offered=lambda: [status.value for status in RecordStatus],
         help=f"{help_text}; several with commas, or given several times. One of "
         + ", ".join(status.value for status in RecordStatus),
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from importlib import import_module
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 from nexuslims_store import __version__
@@ -35,7 +37,8 @@ _PROGRAM = Command(
     options=(Option("--version", action="version", version=f"%(prog)s {__version__}"),),
     description="Looks after a NexusLIMS database: its schema, its sessions, instruments, uploads "
     "and users. The database is the file that --db names, else the environment variable "
-    "NX_DB_PATH, else nexuslims.db in the user's data folder.",
+    "NX_DB_PATH, else NX_DB_PATH in the file .env of the working folder, where NexusLIMS reads it "
+    "too, else nexuslims.db in the user's data folder.",
     examples=(
         "nexuslims-store migrate",
         "nexuslims-store status",
@@ -50,7 +53,7 @@ _NOTES = (
 _WIDTH = 80
 
 
-def build_parser(words: Collection[str] | None = None) -> argparse.ArgumentParser:
+def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
     """Return the parser; what it returns has the command's function as `run`.
 
     Parameters
@@ -66,7 +69,7 @@ def build_parser(words: Collection[str] | None = None) -> argparse.ArgumentParse
     for name, summary in COMMANDS.items():
         if words is None or name in words:
             command = import_module(f"nexuslims_store.cli.{name}").COMMAND
-            _declare(places.add_parser, name, command, summary, outer=taken, words=words)
+            _declare(places, name, command, summary, outer=taken, words=words)
         else:
             places.add_name(name, summary)
     return parser
@@ -108,13 +111,10 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         settings.setdefault("allow_abbrev", False)
         super().__init__(**settings)
-        self.by_first_word: dict[str, _Parser] = {}
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         # The parser of a command hands on what it does not know, and the outermost would complain
         # of it with its own usage.
-        if args and args[0] in self.by_first_word:
-            return self.by_first_word[args[0]].parse_known_args(args[1:], namespace)
         namespace, unknown = super().parse_known_args(args, namespace)
         if unknown:
             known = [name for action in self._actions for name in action.option_strings]
@@ -136,44 +136,35 @@ def _meant(word: object, known: Iterable[str]) -> str:
 
 
 def _declare(
-    add_parser: Any,
+    places: _Commands,
     name: str,
     command: Command,
     summary: str,
     *,
     outer: frozenset[str],
-    words: Collection[str] | None,
-) -> _Parser:
+    words: Sequence[str] | None,
+) -> None:
     """Add the parser of one command, and those of its own commands."""
-    parser: _Parser = add_parser(name, help=summary, **_texts(command, summary))
-    taken = _add_options(parser, command.options, outer=outer)
+    parser = places.add_parser(name, help=summary, **_texts(command, summary))
     parser.set_defaults(parser=parser)
+    if command.takes_words and command.commands:
+        # It is itself, with arguments of its own, unless the next word is one of its commands.
+        after = {word for before, word in pairwise(words or ()) if before == name}
+        if after & command.commands.keys():
+            command = Command(commands=command.commands)
+        else:
+            command = Command(command.run, options=command.options)
+    taken = _add_options(parser, command.options, outer=outer)
     if command.run is not None:
         parser.set_defaults(run=command.run)
     if not command.commands:
-        return parser
-    if command.takes_words:
-        for word, sub in command.commands.items():
-            parser.by_first_word[word] = _declare(
-                _adder(f"{parser.prog} {word}"), word, sub, sub.summary, outer=outer, words=words
-            )
-        return parser
-    places = _add_commands(parser, required=command.run is None)
+        return
+    inner = _add_commands(parser, required=command.run is None)
     for word, sub in command.commands.items():
         if words is None or word in words:
-            _declare(places.add_parser, word, sub, sub.summary, outer=taken, words=words)
+            _declare(inner, word, sub, sub.summary, outer=taken, words=words)
         else:
-            places.add_name(word, sub.summary)
-    return parser
-
-
-def _adder(prog: str) -> Any:
-    """Return what makes a parser as `add_parser` of a group's commands would."""
-
-    def add_parser(_: str, *, help: str, **settings: Any) -> _Parser:  # noqa: A002, ARG001
-        return _Parser(prog=prog, **settings)
-
-    return add_parser
+            inner.add_name(word, sub.summary)
 
 
 def _add_options(
@@ -187,12 +178,12 @@ def _add_options(
 
     def add(to: Any, option: Option) -> None:
         settings = dict(option.settings)
-        offered = settings.pop("offered", None)
+        offered, files = settings.pop("offered", None), settings.pop("files", False)
         if outer.intersection(option.names):
             settings["default"] = argparse.SUPPRESS
         action = to.add_argument(*option.names, **settings)
         if offered:
-            action.completer = lambda **_: offered
+            action.completer = partial(_completions, offered, files=files)
         taken.update(option.names)
 
     for option in options:
@@ -206,6 +197,19 @@ def _add_options(
     for option in COMMON:
         add(common, option)
     return frozenset(taken)
+
+
+def _completions(
+    offered: Callable[[], Iterable[str]], *, files: bool, prefix: str = "", **_: Any
+) -> list[str]:
+    """Return what a shell may complete; of several values with commas, the last."""
+    before = prefix[: prefix.rfind(",") + 1]
+    found = [f"{before}{value}" for value in offered()]
+    if files:
+        from argcomplete.completers import FilesCompleter  # noqa: PLC0415 -- as it asks itself
+
+        found += FilesCompleter()(prefix)
+    return found
 
 
 def _texts(command: Command, summary: str = "", notes: str = "") -> dict[str, Any]:

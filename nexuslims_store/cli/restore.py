@@ -68,7 +68,13 @@ COMMAND = Command(
     "newest backup of this database by the time in its name (a file that is called latest is "
     "./latest).",
     options=(
-        Option("source", metavar="SRC", help="the backup, or `latest`"),
+        Option(
+            "source",
+            metavar="SRC",
+            offered=lambda: ["latest"],
+            files=True,
+            help="the backup, or `latest`",
+        ),
         Option(
             "--from",
             dest="folder",
