@@ -14,6 +14,7 @@ __all__ = [
     "data_root",
     "default_path",
     "is_url",
+    "origin_of_default_path",
     "own_folder",
     "require_file",
     "sql_folder",
@@ -49,6 +50,14 @@ def default_path() -> Path | str:
     if found is None:
         return own_folder() / "nexuslims.db"
     return found[0] if is_url(found[0]) else _expanded("NX_DB_PATH", *found)
+
+
+def origin_of_default_path() -> str:
+    """Return in words where `default_path` has its answer from."""
+    found = _setting("NX_DB_PATH")
+    if found is None:
+        return "the user's data folder, as NX_DB_PATH is not set"
+    return f"NX_DB_PATH in {found[1]}"
 
 
 def own_folder() -> Path:

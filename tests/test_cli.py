@@ -98,6 +98,21 @@ def test_the_path_stands_before_or_after_the_command_or_in_the_environment(
     assert call("migrate", "current").out == f"{HEAD}\n"
 
 
+def test_an_error_says_where_the_path_is_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NX_DB_PATH", "no.db")
+    assert "(the path is from NX_DB_PATH in the environment)" in call("status").err
+    assert "from" not in call("--db", "no.db", "status").err
+    monkeypatch.delenv("NX_DB_PATH")
+    Path(".env").write_text("NX_DB_PATH=there.db\n", encoding="utf-8")
+    for command in (("status",), ("users", "list"), ("doctor",), ("migrate", "current")):
+        missing = call(*command)
+        assert missing.status == 2
+        assert f"(the path is from NX_DB_PATH in {tmp_path / '.env'})" in missing.err
+
+
 def test_a_database_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NX_DB_PATH", ":memory:")

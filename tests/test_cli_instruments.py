@@ -131,7 +131,8 @@ def test_export_and_import_round_trip(tmp_path: Path) -> None:
     ]
     assert contents(other)["instruments"] == contents(path)["instruments"]
     again = call("--db", other, "instruments", "import", file, "--json")
-    assert again.json == {"dry_run": False, "added": [], "updated": [], "unchanged": [PID, TOKYO]}
+    assert again.json["unchanged"] == [PID, TOKYO]
+    assert again.json["added"] == again.json["updated"] == again.json["changes"] == []
     taken = call("--db", path, "instruments", "export", file)
     assert taken.status == 2
     assert "not overwritten" in taken.err
@@ -319,11 +320,23 @@ def test_a_dry_run_of_an_import_changes_nothing(tmp_path: Path) -> None:
         "added": ["Zeiss-Leo"],
         "updated": [PID],
         "unchanged": [],
+        "changes": [
+            {
+                "instrument_pid": PID,
+                "changes": {"location": {"was": "Building 217, Room F101", "is": "elsewhere"}},
+            }
+        ],
     }
     assert contents(path) == before
-    assert call("--db", path, "instruments", "import", file).lines[-1] == (
-        "2 instruments: 1 added, 1 updated, 0 unchanged"
-    )
+    expected = [
+        "added Zeiss-Leo",
+        f"updated {PID}",
+        "    location: 'elsewhere'; it was 'Building 217, Room F101'",
+        "2 instruments: 1 added, 1 updated, 0 unchanged",
+    ]
+    shown = call("--db", path, "instruments", "import", file, "--dry-run").lines
+    assert shown == [*expected[:-1], f"{expected[-1]}; nothing was changed, this was a dry run"]
+    assert call("--db", path, "instruments", "import", file).lines == expected
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,15 @@ def test_a_session_by_the_end_of_its_identifier(tmp_path: Path) -> None:
     assert len(call("--db", path, "uploads", "list", "--session", "27", "--json").json) == 1
     reset = call("--db", path, "sessions", "reset", "=17", "--yes", "--json").json
     assert reset["sessions"][0]["session_identifier"] == "https://nemo.example.com/?id=17"
-    call("--db", path, "sessions", "delete", "id=27", "--yes")
+    # Where something is changed, a name is whole words, and it is said whose it is.
+    with Store(path) as store:
+        store.sessions.add("https://nemo.example.com/?id=311", PID, time, time)
+    for command in (("reset", "11"), ("delete", "7", "11"), ("delete", "d=27")):
+        refused = call("--db", path, "sessions", *command, "--yes")
+        assert refused.status == 2
+        assert "is but a part of the last word of 'https://nemo" in refused.err
+    deleted = call("--db", path, "sessions", "delete", "id=27", "--yes")
+    assert "id=27 is https://nemo.example.com/?id=27" in deleted.err
     assert "https://nemo.example.com/?id=27" not in listed(path)
 
 
@@ -143,7 +151,9 @@ def test_csv_and_json_hold_all_fields(tmp_path: Path) -> None:
         "session_identifier,instrument,start,end,hours,user,status"
     ]
     nothing = call("--db", path, "sessions", "list", "--user", "x")
-    assert (nothing.status, nothing.out, nothing.err) == (0, "", "no such sessions\n")
+    assert (nothing.status, nothing.out, nothing.err) == (
+        *(0, "", "no such sessions\nno session, of any time, is of a user 'x'\n"),
+    )
 
 
 def test_odd_rows_are_listed_too(tmp_path: Path) -> None:
@@ -414,6 +424,10 @@ def test_uploads(tmp_path: Path) -> None:
     ]
     none = call("--db", path, "uploads", "failed", "--destination", "elabftw")
     assert (none.status, none.out, none.err) == (0, "", "no failed uploads\n")
+    for command in ("list", "failed"):
+        unknown = call("--db", path, "uploads", command, "--destination", "cdcss", "--json")
+        assert (unknown.status, unknown.json) == (0, [])
+        assert unknown.err == "nothing was ever sent to 'cdcss', only to cdcs, elabftw\n"
 
 
 # -- users -------------------------------------------------------------------------------------
@@ -467,7 +481,18 @@ def test_users_go_out_and_come_in(tmp_path: Path) -> None:
     )
     file.write_text(text, encoding="utf-8", newline="")
     dry = call("--db", path, "users", "import", file, "--dry-run", "--json").json
-    assert dry == {"dry_run": True, "added": 0, "updated": 2, "unchanged": 0}
+    assert [dry.pop(verb) for verb in ("added", "updated", "unchanged")] == [0, 2, 0]
+    assert dry["changes"][0] == {
+        "nexuslims_username": "alice",
+        "external_system": "nemo",
+        "changes": {"external_id": {"was": "42", "is": "43"}},
+    }
+    named = call("--db", path, "users", "import", file, "--dry-run").lines
+    assert named[2:5] == [
+        "updated bob in nemo",
+        "    external_id: '42'; it was '43'",
+        "    email: 'b@example.com'; it was None",
+    ]
     assert call("--db", path, "users", "import", file).status == 0
     with Store(path) as store:
         assert store.external_ids.find_username("42", "nemo") == "bob"
@@ -501,8 +526,31 @@ def test_an_identifier_moves_from_one_user_to_another(tmp_path: Path) -> None:
     done = call("--db", path, *move, "--yes")
     assert done.out == "carol is '42' in nemo, no longer that of 'alice'\n"
     with Store(path) as store:
-        assert store.external_ids.find_username("42", "nemo") == "carol"
+        (carol,) = store.external_ids.list_for_user("carol")
+        assert (carol.external_id, carol.email) == ("42", "alice@example.com")
         assert store.external_ids.get("alice", "cdcs") == "9"
+        store.external_ids.store("dan", "nemo", "50", email="dan@example.com", notes="new here")
+    # What is replaced is named before.
+    dan = ("users", "set", "dan", "nemo", "42", "--move", "--notes", "both", "--dry-run")
+    assert call("--db", path, *dan).out == (
+        "dan would be '42' in nemo, no longer that of 'carol'; it was '50'; the notes before: "
+        "'new here'; the email 'alice@example.com' of 'carol' goes\n"
+    )
+
+
+@on_a_terminal
+def test_a_move_asks_with_what_is_replaced(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    with Store(path) as store:
+        store.external_ids.store("dan", "nemo", "50", email="dan@example.com")
+    move = ("users", "set", "dan", "nemo", "42", "--move")
+    asked = terminal("--db", path, *move, answer="n\n", columns=300)
+    assert (
+        "make '42' in nemo, which is that of 'alice' now, that of 'dan'; it was '50'; "
+        "the email 'alice@example.com' of 'alice' goes? [y/N]"
+    ) in asked.out
+    with Store(path) as store:
+        assert store.external_ids.get("dan", "nemo") == "50"
 
 
 def test_users(tmp_path: Path) -> None:

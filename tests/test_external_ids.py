@@ -152,6 +152,12 @@ def test_an_identifier_that_is_taken_over_replaces_the_own_one() -> None:
             update={"external_id": "42", "notes": "mine", "last_verified_at": clock.now}
         )
         assert store.external_ids.list() == [taken]
+        # Where the user has no notes, those that come with the identifier stay.
+        store.external_ids.store("third", "nemo", "43", "their@example.com", "their note")
+        store.external_ids.store("fourth", "nemo", "44", "own@example.com")
+        both = store.external_ids.take_over("fourth", "nemo", "43")
+        assert (both.email, both.notes) == ("own@example.com", "their note")
+        assert store.external_ids.remove("fourth", "nemo")
         # A second call, and one for what nobody has, are as `store`.
         assert store.external_ids.take_over("new", "nemo", "42") == taken
         assert store.external_ids.take_over("new", "nemo", "43").id == taken.id

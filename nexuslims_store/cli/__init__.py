@@ -26,11 +26,17 @@ from nexuslims_store.cli.interrupts import INTERRUPTED, end_on_interrupt
 from nexuslims_store.cli.output import Output
 from nexuslims_store.cli.parser import build_parser
 from nexuslims_store.cli.refusals import invalid_values, is_refusal
-from nexuslims_store.errors import StoreError
+from nexuslims_store.config import origin_of_default_path
+from nexuslims_store.errors import (
+    DatabaseNotFoundError,
+    NotANexusLIMSDatabaseError,
+    StoreError,
+)
 
 __all__ = ["main"]
 
 _ERROR, _NO_READER = 2, 141
+_ABOUT_THE_PATH = (DatabaseNotFoundError, NotANexusLIMSDatabaseError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,7 +90,10 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         output.progress.stop()
         arguments.parser.error(str(error))
     except StoreError as error:
-        _tell(output, error.for_command, debug=arguments.debug)
+        message = error.for_command
+        if arguments.db is None and isinstance(error, _ABOUT_THE_PATH):
+            message += f"\n(the path is from {origin_of_default_path()})"
+        _tell(output, message, debug=arguments.debug)
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 -- exit status 1 would mean that a check found something

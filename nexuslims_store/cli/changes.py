@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from nexuslims_store.cli.output import Output
+from nexuslims_store.cli.output import Listing, Output, Record
 from nexuslims_store.errors import StoreError
 
 if TYPE_CHECKING:
     from nexuslims_store.store import Store
 
-__all__ = ["REFUSED", "changed", "confirmed", "tell"]
+__all__ = ["REFUSED", "agreed", "changed", "confirmed", "differences", "tell"]
 
 REFUSED = 1
 """The exit status after a no."""
@@ -42,6 +42,30 @@ def confirmed(
         return True
     output.message("nothing was changed")
     return False
+
+
+def agreed(
+    listing: Listing,
+    records: Sequence[Record],
+    question: str,
+    arguments: argparse.Namespace,
+    output: Output,
+) -> bool:
+    """Show what a command will touch, and ask unless it is a dry run; return False after a no."""
+    if output.form is None and records:
+        output.records(listing, records)
+    return arguments.dry_run or confirmed(question, arguments, output)
+
+
+def differences(
+    before: Record, after: Record, columns: Iterable[str]
+) -> dict[str, dict[str, object]]:
+    """Return what a record was and is, for those of its columns that changed."""
+    return {
+        column: {"was": before.get(column), "is": after[column]}
+        for column in columns
+        if before.get(column) != after[column]
+    }
 
 
 @contextmanager

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
-from nexuslims_store.cli.changes import REFUSED, changed, confirmed, tell
+from nexuslims_store.cli.changes import REFUSED, agreed, changed, confirmed, tell
 from nexuslims_store.cli.declaration import Command, Option, UsageError
-from nexuslims_store.cli.files import check_destination
-from nexuslims_store.cli.imports import read_records
+from nexuslims_store.cli.exchange import Exchange
 from nexuslims_store.cli.opening import open_store
-from nexuslims_store.cli.options import (
-    DRY_RUN,
-    FORMS,
-    JSON,
-    YES,
-    database_path,
-    path_or_standard_output,
-)
+from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, YES
 from nexuslims_store.cli.output import Listing, Output
-from nexuslims_store.cli.refusals import invalid_values
 from nexuslims_store.display import number, shown
-from nexuslims_store.errors import StoreError
 from nexuslims_store.models import Instrument, column_of, field_of
 from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.store import Store
@@ -135,93 +123,38 @@ def _remove(arguments: argparse.Namespace, output: Output) -> int:
         stored = _stored(store, arguments.pid)
         with changed(store, dry_run=True):
             store.instruments.remove(arguments.pid)  # refused now rather than after the answer
-        if output.form is None:
-            output.records(_INSTRUMENTS, [stored])
+        question = f"remove the instrument {arguments.pid}?"
+        if not agreed(_INSTRUMENTS, [stored], question, arguments, output):
+            return REFUSED
         if not arguments.dry_run:
-            if not confirmed(f"remove the instrument {arguments.pid}?", arguments, output):
-                return REFUSED
             store.instruments.remove(arguments.pid)
     verb = "would remove" if arguments.dry_run else "removed"
     tell(f"{verb} {arguments.pid}", {"instrument": stored}, arguments, output)
     return 0
 
 
-# -- import and export -----------------------------------------------------------------------
-
-
-def _import(arguments: argparse.Namespace, output: Output) -> int:
-    instruments = _read(arguments.file)
-    done: dict[str, list[str]] = {"added": [], "updated": [], "unchanged": []}
-    with open_store(arguments, read_only=False) as store, changed(store, dry_run=arguments.dry_run):
-        there = {stored["instrument_pid"]: stored for stored in store.instruments.stored()}
-        store.instruments.store_many(instruments)
-        for instrument in instruments:
-            pid = instrument.instrument_pid
-            if pid not in there:
-                done["added"].append(pid)
-            else:
-                same = there[pid] == instrument.to_dict()
-                done["unchanged" if same else "updated"].append(pid)
-    if output.form == "json":
-        output.json({"dry_run": arguments.dry_run, **done})
-        return 0
-    for verb in ("added", "updated"):
-        for pid in done[verb]:
-            output.line(f"{verb} {pid}")
-    counts = ", ".join(f"{len(pids)} {verb}" for verb, pids in done.items())
-    end = "; nothing was changed, this was a dry run" if arguments.dry_run else ""
-    output.line(f"{number(len(instruments), 'instrument')}: {counts}{end}")
-    return 0
-
-
-def _read(name: str) -> list[Instrument]:
-    """Return the instruments of a file, or raise an error that names all that is wrong in it."""
-    instruments: list[Instrument] = []
-    wrong: list[str] = []
-    places: dict[str, int] = {}
-    entries = read_records(
-        name,
-        columns=_INSTRUMENTS.fields,
-        optional=("harvester", "timezone"),
-        command="nexuslims-store instruments export",
-    )
-    for place, entry in enumerate(entries, start=1):
-        label = f"{name}, instrument {place} ({entry.get('instrument_pid')!r})"
-        if "timezone" in entry and "timezone_str" in entry:
-            wrong.append(f"{label}: timezone and timezone_str are two names of one value")
-            continue
-        try:
-            instrument = Instrument.model_validate(_named_as_fields(entry))
-        except ValidationError as error:
-            wrong += [f"{label}: {line}" for line in invalid_values(error)]
-            continue
-        first = places.setdefault(instrument.instrument_pid, place)
-        if first != place:
-            wrong.append(f"{label}: instrument {first} has the same PID")
-        instruments.append(instrument)
-    if wrong:
-        raise StoreError("\n".join([*wrong, "nothing was imported"]))
-    return instruments
-
-
-def _named_as_fields(columns: dict[str, Any]) -> dict[str, Any]:
+def _named_as_fields(columns: Mapping[str, Any]) -> dict[str, Any]:
     return {field_of(name): value for name, value in columns.items()}
 
 
-def _export(arguments: argparse.Namespace, output: Output) -> int:
-    file: Path | None = arguments.file
-    if file is not None:
-        check_destination(file, database=database_path(arguments), replace=False)
-        if output.form is None and file.suffix.lower() == ".csv":
-            output.form = "csv"
-    output.form = output.form or "json"
-    with open_store(arguments, read_only=True) as store:
-        instruments = store.instruments.stored()
-    output.records(_INSTRUMENTS, instruments)
-    if file is not None:
-        output.save(file, replace=False)
-        output.message(f"wrote {number(len(instruments), 'instrument')} to {file}")
-    return 0
+def _model(columns: Mapping[str, Any]) -> Instrument:
+    if "timezone" in columns and "timezone_str" in columns:
+        raise ValueError("timezone and timezone_str are two names of one value")
+    return Instrument.model_validate(_named_as_fields(columns))
+
+
+_EXCHANGE = Exchange(
+    group="instruments",
+    noun="instrument",
+    listing=_INSTRUMENTS,
+    key=("instrument_pid",),
+    key_words="PID",
+    compared=_INSTRUMENTS.fields,
+    optional=("harvester", "timezone"),
+    stored=lambda store: store.instruments.stored(),
+    model=_model,
+    store_many=lambda store, models: store.instruments.store_many(models),
+)
 
 
 # -- the commands ----------------------------------------------------------------------------
@@ -295,41 +228,6 @@ COMMAND = Command(
             options=(_PID, YES, DRY_RUN, JSON),
             examples=("nexuslims-store instruments remove FEI-Titan-TEM-012345",),
         ),
-        "import": Command(
-            _import,
-            "add and update instruments from a JSON or CSV file, all or none",
-            description="Reads what `instruments export` and `instruments list --csv` write, also "
-            "after Excel. All are checked, as a whole, before any is stored. Instruments that are "
-            "not in the file stay as they are.",
-            options=(
-                Option("file", metavar="FILE", help="the file, - for standard input"),
-                DRY_RUN,
-                JSON,
-            ),
-            examples=(
-                "nexuslims-store instruments import instruments.json --dry-run",
-                "nexuslims-store instruments import instruments.csv",
-            ),
-        ),
-        "export": Command(
-            _export,
-            "write all instruments as JSON or CSV",
-            options=(
-                Option(
-                    "file",
-                    metavar="FILE",
-                    nargs="?",
-                    type=path_or_standard_output,
-                    help="a new file, CSV if its name ends in .csv; - is standard output (the "
-                    "default)",
-                ),
-                FORMS,
-            ),
-            examples=(
-                "nexuslims-store instruments export instruments.json",
-                "nexuslims-store instruments export | ssh other nexuslims-store instruments "
-                "import -",
-            ),
-        ),
+        **_EXCHANGE.commands(": instruments may exchange their addresses"),
     }
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from nexuslims_store.cli.output import Output
 from nexuslims_store.errors import StoreError
 from nexuslims_store.repository.stored import identifiers_ending
 from nexuslims_store.store import Store
 
-__all__ = ["find_sessions", "names_to_look_for", "session_called"]
+__all__ = ["names_to_look_for", "session_called", "sessions_to_change"]
 
 _NAMED = 5
 
@@ -20,38 +21,46 @@ def session_called(store: Store, name: str) -> str:
         There is no such session, or there are several.
     """
     found = _found(store, name)
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    if found is None:
         raise StoreError(
             f"there is no session {name!r}; `nexuslims-store sessions list` shows those there are"
         )
-    raise _ambiguous(name, found)
-
-
-def _found(store: Store, name: str) -> list[str]:
-    if store.sessions.overview(name):
-        return [name]
-    return identifiers_ending(store._database, name, _NAMED + 1) if name else []
-
-
-def _ambiguous(name: str, found: list[str]) -> StoreError:
-    named = "\n".join(f"  {identifier}" for identifier in found[:_NAMED])
-    more = "\n  and others" if len(found) > _NAMED else ""
-    return StoreError(f"several sessions end with {name!r}; give more of one:\n{named}{more}")
+    return found
 
 
 def names_to_look_for(store: Store, names: list[str]) -> set[str]:
     """Return the identifiers that names stand for; one that no session has stays as it is."""
-    identifiers = set()
+    return {_found(store, name) or name for name in names}
+
+
+def sessions_to_change(store: Store, names: list[str], output: Output) -> list[str]:
+    """Return the identifiers that names stand for, each once, and say which those are.
+
+    As `session_called`, but that an end of an identifier must begin where a word of it does: `1`
+    does not mean `id=11` where something is changed.
+    """
+    identifiers = []
     for name in names:
-        found = _found(store, name)
-        if len(found) > 1:
-            raise _ambiguous(name, found)
-        identifiers.add(found[0] if found else name)
-    return identifiers
+        identifier = session_called(store, name)
+        if identifier != name:
+            before = identifier[-len(name) - 1]
+            if before.isalnum() and name[0].isalnum():
+                raise StoreError(
+                    f"{name!r} is but a part of the last word of {identifier!r}; to change that "
+                    "session, give the whole word"
+                )
+            output.message(f"{name} is {identifier}")
+        identifiers.append(identifier)
+    return list(dict.fromkeys(identifiers))
 
 
-def find_sessions(store: Store, names: list[str]) -> list[str]:
-    """Return the identifiers that names stand for, each once."""
-    return list(dict.fromkeys(session_called(store, name) for name in names))
+def _found(store: Store, name: str) -> str | None:
+    """Return the identifier that is or ends with a name, None where there is none."""
+    if not name or store.sessions.overview(name):
+        return name or None
+    found = identifiers_ending(store._database, name, _NAMED + 1)
+    if len(found) > 1:
+        named = "\n".join(f"  {identifier}" for identifier in found[:_NAMED])
+        more = "\n  and others" if len(found) > _NAMED else ""
+        raise StoreError(f"several sessions end with {name!r}; give more of one:\n{named}{more}")
+    return found[0] if found else None

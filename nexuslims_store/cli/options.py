@@ -139,7 +139,13 @@ def _statuses(text: str) -> list[str]:
 # -- options -------------------------------------------------------------------------------
 
 COMMON = (
-    Option("--db", metavar="PATH", type=path_of_file, help="the database file"),
+    Option(
+        "--db",
+        metavar="PATH",
+        type=path_of_file,
+        help="the database file (default: NX_DB_PATH in the environment, else in the file .env "
+        "here, else nexuslims.db in the user's data folder)",
+    ),
     Option(
         "--timeout",
         metavar="SECONDS",

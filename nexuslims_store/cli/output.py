@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import TextIO
 
@@ -20,7 +20,7 @@ from nexuslims_store.cli.progress import Progress
 from nexuslims_store.cli.tables import Table, pairs, terminal_width
 from nexuslims_store.display import as_stored, printable, shown
 
-__all__ = ["Listing", "Output"]
+__all__ = ["Listing", "Output", "Record"]
 
 Record = Mapping[str, object]
 
@@ -168,8 +168,13 @@ class Output:
         """Write one JSON value to standard output."""
         self.text(f"{self._dumps(value, indent=2)}\n")
 
-    def records(self, listing: Listing, records: Iterable[Record]) -> None:
-        """Write records as JSON or CSV with all fields, or as a table with the chosen columns."""
+    def records(self, listing: Listing, records: Iterable[Record]) -> int:
+        """Write records as JSON or CSV with all fields, or as a table with the chosen columns.
+
+        Returns how many there were.
+        """
+        counted = count()
+        records = (record for record, _ in zip(records, counted, strict=False))
         if self.form == "json":
             self._json_array(records)
         elif self.form == "csv":
@@ -180,6 +185,7 @@ class Output:
             names = [name.replace("_", " ") for name in listing.columns]
             if not self.table(names, map(listing.row, records)):
                 self.message(listing.none)
+        return next(counted)
 
     def table(self, names: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
         """Write a table to standard output, on a terminal one that fits; say if it has rows."""

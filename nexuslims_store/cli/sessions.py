@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from nexuslims_store.cli.changes import REFUSED, changed, confirmed
+from nexuslims_store.cli.changes import REFUSED, agreed, changed, tell
 from nexuslims_store.cli.declaration import Command, Option, UsageError
-from nexuslims_store.cli.naming import find_sessions, session_called
+from nexuslims_store.cli.naming import session_called, sessions_to_change
 from nexuslims_store.cli.opening import open_store
 from nexuslims_store.cli.options import (
     DRY_RUN,
@@ -23,12 +22,12 @@ from nexuslims_store.cli.options import (
 )
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.display import number
-from nexuslims_store.enums import RecordStatus
+from nexuslims_store.enums import RecordStatus, StatusName
 from nexuslims_store.errors import StoreError
 from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.repository.resets import RETRIED
 from nexuslims_store.repository.stored import iter_uploads_of, list_events
-from nexuslims_store.results import SessionOverview
+from nexuslims_store.results import ResetSummary, SessionOverview
 from nexuslims_store.store import Store
 
 __all__ = ["COMMAND"]
@@ -60,7 +59,9 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
             user=arguments.user,
             limit=arguments.limit,
         )
-        output.records(_SESSIONS, map(_record, found))
+        some, user = output.records(_SESSIONS, map(_record, found)), arguments.user
+        if not (some or user is None or any(store.sessions.iter_overview(user=user, limit=1))):
+            output.message(f"no session, of any time, is of a user {user!r}")
     return 0
 
 
@@ -111,15 +112,6 @@ def _attempt(record: dict[str, object]) -> dict[str, object]:
 # -- reset -----------------------------------------------------------------------------------
 
 
-@dataclass
-class _Reset:
-    """What a reset did, or would do: the sessions as they were before, and what it left alone."""
-
-    sessions: list[SessionOverview]
-    without_consent: int = 0
-    being_built: int = 0
-
-
 def _reset(arguments: argparse.Namespace, output: Output) -> int:
     span = arguments.since or arguments.until or arguments.ended_since
     if arguments.sessions and span:
@@ -129,68 +121,66 @@ def _reset(arguments: argparse.Namespace, output: Output) -> int:
             "say which: name sessions, or give --since, --until, --ended-since or --status"
         )
     with open_store(arguments, read_only=False) as store:
+        named = sessions_to_change(store, arguments.sessions, output)
         shown: list[SessionOverview] | None = None
         if not arguments.yes and not arguments.dry_run:
-            shown = _try_reset(store, arguments, dry_run=True).sessions
-            if not _agreed(shown, "have {} built again?", arguments, output):
+            shown, _ = _try_reset(store, named, arguments, dry_run=True)
+            question = f"have {number(len(shown), 'session')} built again?"
+            if (shown or not output.can_ask) and not _agreed(shown, question, arguments, output):
                 return REFUSED
         # Looked at and decided anew, in the transaction that writes: much may have happened
         # while the question waited for its answer.
-        done = _try_reset(store, arguments, dry_run=arguments.dry_run, shown=shown)
-    what = number(len(done.sessions), "session")
-    verb = "would reset" if arguments.dry_run else "reset"
-    if shown is None and output.form is None and done.sessions:
-        output.records(_SESSIONS, map(_record, done.sessions))
-    if shown is not None and len(shown) != len(done.sessions):
+        done, summary = _try_reset(store, named, arguments, dry_run=arguments.dry_run, shown=shown)
+    if shown is None and output.form is None and done:
+        output.records(_SESSIONS, map(_record, done))
+    if shown is not None and len(shown) != len(done):
         output.message("not as many as were shown: other programs changed some in between")
-    _tell(
-        done.sessions,
-        f"{verb} {what} to TO_BE_BUILT",
-        arguments,
-        output,
-        without_consent=done.without_consent,
-        being_built=done.being_built,
-    )
-    if done.without_consent:
-        output.message(f"left alone: {number(done.without_consent, 'session')} without consent")
-    if done.being_built:
-        output.message(f"left alone: {number(done.being_built, 'session')} being built now")
+    verb = "would reset" if arguments.dry_run else "reset"
+    left_alone = {
+        "without_consent": summary.without_consent,
+        "being_built": summary.being_built,
+    }
+    sentence = f"{verb} {number(len(done), 'session')} to TO_BE_BUILT"
+    _tell(done, sentence, arguments, output, left_alone)
+    for reason, count in left_alone.items():
+        if count:
+            output.message(f"left alone: {number(count, 'session')} {reason.replace('_', ' ')}")
     return 0
 
 
 def _try_reset(
     store: Store,
+    named: Sequence[str],
     arguments: argparse.Namespace,
     *,
     dry_run: bool,
     shown: Sequence[SessionOverview] | None = None,
-) -> _Reset:
+) -> tuple[list[SessionOverview], ResetSummary]:
     """Reset in one transaction, all or none; a dry run meets every error and changes nothing.
 
     Where a person has agreed to what was `shown`, no other session is reset.
     """
     with changed(store, dry_run=dry_run):
-        if arguments.sessions:
-            done = _reset_named(store, arguments)
-        else:
-            done = _reset_span(store, arguments)
-        agreed = None if shown is None else set(map(_names, shown))
-        if agreed is not None and not agreed.issuperset(map(_names, done.sessions)):
+        reset, summary = (
+            _reset_named(store, named, arguments.status) if named else _reset_span(store, arguments)
+        )
+        if shown is not None and not set(map(_names, shown)).issuperset(map(_names, reset)):
             raise StoreError(
                 "other programs have changed sessions since these were shown, and more would be "
                 "reset now; nothing was changed. Look at them again, with the same command"
             )
-    return done
+    return reset, summary
 
 
 def _names(session: SessionOverview) -> tuple[str, str]:
     return session.session_identifier, session.instrument
 
 
-def _reset_named(store: Store, arguments: argparse.Namespace) -> _Reset:
-    sessions: list[SessionOverview] = []
-    wanted = arguments.status
-    for identifier in find_sessions(store, arguments.sessions):
+def _reset_named(
+    store: Store, named: Sequence[str], wanted: Sequence[StatusName] | None
+) -> tuple[list[SessionOverview], ResetSummary]:
+    reset: list[SessionOverview] = []
+    for identifier in named:
         before = store.sessions.overview(identifier)
         store.sessions.reset(identifier, wanted)
         chosen = [
@@ -200,38 +190,38 @@ def _reset_named(store: Store, arguments: argparse.Namespace) -> _Reset:
         ]
         if not chosen:
             raise _not_reset(before[0], wanted)
-        sessions += chosen
-    return _Reset(sessions)
+        reset += chosen
+    return reset, ResetSummary(len(reset), 0, 0)
 
 
 def _not_reset(session: SessionOverview, wanted: Sequence[str] | None) -> StoreError:
-    identifier = session.session_identifier
-    if not session.whole:
+    if session.whole:
+        why = f"is {session.status}, not {' or '.join(wanted or ())}"
+    else:
         missing = "START" if session.start is None else "END"
-        return StoreError(
-            f"session {identifier!r} has no {missing} and cannot be built; nothing was changed"
-        )
-    return StoreError(
-        f"session {identifier!r} is {session.status}, not {' or '.join(wanted or ())}; nothing "
-        "was changed"
-    )
+        why = f"has no {missing} and cannot be built"
+    return StoreError(f"session {session.session_identifier!r} {why}; nothing was changed")
 
 
-def _reset_span(store: Store, arguments: argparse.Namespace) -> _Reset:
-    start = arguments.since or datetime.min  # noqa: DTZ901 -- any time
-    end = arguments.until or datetime.max  # noqa: DTZ901
+def _reset_span(
+    store: Store, arguments: argparse.Namespace
+) -> tuple[list[SessionOverview], ResetSummary]:
+    span = arguments.since, arguments.until
     chosen = arguments.status or RETRIED
-    found = store.sessions.iter_overview(arguments.since, arguments.until, statuses=chosen)
     waits = RecordStatus.TO_BE_BUILT
-    before = [session for session in found if session.whole and session.status != waits]
-    summary = store.sessions.reset_between(start, end, chosen, ended_since=arguments.ended_since)
-    waiting = set(
-        map(
-            _names, store.sessions.iter_overview(arguments.since, arguments.until, statuses=[waits])
-        )
+    before = [
+        session
+        for session in store.sessions.iter_overview(*span, statuses=chosen)
+        if session.whole and session.status != waits
+    ]
+    summary = store.sessions.reset_between(
+        span[0] or datetime.min,  # noqa: DTZ901 -- any time
+        span[1] or datetime.max,  # noqa: DTZ901
+        chosen,
+        ended_since=arguments.ended_since,
     )
-    reset = [session for session in before if _names(session) in waiting]
-    return _Reset(reset, summary.without_consent, summary.being_built)
+    waiting = set(map(_names, store.sessions.iter_overview(*span, statuses=[waits])))
+    return [session for session in before if _names(session) in waiting], summary
 
 
 # -- delete ----------------------------------------------------------------------------------
@@ -239,34 +229,25 @@ def _reset_span(store: Store, arguments: argparse.Namespace) -> _Reset:
 
 def _delete(arguments: argparse.Namespace, output: Output) -> int:
     with open_store(arguments, read_only=arguments.dry_run) as store:
-        identifiers = find_sessions(store, arguments.sessions)
+        identifiers = sessions_to_change(store, arguments.sessions, output)
         found = [session for name in identifiers for session in store.sessions.overview(name)]
-        what = f"{number(len(found), 'session')} with all events and upload logs"
+        what = number(len(found), "session")
+        question = f"delete {what} with all events and uploads?"
+        if not _agreed(found, question, arguments, output):
+            return REFUSED
         if not arguments.dry_run:
-            if not _agreed(found, "delete {} with all events and uploads?", arguments, output):
-                return REFUSED
             with store.transaction():
                 for name in identifiers:
                     store.sessions.delete(name)
-        elif output.form is None:
-            output.records(_SESSIONS, map(_record, found))
     verb = "would delete" if arguments.dry_run else "deleted"
-    _tell(found, f"{verb} {what}", arguments, output)
+    _tell(found, f"{verb} {what} with all events and upload logs", arguments, output)
     return 0
 
 
 def _agreed(
-    found: Sequence[SessionOverview],
-    question: str,
-    arguments: argparse.Namespace,
-    output: Output,
+    found: Sequence[SessionOverview], question: str, arguments: argparse.Namespace, output: Output
 ) -> bool:
-    """Show what will be touched; return False after a no."""
-    if found and output.form is None:
-        output.records(_SESSIONS, map(_record, found))
-    if not found and output.can_ask:
-        return True
-    return confirmed(question.format(number(len(found), "session")), arguments, output)
+    return agreed(_SESSIONS, list(map(_record, found)), question, arguments, output)
 
 
 def _tell(
@@ -274,19 +255,10 @@ def _tell(
     sentence: str,
     arguments: argparse.Namespace,
     output: Output,
-    **numbers: int,
+    numbers: Mapping[str, int] | None = None,
 ) -> None:
-    if output.form == "json":
-        output.json(
-            {
-                "dry_run": arguments.dry_run,
-                "count": len(found),
-                "sessions": list(map(_record, found)),
-                **numbers,
-            }
-        )
-    else:
-        output.line(sentence)
+    details = {"count": len(found), "sessions": list(map(_record, found)), **(numbers or {})}
+    tell(sentence, details, arguments, output)
 
 
 # -- the commands ----------------------------------------------------------------------------

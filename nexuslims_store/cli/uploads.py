@@ -17,6 +17,7 @@ from nexuslims_store.display import shown
 from nexuslims_store.models import UploadLog
 from nexuslims_store.report.values import cause_of
 from nexuslims_store.repository.stored import iter_failed_uploads, iter_uploads
+from nexuslims_store.store import Store
 from nexuslims_store.times import aware
 
 __all__ = ["COMMAND"]
@@ -50,7 +51,8 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
         )
         if arguments.limit is not None:
             found = deque(found, maxlen=arguments.limit)
-        output.records(_ATTEMPTS, found)
+        if not output.records(_ATTEMPTS, found):
+            _name_unknown(store, arguments, output)
     return 0
 
 
@@ -60,10 +62,21 @@ def _failed(arguments: argparse.Namespace, output: Output) -> int:
             store._database, arguments.since, destinations=arguments.destination
         )
         if arguments.by_cause:
-            output.records(_CAUSES, _by_cause(found))
+            some = output.records(_CAUSES, _by_cause(found))
         else:
-            output.records(_FAILURES, found)
+            some = output.records(_FAILURES, found)
+        if not some:
+            _name_unknown(store, arguments, output)
     return 0
+
+
+def _name_unknown(store: Store, arguments: argparse.Namespace, output: Output) -> None:
+    """Say which destinations nothing was ever sent to: an empty list would be taken for good."""
+    if arguments.destination:
+        known = {shown(one["destination_name"]) for one in iter_uploads(store._database)}
+        known_names = ", ".join(sorted(known)) or "nowhere"
+        for name in sorted(set(arguments.destination) - known):
+            output.message(f"nothing was ever sent to {name!r}, only to {known_names}")
 
 
 @dataclass(slots=True)

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from pathlib import Path
-
-from pydantic import ValidationError
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from nexuslims_store.arguments import member
-from nexuslims_store.cli.changes import REFUSED, changed, confirmed, tell
+from nexuslims_store.cli.changes import REFUSED, agreed, changed, confirmed, differences, tell
 from nexuslims_store.cli.declaration import Command, Option
-from nexuslims_store.cli.files import check_destination
-from nexuslims_store.cli.imports import read_records
+from nexuslims_store.cli.exchange import Exchange
 from nexuslims_store.cli.opening import open_store
-from nexuslims_store.cli.options import (
-    DRY_RUN,
-    FORMS,
-    JSON,
-    YES,
-    database_path,
-    path_or_standard_output,
-)
+from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, YES
 from nexuslims_store.cli.output import Listing, Output
-from nexuslims_store.cli.refusals import invalid_values
 from nexuslims_store.display import number
 from nexuslims_store.enums import ExternalSystem
 from nexuslims_store.errors import StoreError
@@ -38,6 +27,7 @@ _IDENTIFIERS = Listing(
     ("nexuslims_username", "external_system", "external_id", "email", "notes"),
     "no identifiers are stored; `nexuslims-store users set` stores one",
 )
+_COMPARED = ("external_id", "email", "notes")
 _SYSTEMS = [system.value for system in ExternalSystem]
 
 Record = dict[str, object]
@@ -87,39 +77,51 @@ def _set(arguments: argparse.Namespace, output: Output) -> int:
     with open_store(arguments, read_only=False) as store:
         owner = store.external_ids.find_username(external_id, system)
         moved = arguments.move and owner not in {None, username}
+        store_it = store.external_ids.take_over if arguments.move else store.external_ids.store
+        values = (username, system, external_id, arguments.email, arguments.notes)
+        before: Record = next(iter(_stored(store, username, system)), {})
+        theirs: Record = next(iter(_stored(store, owner, system)), {}) if moved else {}
+        with changed(store, dry_run=True):
+            store_it(*values)
+            after = next(iter(_stored(store, username, system)))
+        replaced = "".join(_replaced(before, theirs, after))
         if arguments.move and not arguments.dry_run:
             whose = f", which is that of {owner!r} now" if moved else ""
-            question = f"make {external_id!r} in {system}{whose}, that of {username!r}?"
+            question = f"make {external_id!r} in {system}{whose}, that of {username!r}{replaced}?"
             if not confirmed(question, arguments, output):
                 return REFUSED
         with changed(store, dry_run=arguments.dry_run):
-            before = store.external_ids.get(username, system)
-            store_it = store.external_ids.take_over if arguments.move else store.external_ids.store
-            stored = store_it(
-                username, system, external_id, email=arguments.email, notes=arguments.notes
-            )
-    was = "" if before in {None, external_id} else f"; it was {before!r}"
+            stored = store_it(*values)
     whose = f", no longer that of {owner!r}" if moved else ""
     verb = "would be" if arguments.dry_run else "is"
     details = {
         "identifier": stored.model_dump(),
-        "was": before,
+        "was": before.get("external_id"),
         "moved_from": owner if moved else None,
     }
-    sentence = f"{username} {verb} {external_id!r} in {system}{was}{whose}"
+    sentence = f"{username} {verb} {external_id!r} in {system}{whose}{replaced}"
     tell(sentence, details, arguments, output)
     return 0
+
+
+def _replaced(before: Record, theirs: Record, after: Record) -> Iterator[str]:
+    """Yield what there is no longer after an identifier was set."""
+    for column, change in differences(before, after, _COMPARED).items():
+        if change["was"] is not None:
+            what = "it was" if column == "external_id" else f"the {column} before:"
+            yield f"; {what} {change['was']!r}"
+    for column in ("email", "notes"):
+        if theirs.get(column) not in {None, after[column]}:
+            yield f"; the {column} {theirs[column]!r} of {theirs['nexuslims_username']!r} goes"
 
 
 def _remove(arguments: argparse.Namespace, output: Output) -> int:
     with open_store(arguments, read_only=arguments.dry_run) as store:
         found = _identifiers(store, arguments.username, arguments.system)
-        if output.form is None:
-            output.records(_IDENTIFIERS, found)
         what = f"{number(len(found), 'identifier')} of {arguments.username}"
+        if not agreed(_IDENTIFIERS, found, f"remove {what}?", arguments, output):
+            return REFUSED
         if not arguments.dry_run:
-            if not confirmed(f"remove {what}?", arguments, output):
-                return REFUSED
             with store.transaction():
                 for user in found:
                     system = member("system", user["external_system"], ExternalSystem)
@@ -129,63 +131,26 @@ def _remove(arguments: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-# -- import and export -----------------------------------------------------------------------
-
-
-def _import(arguments: argparse.Namespace, output: Output) -> int:
-    identifiers = _read(arguments.file)
-    with open_store(arguments, read_only=False) as store, changed(store, dry_run=arguments.dry_run):
-        summary = store.external_ids.store_many(identifiers)
-    counts = {
-        "added": summary.inserted,
-        "updated": summary.updated,
-        "unchanged": summary.unchanged,
-    }
-    end = "; nothing was changed, this was a dry run" if arguments.dry_run else ""
-    words = ", ".join(f"{count} {verb}" for verb, count in counts.items())
-    tell(f"{number(len(identifiers), 'identifier')}: {words}{end}", counts, arguments, output)
-    return 0
-
-
-def _read(name: str) -> list[ExternalUserIdentifier]:
-    """Return the identifiers of a file, or raise an error that names all that is wrong in it."""
-    identifiers: list[ExternalUserIdentifier] = []
-    wrong: list[str] = []
-    entries = read_records(
-        name,
-        columns=_IDENTIFIERS.fields,
-        optional=("email", "created_at", "last_verified_at", "notes", "id"),
-        command="nexuslims-store users export",
+def _model(columns: Mapping[str, Any]) -> ExternalUserIdentifier:
+    # The row's number in another database says nothing here.
+    return ExternalUserIdentifier.model_validate(
+        {column: value for column, value in columns.items() if column != "id"}
     )
-    for place, entry in enumerate(entries, start=1):
-        label = f"{name}, identifier {place} ({entry.get('nexuslims_username')!r})"
-        try:
-            identifiers.append(
-                ExternalUserIdentifier.model_validate(
-                    # The row's number in another database says nothing here.
-                    {column: value for column, value in entry.items() if column != "id"}
-                )
-            )
-        except ValidationError as error:
-            wrong += [f"{label}: {line}" for line in invalid_values(error)]
-    if wrong:
-        raise StoreError("\n".join([*wrong, "nothing was imported"]))
-    return identifiers
 
 
-def _export(arguments: argparse.Namespace, output: Output) -> int:
-    file: Path | None = arguments.file
-    if file is not None:
-        check_destination(file, database=database_path(arguments), replace=False)
-        if output.form is None and file.suffix.lower() == ".csv":
-            output.form = "csv"
-    output.form = output.form or "json"
-    with open_store(arguments, read_only=True) as store:
-        output.records(_IDENTIFIERS, _stored(store))
-    if file is not None:
-        output.save(file, replace=False)
-        output.message(f"wrote {file}")
-    return 0
+_EXCHANGE = Exchange(
+    group="users",
+    noun="identifier",
+    listing=_IDENTIFIERS,
+    key=("nexuslims_username", "external_system"),
+    key_words="user and system",
+    compared=_COMPARED,
+    optional=("email", "created_at", "last_verified_at", "notes", "id"),
+    stored=lambda store: iter_external_ids(store._database),
+    model=_model,
+    store_many=lambda store, models: store.external_ids.store_many(models),
+    counted=True,
+)
 
 
 # -- the commands ----------------------------------------------------------------------------
@@ -215,7 +180,8 @@ COMMAND = Command(
             "store a user's identifier in a system",
             description="Stores a user's identifier in a system, or replaces it. An email and "
             "notes that are not given stay as they are. An identifier that another user has is "
-            "refused; --move takes it over from that user, who loses nothing else.",
+            "refused; --move takes it over from that user, who loses nothing else; its email and "
+            "notes come along where the new user has none. What is replaced is named before.",
             options=(
                 _USERNAME,
                 _SYSTEM,
@@ -251,37 +217,6 @@ COMMAND = Command(
                 "nexuslims-store users remove alice --yes",
             ),
         ),
-        "import": Command(
-            _import,
-            "add and update identifiers from a JSON or CSV file, all or none",
-            description="Reads what `users export` and `users list --csv` write, also after "
-            "Excel. All are checked, as a whole, before any is stored: users may exchange their "
-            "identifiers. Those that are not in the file stay as they are.",
-            options=(
-                Option("file", metavar="FILE", help="the file, - for standard input"),
-                DRY_RUN,
-                JSON,
-            ),
-            examples=(
-                "nexuslims-store users import users.csv --dry-run",
-                "nexuslims-store users import users.csv",
-            ),
-        ),
-        "export": Command(
-            _export,
-            "write the identifiers of all users as JSON or CSV",
-            options=(
-                Option(
-                    "file",
-                    metavar="FILE",
-                    nargs="?",
-                    type=path_or_standard_output,
-                    help="a new file, CSV if its name ends in .csv; - is standard output (the "
-                    "default)",
-                ),
-                FORMS,
-            ),
-            examples=("nexuslims-store users export users.csv",),
-        ),
+        **_EXCHANGE.commands(": users may exchange their identifiers"),
     }
 )

@@ -130,9 +130,8 @@ class ExternalIdRepository(Repository):
     ) -> ExternalUserIdentifier:
         """Store a user's identifier in a system as `store` does, even if it is another user's.
 
-        In one transaction, and the other user loses nothing else. The row goes over with its
-        `email` and `notes`; if the user has one in the system already, that one is changed as
-        `store` does.
+        In one transaction, and the other user loses nothing else. `email` and `notes` that are not
+        given stay the user's own; where there are none, those that come with the identifier do.
         """
         new = self._checked(username, system, external_id, email, notes)
         with self._database.transaction():
@@ -142,6 +141,9 @@ class ExternalIdRepository(Repository):
                     statement = _SQL.move_external_id
                 else:
                     statement = _SQL.remove_external_id
+                    own, moved = (self._of(user, new.external_system) for user in (username, owner))
+                    email = email or own.email or moved.email
+                    notes = notes or own.notes or moved.notes
                 self._database.change(
                     statement, {**_user_and_system(owner, system), "new_username": username}
                 )
@@ -213,6 +215,10 @@ class ExternalIdRepository(Repository):
         require_type("username", username, str)
         rows = self._database.rows(_SQL.list_external_ids_of_user, {"nexuslims_username": username})
         return _MAPPER.models(rows)
+
+    def _of(self, username: str, system: ExternalSystem) -> ExternalUserIdentifier:
+        found = self.list_for_user(username)
+        return next(one for one in found if one.external_system == system)
 
     def list(self) -> list[ExternalUserIdentifier]:
         """Return all identifiers by user and system."""

@@ -1,0 +1,206 @@
+"""Records of one kind that go out to a file and come in again: `export` and `import`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from nexuslims_store.cli.changes import changed, differences
+from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.files import check_destination
+from nexuslims_store.cli.imports import read_records
+from nexuslims_store.cli.opening import open_store
+from nexuslims_store.cli.options import (
+    DRY_RUN,
+    FORMS,
+    JSON,
+    database_path,
+    path_or_standard_output,
+)
+from nexuslims_store.cli.output import Listing, Output
+from nexuslims_store.cli.refusals import invalid_values
+from nexuslims_store.display import number
+from nexuslims_store.errors import StoreError
+from nexuslims_store.store import Store
+
+__all__ = ["Exchange"]
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """How records of one kind are exchanged.
+
+    Attributes
+    ----------
+    group, noun
+        The group of commands, and what one record is called.
+    listing
+        Its fields are the columns of CSV.
+    key, key_words
+        The columns that tell one record from all others; what they are called together.
+    compared
+        The columns that are told where they change.
+    optional
+        The columns whose empty cells are left out.
+    stored
+        Returns all records of a database.
+    model
+        Makes a model of a record that was read, or raises a ValueError.
+    store_many
+        Stores models, all or none.
+    counted
+        Whether JSON says how many were added and so on, rather than which.
+    """
+
+    group: str
+    noun: str
+    listing: Listing
+    key: Sequence[str]
+    key_words: str
+    compared: Sequence[str]
+    optional: Collection[str]
+    stored: Callable[[Store], Iterable[Record]]
+    model: Callable[[Record], BaseModel]
+    store_many: Callable[[Store, list[Any]], object]
+    counted: bool = False
+
+    def run_import(self, arguments: argparse.Namespace, output: Output) -> int:
+        """Add and update records from a file, and say which, and what changed in them."""
+        models = self._read(arguments.file)
+        dry_run = arguments.dry_run
+        with open_store(arguments, read_only=False) as store, changed(store, dry_run=dry_run):
+            before = self._by_key(store)
+            self.store_many(store, models)
+            after = self._by_key(store)
+        done: dict[str, list[str]] = {"added": [], "updated": [], "unchanged": []}
+        changes = []
+        lines = []
+        for key in dict.fromkeys(map(self._key, models)):
+            name = " in ".join(map(str, key))
+            found = differences(before.get(key, {}), after[key], self.compared)
+            verb = "added" if key not in before else "updated" if found else "unchanged"
+            done[verb].append(name)
+            if verb != "unchanged":
+                lines.append(f"{verb} {name}")
+            if verb == "updated":
+                changes.append({**dict(zip(self.key, key, strict=True)), "changes": found})
+                lines += [
+                    f"    {column}: {value['is']!r}; it was {value['was']!r}"
+                    for column, value in found.items()
+                ]
+        if output.form == "json":
+            told = {verb: len(names) if self.counted else names for verb, names in done.items()}
+            output.json({"dry_run": dry_run, **told, "changes": changes})
+            return 0
+        for line in lines:
+            output.line(line)
+        counts = ", ".join(f"{len(names)} {verb}" for verb, names in done.items())
+        end = "; nothing was changed, this was a dry run" if dry_run else ""
+        output.line(f"{number(len(models), self.noun)}: {counts}{end}")
+        return 0
+
+    def run_export(self, arguments: argparse.Namespace, output: Output) -> int:
+        """Write all records to a file or to standard output."""
+        file: Path | None = arguments.file
+        if file is not None:
+            check_destination(file, database=database_path(arguments), replace=False)
+            if output.form is None and file.suffix.lower() == ".csv":
+                output.form = "csv"
+        output.form = output.form or "json"
+        with open_store(arguments, read_only=True) as store:
+            count = output.records(self.listing, self.stored(store))
+        if file is not None:
+            output.save(file, replace=False)
+            output.message(f"wrote {number(count, self.noun)} to {file}")
+        return 0
+
+    def commands(self, description: str) -> dict[str, Command]:
+        """Return the declarations of `import` and `export`.
+
+        Parameters
+        ----------
+        description
+            What is special about their import.
+        """
+        name = f"nexuslims-store {self.group}"
+        return {
+            "import": Command(
+                self.run_import,
+                f"add and update {self.noun}s from a JSON or CSV file, all or none",
+                description=f"Reads what `{self.group} export` and `{self.group} list --csv` "
+                f"write, also after Excel. All are checked, as a whole, before any is stored"
+                f"{description}. Those that are not in the file stay as they are.",
+                options=(
+                    Option("file", metavar="FILE", help="the file, - for standard input"),
+                    DRY_RUN,
+                    JSON,
+                ),
+                examples=(
+                    f"{name} import {self.group}.csv --dry-run",
+                    f"{name} import {self.group}.json",
+                ),
+            ),
+            "export": Command(
+                self.run_export,
+                f"write all {self.noun}s as JSON or CSV",
+                options=(
+                    Option(
+                        "file",
+                        metavar="FILE",
+                        nargs="?",
+                        type=path_or_standard_output,
+                        help="a new file, CSV if its name ends in .csv; - is standard output (the "
+                        "default)",
+                    ),
+                    FORMS,
+                ),
+                examples=(
+                    f"{name} export {self.group}.csv",
+                    f"{name} export | ssh other {name} import -",
+                ),
+            ),
+        }
+
+    def _by_key(self, store: Store) -> dict[tuple[Any, ...], Record]:
+        return {
+            tuple(record[column] for column in self.key): record for record in self.stored(store)
+        }
+
+    def _key(self, model: BaseModel) -> tuple[Any, ...]:
+        values = model.model_dump(mode="json", include=set(self.key))
+        return tuple(values[column] for column in self.key)
+
+    def _read(self, name: str) -> list[BaseModel]:
+        """Return the records of a file, or raise an error that names all that is wrong in it."""
+        models: list[BaseModel] = []
+        first: dict[tuple[Any, ...], int] = {}
+        wrong: list[str] = []
+        entries = read_records(
+            name,
+            columns=self.listing.fields,
+            optional=self.optional,
+            command=f"nexuslims-store {self.group} export",
+        )
+        for place, entry in enumerate(entries, start=1):
+            label = f"{name}, {self.noun} {place} ({entry.get(self.key[0])!r})"
+            try:
+                model = self.model(entry)
+            except ValidationError as error:
+                wrong += [f"{label}: {line}" for line in invalid_values(error)]
+            except ValueError as error:
+                wrong.append(f"{label}: {error}")
+            else:
+                same = first.setdefault(self._key(model), len(models))
+                models.append(model)
+                if models[same] != model:
+                    wrong.append(f"{label}: {self.noun} {same + 1} has the same {self.key_words}")
+        if wrong:
+            raise StoreError("\n".join([*wrong, "nothing was imported"]))
+        return models
