@@ -11,7 +11,7 @@ from sqlite3 import Connection
 from types import TracebackType
 from typing import NoReturn, Self
 
-from nexuslims_store.arguments import as_path, require_flags
+from nexuslims_store.arguments import as_path, require_flags, require_type
 from nexuslims_store.config import default_path, is_url, require_file, without_password
 from nexuslims_store.connection import MEMORY, SharedSQLiteDatabase, SQLiteDatabase, absolute
 from nexuslims_store.database import Database
@@ -191,7 +191,8 @@ class Store:
         BackupError, StorageFullError, DatabaseLockedError
             The copy was not made; nothing half-made is left.
         """
-        destination = as_path("destination", destination)
+        # A Path would drop the slash by which a folder is meant.
+        require_type("destination", destination, (str, os.PathLike))
         database = self._database
         if not isinstance(database, SQLiteDatabase):
             raise BackupError(

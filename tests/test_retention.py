@@ -325,6 +325,38 @@ def test_backup_list(path: Path, tmp_path: Path) -> None:
     assert call("--db", path, "backup", "list", tmp_path / "none").status == 2
 
 
+def test_list_is_a_command_behind_options_too_and_misspelt_no_file(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made_on(path, tmp_path, 0)
+    before = names(tmp_path)
+    for arguments in (("--json", "list"), ("list", "--json"), ("--timeout", "3", "list", "--json")):
+        assert len(call("--db", path, "backup", *arguments).json) == 1
+    for misspelt in (("lsit",), ("--json", "lits"), ("--keep-last", "3", "List")):
+        refused = call("--db", path, "backup", *misspelt)
+        assert (refused.status, refused.out) == (2, "")
+        assert "did you mean 'list'?" in refused.err
+        assert f"./{misspelt[-1]}" in refused.err
+    assert names(tmp_path) == before
+    for name in ("./lsit", "lsit.db", "before"):
+        assert call("--db", path, "backup", name).status == 0, name
+    (tmp_path / "lisst").mkdir()
+    assert call("--db", path, "backup", "lisst").status == 0
+
+
+def test_what_a_restore_replaces_is_not_the_latest_backup(path: Path, tmp_path: Path) -> None:
+    (backup,) = made_on(path, tmp_path, 0)
+    for _ in range(2):
+        done = call("--db", path, "restore", "latest", "--yes", "--json").json
+        assert done["source"] == str(backup)
+        assert done["kept"].endswith(".db")
+    listed = call("--db", path, "backup", "list", "--json").json
+    assert [record["path"] for record in listed] == [str(backup)]
+    call("--db", path, "backup", "--keep-last", "1", "--yes")
+    assert sum("_replaced" in name for name in names(tmp_path)) == 2
+
+
 def test_a_file_that_is_called_list_or_latest(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,7 @@
 """What backups are called: NAME_backup_YYYYmmdd_HHMMSS.db, or _2.db, _3.db and so on.
 
+What a restore replaces is NAME_backup_YYYYmmdd_HHMMSS_replaced.db, or _replaced_2.db and so on.
+
 The time in the name, as the clocks of the machine showed it, is the backup's age.
 """
 
@@ -59,9 +61,14 @@ def free_name(path: Path, folder: Path | None = None, *, now: datetime | None = 
     return next(filter(is_free, names(path, folder or path.parent, now)))
 
 
-def names(path: Path, folder: Path, now: datetime | None = None) -> Iterator[Path]:
-    """Yield the names for a backup made at one time, the best first; they never run out."""
-    first = f"{_stem(path)}_backup_{(now or utc_now().astimezone()).strftime(_TIME)}"
+def names(
+    path: Path, folder: Path, now: datetime | None = None, *, mark: str = ""
+) -> Iterator[Path]:
+    """Yield the names for a backup made at one time, the best first; they never run out.
+
+    One with a mark is none by its name, neither for `latest` nor for the keep options.
+    """
+    first = f"{_stem(path)}_backup_{(now or utc_now().astimezone()).strftime(_TIME)}{mark}"
     yield folder / f"{first}.db"
     for number in count(2):
         yield folder / f"{first}_{number}.db"

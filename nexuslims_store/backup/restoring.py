@@ -12,6 +12,7 @@ import os
 import shutil
 import sqlite3
 import stat
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from nexuslims_store.backup.files import (
     sync_folder,
     temporary_file,
 )
-from nexuslims_store.backup.names import free_name, names
+from nexuslims_store.backup.names import names
 from nexuslims_store.connection import MEMORY, connect
 from nexuslims_store.errors import (
     BackupError,
@@ -77,8 +78,9 @@ def restore(
     Returns
     -------
     pathlib.Path or None
-        Where the earlier content is kept, page by page, be it damaged or not: a name as
-        `free_name` gives. None if there was no file.
+        Where the earlier content is kept, page by page, be it damaged or not: beside the database,
+        as NAME_backup_YYYYmmdd_HHMMSS_replaced.db, which is no backup to restore as the latest.
+        None if there was no file.
 
     Raises
     ------
@@ -224,10 +226,10 @@ def _bring_in(
             copy.execute("VACUUM")
         in_wal_mode = journal_mode(live) == "wal"
         version = _data_version(watch) if in_wal_mode else 0
-        place = free_name(path)
+        place = next(_names_to_keep(path))
         with temporary_file(place) as earlier:
             copy_to_temporary(live, path, earlier, place, timeout=timeout, damaged_too=True)
-            kept = publish(earlier, names(path, path.parent), real.stat())
+            kept = publish(earlier, _names_to_keep(path), real.stat())
 
         def step(done: int, total: int) -> None:
             # From the first step on, the write lock is held: nobody writes after this look.
@@ -259,6 +261,10 @@ def _bring_in(
     return kept
 
 
+def _names_to_keep(path: Path) -> Iterator[Path]:
+    return names(path, path.parent, mark="_replaced")
+
+
 def _data_version(connection: sqlite3.Connection) -> int:
     """Return a number that changes when another connection commits."""
     return int(connection.execute("PRAGMA data_version").fetchone()[0])
@@ -284,7 +290,7 @@ def _keep_as_it_is(path: Path, real: Path) -> Path:
     That may be the way to rescue something. The file itself comes last: its name says that all
     is there.
     """
-    for kept in filter(is_free, names(path, path.parent)):
+    for kept in filter(is_free, _names_to_keep(path)):
         try:
             for suffix in ("-journal", "-wal", ""):
                 part = Path(f"{real}{suffix}")

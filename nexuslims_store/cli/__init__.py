@@ -84,6 +84,8 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     output.progress.start()
     try:
         with _warnings_shown(output, debug=arguments.debug):
+            if arguments.misspelt:
+                raise UsageError(arguments.misspelt)
             status: int = arguments.run(arguments, output)
             return status
     except UsageError as error:

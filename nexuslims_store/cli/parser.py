@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 from nexuslims_store import __version__
@@ -135,6 +135,55 @@ def _meant(word: object, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def _flat(options: Iterable[Option | OneOf]) -> Iterator[Option]:
+    for one in options:
+        yield from one.options if isinstance(one, OneOf) else (one,)
+
+
+def _names(options: Iterable[Option | OneOf]) -> set[str]:
+    return {name for option in _flat(options) for name in option.names}
+
+
+def _words_after(
+    name: str, words: Sequence[str], options: Iterable[Option | OneOf]
+) -> frozenset[str]:
+    """Return what comes first after a command's name, its options and their values aside."""
+    with_value = {
+        n
+        for option in _flat(options)
+        if "action" not in option.settings
+        for n in option.names
+        if n.startswith("-")
+    }
+    found = set()
+    for place in (place for place, word in enumerate(words) if word == name):
+        rest = iter(words[place + 1 :])
+        for word in rest:
+            if word in with_value:
+                next(rest, None)
+            elif not word.startswith("-"):
+                found.add(word)
+                break
+    return frozenset(found)
+
+
+def _group_of(command: Command) -> Command:
+    """Return the commands of a command, with those of its options that they have too."""
+    inner = {name for sub in command.commands.values() for name in _names(sub.options)}
+    return Command(
+        options=[option for option in command.options if inner.intersection(_names([option]))],
+        commands=command.commands,
+    )
+
+
+def _misspelt(word: str, commands: Iterable[str]) -> str:
+    """Say what a word may have meant that is taken for a file, but is no path by its looks."""
+    meant = _meant(word, commands)
+    if not meant or set("./\\").intersection(word) or os.path.exists(word):
+        return ""
+    return f"{word!r} is no command{meant} (a file of that name is ./{word})"
+
+
 def _declare(
     places: _Commands,
     name: str,
@@ -147,14 +196,17 @@ def _declare(
     """Add the parser of one command, and those of its own commands."""
     parser = places.add_parser(name, help=summary, **_texts(command, summary))
     parser.set_defaults(parser=parser)
+    misspelt = ""
     if command.takes_words and command.commands:
         # It is itself, with arguments of its own, unless the next word is one of its commands.
-        after = {word for before, word in pairwise(words or ()) if before == name}
+        after = _words_after(name, words or (), (*command.options, *COMMON))
         if after & command.commands.keys():
-            command = Command(commands=command.commands)
+            command = _group_of(command)
         else:
+            misspelt = next(filter(None, (_misspelt(w, command.commands) for w in after)), "")
             command = Command(command.run, options=command.options)
     taken = _add_options(parser, command.options, outer=outer)
+    parser.set_defaults(misspelt=misspelt)
     if command.run is not None:
         parser.set_defaults(run=command.run)
     if not command.commands:
@@ -179,12 +231,12 @@ def _add_options(
     def add(to: Any, option: Option) -> None:
         settings = dict(option.settings)
         offered, files = settings.pop("offered", None), settings.pop("files", False)
-        if outer.intersection(option.names):
+        if outer.intersection([*option.names, settings.get("dest")]):
             settings["default"] = argparse.SUPPRESS
         action = to.add_argument(*option.names, **settings)
         if offered:
             action.completer = partial(_completions, offered, files=files)
-        taken.update(option.names)
+        taken.update([*option.names, action.dest])
 
     for option in options:
         if isinstance(option, OneOf):

@@ -64,7 +64,8 @@ def _source(arguments: argparse.Namespace, path: Path) -> Path:
 COMMAND = Command(
     _restore,
     description="Makes the content of the database that of a backup. The backup is checked first, "
-    "and what it replaces is kept beside the database, called as a backup is. `latest` is the "
+    "and what it replaces is kept beside the database, as NAME_backup_TIME_replaced.db, which is "
+    "no backup to `latest`, to `backup list` and to the keep options. `latest` is the "
     "newest backup of this database by the time in its name (a file that is called latest is "
     "./latest).",
     options=(
