@@ -13,10 +13,13 @@ from nexuslims_store.errors import StoreError
 __all__ = [
     "data_root",
     "default_path",
+    "dump_line",
+    "hide_passwords",
     "is_url",
     "origin_of_default_path",
     "own_folder",
     "require_file",
+    "restore_line",
     "sql_folder",
     "without_password",
 ]
@@ -196,3 +199,19 @@ def sql_folder() -> Path:
         + " and ".join(str(folder) for folder in candidates)
         + "; install the package again"
     )
+
+
+def hide_passwords(text: str) -> str:
+    """Return a message without the passwords of URLs, whoever put them there."""
+    return re.sub(r"(postgres(?:ql)?:/+[^\s:@/]*):[^\s@]*@", r"\1@", text)
+
+
+def dump_line(url: str) -> str:
+    """Return the command that writes a dump of a server's database, as `backup` does of a file."""
+    return f"pg_dump --format=custom --file=nexuslims.dump --dbname='{without_password(url)}'"
+
+
+def restore_line(url: str) -> str:
+    """Return the command that brings such a dump back, as `restore` does a backup."""
+    options = "--clean --if-exists --single-transaction"
+    return f"pg_restore {options} --dbname='{without_password(url)}' nexuslims.dump"

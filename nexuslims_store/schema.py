@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import sqlite3
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,7 +17,6 @@ from enum import Enum
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from sqlite3 import Connection
 from typing import Literal
 
 from pydantic import BaseModel
@@ -25,16 +25,19 @@ from nexuslims_store import ddl
 from nexuslims_store.connection import MEMORY, SQLiteDatabase
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
 from nexuslims_store.models import ExternalUserIdentifier, Instrument, SessionLog, UploadLog
+from nexuslims_store.opening import open_server
 from nexuslims_store.recognition import recognise
+from nexuslims_store.recognition.server import columns_on_server, revision_on_server
 from nexuslims_store.revisions import (
     VERSION_TABLE,
     fresh_script,
+    history,
     is_own_index,
     names,
     position,
     tables_at,
 )
-from nexuslims_store.tables import Column, Index, Table, read
+from nexuslims_store.tables import Column, Index, Table, quoted, read
 
 __all__ = ["FORMATS", "Format", "describe", "markdown", "mermaid", "sql"]
 
@@ -64,7 +67,7 @@ _LOOSE = (
 # -- the diagram -----------------------------------------------------------------------
 
 
-def mermaid(connection: Connection) -> str:
+def mermaid(connection: sqlite3.Connection) -> str:
     """Return an entity-relationship diagram of NexusLIMS's tables for Mermaid.
 
     A dotted line joins what belongs together without a foreign key.
@@ -104,12 +107,12 @@ def _word(text: str) -> str:
 # -- the data dictionary ---------------------------------------------------------------
 
 
-def markdown(connection: Connection) -> str:
+def markdown(connection: sqlite3.Connection) -> str:
     """Return a data dictionary of NexusLIMS's tables as Markdown."""
     return "\n\n".join(_dictionary(connection)) + "\n"
 
 
-def _dictionary(connection: Connection) -> Iterator[str]:
+def _dictionary(connection: sqlite3.Connection) -> Iterator[str]:
     enums: list[type[Enum]] = []
     for name, table in _tables(connection):
         yield f"### `{name}`"
@@ -213,7 +216,7 @@ def _member_docs(enum: type[Enum]) -> dict[str, str]:
 # -- SQL -------------------------------------------------------------------------------
 
 
-def sql(connection: Connection) -> str:
+def sql(connection: sqlite3.Connection) -> str:
     """Return the CREATE statements of NexusLIMS's tables and of all their indexes.
 
     However they were once written, they come in one form. Run on an empty file, they give the
@@ -222,7 +225,7 @@ def sql(connection: Connection) -> str:
     return "\n\n".join(_statements(connection)) + "\n"
 
 
-def _statements(connection: Connection) -> Iterator[str]:
+def _statements(connection: sqlite3.Connection) -> Iterator[str]:
     order = (VERSION_TABLE, *_MODELS)
     tables = read(connection, order).tables
     for table in (tables[name] for name in order if name in tables):
@@ -236,7 +239,7 @@ def _statements(connection: Connection) -> Iterator[str]:
 # -- reading ---------------------------------------------------------------------------
 
 
-def _tables(connection: Connection) -> Iterator[tuple[str, Table]]:
+def _tables(connection: sqlite3.Connection) -> Iterator[tuple[str, Table]]:
     """Yield those of NexusLIMS's tables that are there, in the order of their history."""
     tables = read(connection, _MODELS).tables
     yield from ((name, tables[name]) for name in _MODELS if name in tables)
@@ -259,7 +262,7 @@ def _is_unique(table: Table, column: Column) -> bool:
 
 Format = Literal["mermaid", "markdown", "sql"]
 
-FORMATS: dict[Format, Callable[[Connection], str]] = {
+FORMATS: dict[Format, Callable[[sqlite3.Connection], str]] = {
     "mermaid": mermaid,
     "markdown": markdown,
     "sql": sql,
@@ -267,18 +270,21 @@ FORMATS: dict[Format, Callable[[Connection], str]] = {
 """The forms that the command line offers."""
 
 
-def describe(path: Path | None, form: Format, *, timeout: float = 30.0) -> str:
-    """Return the tables of a database file, at whatever revision it is, in one of the `FORMATS`.
+def describe(path: Path | str | None, form: Format, *, timeout: float = 30.0) -> str:
+    """Return the tables of a database, at whatever revision it is, in one of the `FORMATS`.
 
     Parameters
     ----------
     path
-        The file, which is opened read-only; None for the tables of the head revision.
+        The file, which is opened read-only, or the URL of a database on PostgreSQL; None for the
+        tables of the head revision.
     form
         "mermaid", "markdown" or "sql".
     timeout
         Seconds to wait for another program's lock.
     """
+    if isinstance(path, str):
+        return _describe_on_server(path, form, timeout)
     where = MEMORY if path is None else path
     with closing(SQLiteDatabase(where, read_only=path is not None, timeout=timeout)) as database:
         if path is None:
@@ -286,3 +292,24 @@ def describe(path: Path | None, form: Format, *, timeout: float = 30.0) -> str:
         with database.translated():
             recognise(database.connection, where, timeout=timeout)
             return FORMATS[form](database.connection)
+
+
+_ONLY_ON_SERVER = re.compile(r' COLLATE "C"| GENERATED BY DEFAULT AS IDENTITY')
+
+
+def _describe_on_server(url: str, form: Format, timeout: float) -> str:
+    """Describe what the migrations of a server made, and columns of the facility's own."""
+    with closing(open_server(url, read_only=True, timeout=timeout)) as database:
+        revision = revision_on_server(database)
+        there = columns_on_server(database)
+    steps = [step for step in history(server=True) if step.number <= position(revision)]
+    if form == "sql":
+        return "\n".join(step.path.read_text(encoding="utf-8") for step in steps)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for step in steps:
+            connection.executescript(_ONLY_ON_SERVER.sub("", step.path.read_text(encoding="utf-8")))
+        made = {(name, c) for name, t in read(connection).tables.items() for c in t.columns}
+        for table, column in sorted(there - made):
+            if table in _MODELS:
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(column)}")
+        return FORMATS[form](connection)

@@ -16,6 +16,7 @@ from nexuslims_store.config import default_path, is_url, require_file, without_p
 from nexuslims_store.connection import MEMORY, SharedSQLiteDatabase, SQLiteDatabase, absolute
 from nexuslims_store.database import Database
 from nexuslims_store.errors import BackupError, DatabaseNotFoundError, StoreError
+from nexuslims_store.opening import open_server
 from nexuslims_store.recognition import check_head, check_head_of_server
 from nexuslims_store.repository import (
     ExternalIdRepository,
@@ -260,15 +261,7 @@ def _opened(place: Path | str, *, read_only: bool, timeout: float, any_thread: b
     if isinstance(place, Path):
         kind = SharedSQLiteDatabase if any_thread else SQLiteDatabase
         return kind(place, read_only=read_only, timeout=timeout)
-    try:
-        from nexuslims_store import postgresql  # noqa: PLC0415 -- imports psycopg
-    except ImportError as error:
-        raise StoreError(
-            f"{without_password(place)} needs psycopg, which is not installed or does not work "
-            f"({error}): `pip install 'nexuslims-store[postgresql]'` brings it"
-        ) from error
-    server = postgresql.SharedPostgreSQLDatabase if any_thread else postgresql.PostgreSQLDatabase
-    return server(place, read_only=read_only, timeout=timeout)
+    return open_server(place, read_only=read_only, timeout=timeout, any_thread=any_thread)
 
 
 def _checked(database: Database, *, read_only: bool) -> str:

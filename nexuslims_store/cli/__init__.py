@@ -26,7 +26,7 @@ from nexuslims_store.cli.interrupts import INTERRUPTED, end_on_interrupt
 from nexuslims_store.cli.output import Output
 from nexuslims_store.cli.parser import build_parser
 from nexuslims_store.cli.refusals import invalid_values, is_refusal
-from nexuslims_store.config import origin_of_default_path
+from nexuslims_store.config import hide_passwords, is_url, origin_of_default_path
 from nexuslims_store.errors import (
     DatabaseNotFoundError,
     NotANexusLIMSDatabaseError,
@@ -80,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     """Run a command; what it raises becomes a message and an exit status."""
     output.form = getattr(arguments, "format", None)
-    output.database = arguments.db
+    db = arguments.db
+    output.database = hide_passwords(db) if is_url(db) else db
     output.progress.start()
     try:
         with _warnings_shown(output, debug=arguments.debug):

@@ -9,8 +9,16 @@ from pathlib import Path
 from nexuslims_store import backup
 from nexuslims_store.cli.changes import REFUSED, confirmed
 from nexuslims_store.cli.declaration import Command, Option
-from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, YES, database_path, number_of
+from nexuslims_store.cli.options import (
+    DRY_RUN,
+    FORMS,
+    JSON,
+    YES,
+    database_file,
+    number_of,
+)
 from nexuslims_store.cli.output import Listing, Output
+from nexuslims_store.config import dump_line
 from nexuslims_store.display import number, size
 from nexuslims_store.errors import StoreError
 
@@ -18,7 +26,7 @@ __all__ = ["COMMAND"]
 
 
 def _backup(arguments: argparse.Namespace, output: Output) -> int:
-    path = database_path(arguments)
+    path = database_file(arguments, "backup", dump_line)
     destination = str(path.parent) if arguments.destination is None else arguments.destination
     keep = backup.Keep(
         last=arguments.keep_last or 0,
@@ -78,7 +86,7 @@ def _print(
 
 
 def _list(arguments: argparse.Namespace, output: Output) -> int:
-    path = database_path(arguments)
+    path = database_file(arguments, "backup", dump_line)
     folder = arguments.folder or path.parent
     found = list(_described(backup.list_backups(path, folder), arguments.timeout))
     columns = ["time", "size", "revision", "path"]

@@ -9,14 +9,20 @@ from nexuslims_store import demo
 from nexuslims_store.cli.changes import tell
 from nexuslims_store.cli.declaration import Command, Option
 from nexuslims_store.cli.files import check_destination
-from nexuslims_store.cli.options import DRY_RUN, JSON, path_of_file
+from nexuslims_store.cli.options import DRY_RUN, JSON, file_or_url
 from nexuslims_store.cli.output import Output
+from nexuslims_store.config import is_url
+from nexuslims_store.errors import StoreError
 
 __all__ = ["COMMAND"]
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     path = arguments.path
+    if is_url(path):
+        raise StoreError(
+            "demo makes an SQLite file; make one, and `nexuslims-store move` it to the server"
+        )
     if arguments.dry_run:
         check_destination(path, database=None, replace=False)
     else:
@@ -33,7 +39,7 @@ COMMAND = Command(
     description="Makes a new database with ten instruments and six weeks of sessions in every "
     "status, uploads and users. A file that is there is never overwritten.",
     options=(
-        Option("path", metavar="PATH", type=path_of_file, help="the new file"),
+        Option("path", metavar="PATH", type=file_or_url, help="the new file"),
         Option(
             "--seed",
             metavar="N",

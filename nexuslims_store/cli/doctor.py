@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 
 from nexuslims_store import doctor
 from nexuslims_store.cli.declaration import Command
-from nexuslims_store.cli.options import JSON, database_path
+from nexuslims_store.cli.options import JSON, database_name, database_path
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.display import number
 
@@ -38,7 +38,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         output.records(_FINDINGS, map(asdict, found()))
     else:
         _print(found(), output)
-        output.line(f"{path}: {_summary(counts)}")
+        output.line(f"{database_name(path)}: {_summary(counts)}")
     return _FOUND if counts["error"] or counts["warning"] else _NOTHING
 
 

@@ -25,14 +25,15 @@ __all__ = ["check_destination", "write_file"]
 _MAGIC = b"SQLite format 3\0"
 
 
-def check_destination(destination: Path, *, database: Path | None, replace: bool) -> None:
+def check_destination(destination: Path, *, database: Path | str | None, replace: bool) -> None:
     """Raise unless a file can be written there. Call it before the database is opened.
 
     Parameters
     ----------
     database
-        The database in use; neither it nor what SQLite keeps beside it is ever written over. (Had
-        we opened it ourselves while SQLite has it open, closing it would drop SQLite's locks.)
+        The database in use, or its URL; neither a file nor what SQLite keeps beside it is ever
+        written over. (Had we opened it ourselves while SQLite has it open, closing it would drop
+        SQLite's locks.)
     replace
         Whether a file that is there is replaced. A database never is.
     """
@@ -41,7 +42,7 @@ def check_destination(destination: Path, *, database: Path | None, replace: bool
         there = _stat(file)
         os.stat(file.parent)
     kept = set()
-    if database is not None:
+    if isinstance(database, Path):
         kept = {f"{os.path.realpath(database)}{suffix}" for suffix in ("", *SIDECARS)}
     if str(file) in kept or (there and stat.S_ISREG(there.st_mode) and _is_database(file)):
         raise StoreError(

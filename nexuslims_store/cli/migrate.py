@@ -12,8 +12,16 @@ from collections.abc import Callable
 from nexuslims_store import migrations
 from nexuslims_store.cli.changes import REFUSED, confirmed
 from nexuslims_store.cli.declaration import Command, OneOf, Option
-from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, database_path
+from nexuslims_store.cli.options import (
+    DRY_RUN,
+    FORMS,
+    JSON,
+    database_file,
+    database_name,
+    database_path,
+)
 from nexuslims_store.cli.output import Listing, Output
+from nexuslims_store.config import is_url, restore_line
 from nexuslims_store.migrations.plan import Direction
 
 __all__ = ["COMMAND"]
@@ -46,7 +54,7 @@ def _move(
     move: Callable[..., migrations.MigrationReport],
 ) -> int:
     path = database_path(arguments)
-    loses_for_good = arguments.no_backup and direction == "downgrade"
+    loses_for_good = (arguments.no_backup or is_url(path)) and direction == "downgrade"
     if arguments.plan or arguments.sql or loses_for_good:
         plan = migrations.plan(
             path, arguments.target, direction=direction, timeout=arguments.timeout
@@ -56,7 +64,7 @@ def _move(
             return 0
         if arguments.plan:
             if output.form == "json":
-                output.json({"dry_run": True, "path": path, **plan.to_dict()})
+                output.json({"dry_run": True, "path": database_name(path), **plan.to_dict()})
             else:
                 output.line(str(plan))
             return _REFUSED_BY_PLAN if plan.obstacles else 0
@@ -96,6 +104,7 @@ def _check(arguments: argparse.Namespace, output: Output) -> int:
     # Unlike `migrate`, which creates it, this is an error where there is no file.
     migrations.current(path, timeout=arguments.timeout)
     plan = migrations.plan(path, timeout=arguments.timeout)
+    name = database_name(path)
     # yoyo's marks and indexes are put right by the next migrate, and stop nobody until then.
     pending = bool(plan.steps or plan.adopt or plan.leftovers)
     if output.form == "json":
@@ -108,10 +117,10 @@ def _check(arguments: argparse.Namespace, output: Output) -> int:
             }
         )
     elif pending:
-        output.line(f"{path} is not up to date; `nexuslims-store migrate` will")
+        output.line(f"{name} is not up to date; `nexuslims-store migrate` will")
         output.line(str(plan))
     else:
-        output.line(f"{path} is up to date, at {plan.after}")
+        output.line(f"{name} is up to date, at {plan.after}")
         if not plan.nothing_to_do:
             output.message(f"the next `nexuslims-store migrate` will also\n{plan}")
     return _PENDING if pending else _UP_TO_DATE
@@ -120,9 +129,10 @@ def _check(arguments: argparse.Namespace, output: Output) -> int:
 def _history(arguments: argparse.Namespace, output: Output) -> int:
     path = database_path(arguments)
     applied: set[str] | None = None
-    if os.path.exists(path):
+    known = migrations.history(path)
+    if is_url(path) or os.path.exists(path):
         pending = migrations.pending(path, timeout=arguments.timeout)
-        applied = {step.revision for step in migrations.history()}
+        applied = {step.revision for step in known}
         applied -= {step.revision for step in pending}
     output.records(
         _HISTORY,
@@ -134,7 +144,7 @@ def _history(arguments: argparse.Namespace, output: Output) -> int:
                 "title": step.title,
                 "applied": None if applied is None else step.revision in applied,
             }
-            for step in migrations.history()
+            for step in known
         ),
     )
     return 0
@@ -145,7 +155,7 @@ def _history(arguments: argparse.Namespace, output: Output) -> int:
 
 def _stamp(arguments: argparse.Namespace, output: Output) -> int:
     report = migrations.stamp(
-        database_path(arguments),
+        database_file(arguments, "stamp", restore_line),
         arguments.target,
         force=arguments.force,
         dry_run=arguments.plan,
@@ -273,7 +283,7 @@ COMMAND = Command(
         ),
         "new": Command(
             _new,
-            "in a checkout, write the next pair of migration files",
+            "in a checkout, write the next migration's files",
             options=(
                 Option("description", help="what the migration does, in a few words"),
                 Option(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 from nexuslims_store.cli.declaration import OneOf, Option
-from nexuslims_store.config import default_path, require_file
+from nexuslims_store.config import default_path, is_url, require_file, without_password
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.errors import StoreError
 from nexuslims_store.times import LONGEST_TIMEOUT
@@ -21,8 +22,11 @@ __all__ = [
     "JSON",
     "SINCE",
     "YES",
+    "database_file",
+    "database_name",
     "database_path",
     "duration",
+    "file_or_url",
     "limit",
     "number_of",
     "path_or_standard_output",
@@ -120,9 +124,16 @@ def path_or_standard_output(text: str) -> Path | None:
 
 def path_of_file(text: str) -> Path:
     """Return the path of a file, which a folder's is not: a slash at its end means one."""
+    if is_url(text):  # which may hold a password, and is not repeated
+        raise argparse.ArgumentTypeError("a file is needed here, not the URL of a server")
     if text.endswith(tuple(filter(None, (os.sep, os.altsep)))):
         raise argparse.ArgumentTypeError(f"{text!r} is a folder's name; name the file in it")
     return Path(text)
+
+
+def file_or_url(text: str) -> Path | str:
+    """Return the path of a database file, or the URL of a PostgreSQL database as it is."""
+    return text if is_url(text) else path_of_file(text)
 
 
 def _statuses(text: str) -> list[str]:
@@ -142,9 +153,9 @@ COMMON = (
     Option(
         "--db",
         metavar="PATH",
-        type=path_of_file,
-        help="the database file (default: NX_DB_PATH in the environment, else in the file .env "
-        "here, else nexuslims.db in the user's data folder)",
+        type=file_or_url,
+        help="the database file, or postgresql://USER@HOST/DATABASE (default: NX_DB_PATH in the "
+        "environment, else in the file .env here, else nexuslims.db in the user's data folder)",
     ),
     Option(
         "--timeout",
@@ -218,20 +229,52 @@ def limit(what: str) -> Option:
 # -- the database --------------------------------------------------------------------------
 
 
-def database_path(arguments: argparse.Namespace) -> Path:
-    """Return the path of the database that the user means.
+def database_path(arguments: argparse.Namespace) -> Path | str:
+    """Return the path of the database that the user means, or its URL.
 
     Raises
     ------
     StoreError
         It is `:memory:`, which would be gone with the command.
     """
-    given = arguments.db or default_path()
-    require_file(given, "--db")
-    path = Path(given)
+    path: Path | str | None = arguments.db
+    if path is None:
+        path = default_path()
+    if is_url(path):
+        return path
+    require_file(path, "--db")
     if path == _MEMORY:
         raise StoreError(
             "':memory:' is no file, and would be gone with this command: name one with --db, or in "
             "the environment variable NX_DB_PATH"
         )
     return path
+
+
+def database_name(path: Path | str) -> Path | str:
+    """Return a database's path, or its URL without the password, for people to see."""
+    return without_password(path) if is_url(path) else path
+
+
+def database_file(arguments: argparse.Namespace, what: str, instead: Callable[[str], str]) -> Path:
+    """Return the path of the file that the user means, where nothing else will do.
+
+    Parameters
+    ----------
+    what
+        What is for files only.
+    instead
+        Returns the line that does it on a server, from the URL.
+
+    Raises
+    ------
+    StoreError
+        It is a URL, or as for `database_path`.
+    """
+    path = database_path(arguments)
+    if is_url(path):
+        raise StoreError(
+            f"{what} is for SQLite files, and {database_name(path)} is a database of "
+            f"PostgreSQL, whose own program is: `{instead(path)}`"
+        )
+    return Path(path)

@@ -18,6 +18,7 @@ from typing import TextIO
 from nexuslims_store.cli.held import Held
 from nexuslims_store.cli.progress import Progress
 from nexuslims_store.cli.tables import Table, pairs, terminal_width
+from nexuslims_store.config import hide_passwords
 from nexuslims_store.display import as_stored, printable, shown
 
 __all__ = ["Listing", "Output", "Record"]
@@ -84,7 +85,7 @@ class Output:
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self.form: str | None = None
-        self.database: Path | None = None
+        self.database: Path | str | None = None
         self.progress = Progress(err)
         self._out = out
         self._err = err
@@ -115,7 +116,7 @@ class Output:
 
     def _complain(self, text: str) -> None:
         self.progress.hide()
-        self._err.write(f"{printable(self.advice(text), keep_lines=True)}\n")
+        self._err.write(hide_passwords(f"{printable(self.advice(text), keep_lines=True)}\n"))
         self._err.flush()
 
     def advice(self, text: str) -> str:

@@ -7,12 +7,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from nexuslims_store import __version__
 from nexuslims_store.cli.declaration import Command, OneOf, Option
 from nexuslims_store.cli.options import COMMON
 from nexuslims_store.cli.tables import terminal_width
+from nexuslims_store.config import hide_passwords
 
 __all__ = ["COMMANDS", "build_parser"]
 
@@ -26,6 +27,7 @@ COMMANDS = {
     "users": "list, show, set, remove, import and export users' identifiers in other systems",
     "backup": "copy the database, checked and synced to the disk",
     "restore": "bring the database back from a backup",
+    "move": "copy everything from an SQLite file to a PostgreSQL server, or back",
     "doctor": "examine the database, and say what is wrong and how to mend it",
     "schema": "print the tables as a diagram, a data dictionary or SQL",
     "report": "write a page or a mail: what needs a person, sessions, use, records, uploads",
@@ -36,9 +38,9 @@ COMMANDS = {
 _PROGRAM = Command(
     options=(Option("--version", action="version", version=f"%(prog)s {__version__}"),),
     description="Looks after a NexusLIMS database: its schema, its sessions, instruments, uploads "
-    "and users. The database is the file that --db names, else the environment variable "
-    "NX_DB_PATH, else NX_DB_PATH in the file .env of the working folder, where NexusLIMS reads it "
-    "too, else nexuslims.db in the user's data folder.",
+    "and users. The database is what --db names, a file or the URL of one on PostgreSQL, else what "
+    "the environment variable NX_DB_PATH names, else NX_DB_PATH in the file .env of the working "
+    "folder, where NexusLIMS reads it too, else nexuslims.db in the user's data folder.",
     examples=(
         "nexuslims-store migrate",
         "nexuslims-store status",
@@ -120,6 +122,10 @@ class _Parser(argparse.ArgumentParser):
             known = [name for action in self._actions for name in action.option_strings]
             self.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown[0], known)}")
         return namespace, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, which may be repeated, and end."""
+        super().error(hide_passwords(message))
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

@@ -9,8 +9,9 @@ from pathlib import Path
 from nexuslims_store import backup
 from nexuslims_store.cli.changes import REFUSED, confirmed
 from nexuslims_store.cli.declaration import Command, Option, UsageError
-from nexuslims_store.cli.options import DRY_RUN, JSON, YES, database_path
+from nexuslims_store.cli.options import DRY_RUN, JSON, YES, database_file
 from nexuslims_store.cli.output import Output
+from nexuslims_store.config import restore_line
 from nexuslims_store.display import size
 from nexuslims_store.errors import BackupError
 from nexuslims_store.revisions import head
@@ -19,7 +20,7 @@ __all__ = ["COMMAND"]
 
 
 def _restore(arguments: argparse.Namespace, output: Output) -> int:
-    path = database_path(arguments)
+    path = database_file(arguments, "restore", restore_line)
     source = _source(arguments, path)
     revision = backup.revision_of(source, timeout=arguments.timeout)
     what = f"{source} ({revision or 'base'}, {size(source.stat().st_size)})"

@@ -16,8 +16,8 @@ __all__ = ["COMMAND"]
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
-    path: Path | None = database_path(arguments)
-    if arguments.db is None and path is not None and not os.path.lexists(path):
+    path: Path | str | None = database_path(arguments)
+    if arguments.db is None and isinstance(path, Path) and not os.path.lexists(path):
         output.message(f"there is no database {path}; these are the tables of {head()}")
         path = None
     output.text(schema.describe(path, arguments.notation, timeout=arguments.timeout))

@@ -11,8 +11,16 @@ from pathlib import Path
 from nexuslims_store import overview
 from nexuslims_store.cli import prometheus
 from nexuslims_store.cli.declaration import Command, OneOf, Option
-from nexuslims_store.cli.options import JSON, SINCE, database_path, duration, number_of
+from nexuslims_store.cli.options import (
+    JSON,
+    SINCE,
+    database_file,
+    database_path,
+    duration,
+    number_of,
+)
 from nexuslims_store.cli.output import Output
+from nexuslims_store.config import dump_line
 from nexuslims_store.display import age, cut, number, quoted, shown, size
 from nexuslims_store.results import Claim
 from nexuslims_store.revisions import BASE, head
@@ -25,8 +33,11 @@ _NAMED = 5
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     brief = arguments.quiet or arguments.prometheus
+    path = database_path(arguments)
+    if arguments.max_backup_age is not None or arguments.backups is not None:
+        path = database_file(arguments, "a look at the backups", dump_line)
     found = overview.examine(
-        database_path(arguments),
+        path,
         timeout=arguments.timeout,
         lease=timedelta(hours=arguments.lease),
         since=arguments.since,
@@ -108,12 +119,14 @@ def _print(found: overview.Overview, needs: list[str], output: Output) -> None:
 
 
 def _facts(found: overview.Overview) -> Iterator[tuple[str, str]]:
-    yield "size", f"{size(found.size)}, journal mode {found.journal_mode}"
+    mode = found.journal_mode and f", journal mode {found.journal_mode}"
+    yield "size", f"{size(found.size)}{mode or ''}"
     yield "revision", _revision(found)
     if found.plan.before:
         yield from _facts_of_work(found.work)
     if found.newest_backup is None:
-        yield "newest backup", f"none in {found.backups}; `{found.backup_command}` makes one"
+        none = "not known here" if found.backups is None else f"none in {found.backups}"
+        yield "newest backup", f"{none}; `{found.backup_command}` makes one"
     else:
         path, time = found.newest_backup
         yield "newest backup", f"{path.name}, {_ago(time, found.work.now)}"

@@ -11,12 +11,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from nexuslims_store.config import is_url
 from nexuslims_store.connection import SQLiteDatabase
+from nexuslims_store.database import Database
 from nexuslims_store.doctor import drift, file, rows, sessions
 from nexuslims_store.doctor.finding import Finding, Severity
 from nexuslims_store.errors import (
@@ -28,10 +31,16 @@ from nexuslims_store.errors import (
     StoreError,
 )
 from nexuslims_store.migrations.plan import marks_wrong
+from nexuslims_store.migrations.server import make_plan as plan_on_server
+from nexuslims_store.opening import open_server
 from nexuslims_store.recognition import Catalogue, State, judge, look
 from nexuslims_store.recognition.advice import own_triggers
+from nexuslims_store.recognition.server import columns_on_server
 from nexuslims_store.revisions import BASE, head, most_similar, names, revision_of
 from nexuslims_store.times import require_zone_data, utc_now
+
+if TYPE_CHECKING:
+    from nexuslims_store.postgresql import PostgreSQLDatabase
 
 Progress = Callable[[int, int], None]
 
@@ -50,7 +59,7 @@ def examine(
     Parameters
     ----------
     path
-        The file. It is opened for reading only.
+        The file, or the URL of a database on PostgreSQL. It is opened for reading only.
     timeout
         Seconds to wait while another program holds the lock.
     clock
@@ -86,6 +95,10 @@ def iter_findings(
     SQLite's look at all pages is one read, as it must be. The rows are read some at a time, each
     lot in a read of its own, so that no writer waits for longer than that.
     """
+    if is_url(path):
+        with closing(open_server(path, read_only=True, timeout=timeout)) as server:
+            yield from _examine_server(server, clock(), progress or _nobody)
+        return
     database = SQLiteDatabase(Path(path), read_only=True, timeout=timeout)
     with closing(database):
         try:
@@ -137,12 +150,34 @@ def _examine_content(
         yield from _as_far_as_it_goes(
             database, "its views and triggers", drift.examine_code(database)
         )
-    yield from _examine_rows(database, catalogue, revision, now, progress)
+    columns = {name: frozenset(table.columns) for name, table in catalogue.tables.items()}
+    yield from _examine_rows(database, columns, revision, now, progress)
+
+
+def _examine_server(
+    database: PostgreSQLDatabase, now: datetime, progress: Progress
+) -> Iterator[Finding]:
+    """Examine the rows. The server looks after the rest, and no other program makes tables."""
+    try:
+        plan = plan_on_server(database, "upgrade", "head")
+    except StoreError as error:
+        yield Finding("unknown-tables", "error", error.for_command, "see the message")
+        return
+    if not plan.nothing_to_do:
+        code: tuple[str, Severity] = ("older-revision", "note")
+        if plan.empty:
+            code = ("no-tables", "warning")
+        what = str(plan).replace("\n", "; ")
+        yield Finding(*code, f"{database.name}: {what}", "nexuslims-store migrate")
+    columns: dict[str, frozenset[str]] = {}
+    for table, column in columns_on_server(database):
+        columns[table] = columns.get(table, frozenset()) | {column}
+    yield from _examine_rows(database, columns, plan.before, now, progress)
 
 
 def _examine_rows(
-    database: SQLiteDatabase,
-    catalogue: Catalogue,
+    database: Database,
+    columns: Mapping[str, frozenset[str]],
     revision: str | None,
     now: datetime,
     progress: Progress,
@@ -150,11 +185,9 @@ def _examine_rows(
     """Examine the rows of all tables that can be read, then what they say together."""
     at_head = revision == head()
     tables = {
-        table: rows.Rows(
-            database, table, frozenset(catalogue.tables[table].columns), at_head=at_head
-        )
+        table: rows.Rows(database, table, columns[table], at_head=at_head)
         for table in rows.MODELS
-        if table in catalogue.tables
+        if table in columns
     }
     tables = {table: there for table, there in tables.items() if there.readable}
     try:
@@ -200,7 +233,7 @@ def _examine_rows(
 class _Steps:
     """Tells how far the rows are read, by the highest rowid of each table."""
 
-    def __init__(self, database: SQLiteDatabase, tables: Iterable[str], progress: Progress) -> None:
+    def __init__(self, database: Database, tables: Iterable[str], progress: Progress) -> None:
         self._ends = {table: max(rows.last_rowid(database, table), 0) for table in tables}
         self._total = sum(self._ends.values())
         self._before = 0
@@ -215,7 +248,7 @@ class _Steps:
 
 
 def _as_far_as_it_goes(
-    database: SQLiteDatabase, what: str, findings: Iterator[Finding]
+    database: Database, what: str, findings: Iterator[Finding]
 ) -> Iterator[Finding]:
     """Yield findings; what stops the examination of one thing does not stop that of the others."""
     try:
@@ -223,12 +256,14 @@ def _as_far_as_it_goes(
     except DatabaseLockedError:
         raise
     except CorruptDatabaseError as error:
+        if not isinstance(database, SQLiteDatabase):
+            raise
         yield file.damaged(database.path, f"{what}: {error.__cause__ or error}")
     except StoreError as error:
         yield Finding(
             "not-examined",
             "error",
-            f"{database.path}: {what} could not be examined: {error.for_command}",
+            f"{database.name}: {what} could not be examined: {error.for_command}",
             "nexuslims-store doctor --debug  (shows where that comes from)",
         )
 

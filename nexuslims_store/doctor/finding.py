@@ -46,11 +46,14 @@ class Finding:
     column: str | None = None
 
 
-def in_shell(path: Path, sql: str) -> str:
-    """Return the command that runs a statement of ours on the file in SQLite's own shell."""
+def in_shell(database: Path | str, sql: str) -> str:
+    """Return the command that runs a statement of ours in SQLite's own shell, or a server's."""
     # The statements hold no value from the file, and nothing else that a shell acts upon in quotes.
     escaped = sql.replace('"', '\\"')
-    return f'sqlite3 {shlex.quote(str(path))} "{escaped}"'
+    place = shlex.quote(str(database))
+    if isinstance(database, str):
+        return f'psql {place} --command="{escaped}"'
+    return f'sqlite3 {place} "{escaped}"'
 
 
 def in_command(value: object, name: str) -> str:

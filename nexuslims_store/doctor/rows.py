@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from nexuslims_store import queries
 from nexuslims_store.connection import SQLiteDatabase
+from nexuslims_store.database import Database
 from nexuslims_store.doctor.finding import Finding, in_command, in_shell, shown
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
 from nexuslims_store.models import (
@@ -81,9 +82,10 @@ class Rows:
     """
 
     def __init__(
-        self, database: SQLiteDatabase, table: str, columns: frozenset[str], *, at_head: bool
+        self, database: Database, table: str, columns: frozenset[str], *, at_head: bool
     ) -> None:
         self._database = database
+        self._place = database.path if isinstance(database, SQLiteDatabase) else database.name
         self._table = table
         self._at_head = at_head
         older = table == "instruments" and "display_name" not in columns
@@ -119,6 +121,9 @@ class Rows:
                 )
 
     def _lot(self, first: int) -> list[Row]:
+        if not isinstance(self._database, SQLiteDatabase):  # where readers are in nobody's way
+            parameters = {"first_rowid": first, "number": _ROWS_AT_A_TIME}
+            return self._database.rows(self._statement, parameters)
         connection = self._database.connection
         with self._database.translated():
             try:
@@ -173,20 +178,21 @@ class Rows:
         )
 
     def _remedy(self, column: str, value: object, right: str, rowid: int, key: object) -> str:
+        where = f"rowid = {rowid}"
+        if not isinstance(self._database, SQLiteDatabase):
+            where = f"{_KEYS[self._table]} = {rowid}"
         update = f"UPDATE {self._table} SET {column} = "  # noqa: S608 -- to show, not to run
         if isinstance(value, bytes) and _is_text(value) and column not in _KINDS:
             # Nothing is lost: it is the text that it should be, stored as a BLOB.
-            return in_shell(
-                self._database.path, f"{update}CAST({column} AS TEXT) WHERE rowid = {rowid}"
-            )
+            return in_shell(self._place, f"{update}CAST({column} AS TEXT) WHERE {where}")
         pid = in_command(key, "") if self._table == "instruments" and self._at_head else ""
         if pid and column != _KEYS["instruments"]:
             option = column.replace("_", "-")
             return f"nexuslims-store instruments update {pid} --{option} '{right}'"
-        return in_shell(self._database.path, f"{update}'{right}' WHERE rowid = {rowid}")
+        return in_shell(self._place, f"{update}'{right}' WHERE {where}")
 
 
-def last_rowid(database: SQLiteDatabase, table: str) -> int:
+def last_rowid(database: Database, table: str) -> int:
     """Return the highest rowid of a table, 0 where there is none: a measure of its length."""
     return int(database.rows(_SQL[f"get_last_rowid_of_{table}"])[0][0] or 0)
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from nexuslims_store import queries
-from nexuslims_store.connection import SQLiteDatabase
+from nexuslims_store.database import Database
 from nexuslims_store.doctor.finding import Finding, in_command, shown
 from nexuslims_store.doctor.rows import Row
 from nexuslims_store.enums import EventType, RecordStatus
@@ -44,7 +44,7 @@ class Together:
         The present time, aware.
     """
 
-    def __init__(self, database: SQLiteDatabase, now: datetime) -> None:
+    def __init__(self, database: Database, now: datetime) -> None:
         self._database = database
         self._year = str(now.year)
         self._far_ahead = instant(now + _FAR_AHEAD)
@@ -247,7 +247,7 @@ class Together:
             )
 
 
-def examine_unpaired(database: SQLiteDatabase) -> Iterator[Finding]:
+def examine_unpaired(database: Database) -> Iterator[Finding]:
     """Find the events to be built that make no session. At the head revision only."""
     for odd in SessionRepository(database, _no_clock).list_unpaired():
         rows = " and ".join(str(row) for row in (odd.start_id, odd.end_id) if row is not None)

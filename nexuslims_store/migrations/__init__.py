@@ -4,6 +4,9 @@ The migrations are the SQL files in `sql/migrations/`, applied by yoyo. They mir
 own and move its version row, so that both programs always agree at what revision a file is. One
 run is one transaction, and before the first change a verified backup is made.
 
+Where a path is asked for, the URL of a database on PostgreSQL will do too; it has a history of its
+own, which begins with all tables at once, and backups are its server's business.
+
 yoyo takes longer to import than a store takes to open, and is imported when a migration runs.
 
 Examples
@@ -36,6 +39,7 @@ from typing import TYPE_CHECKING
 
 from nexuslims_store import revisions
 from nexuslims_store.arguments import as_path, require_choice, require_flags, require_type
+from nexuslims_store.config import is_url
 from nexuslims_store.connection import MEMORY, connect
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.migrations.opening import is_there
@@ -74,9 +78,9 @@ _TIMEOUT = 30.0
 PathLike = str | os.PathLike[str]
 
 
-def history() -> list[Migration]:
-    """Return the schema's history, oldest revision first."""
-    return list(revisions.history())
+def history(path: PathLike = "") -> list[Migration]:
+    """Return the schema's history, oldest revision first: that of SQLite files, or of a URL."""
+    return list(revisions.history(server=is_url(path)))
 
 
 def current(path: PathLike, *, timeout: float = _TIMEOUT) -> str | None:
@@ -93,6 +97,10 @@ def current(path: PathLike, *, timeout: float = _TIMEOUT) -> str | None:
     SchemaMismatchError
         The tables contradict the version row.
     """
+    if is_url(path):
+        from nexuslims_store.migrations import server  # noqa: PLC0415 -- for those who have one
+
+        return server.current(path, timeout=timeout)
     path = _file(path)
     with closing(connect(path, mode="ro", timeout=timeout)) as connection:
         return recognise(connection, path, timeout=timeout).revision
@@ -100,6 +108,8 @@ def current(path: PathLike, *, timeout: float = _TIMEOUT) -> str | None:
 
 def pending(path: PathLike, *, timeout: float = _TIMEOUT) -> list[Migration]:
     """Return the migrations that lead from a file's revision to the head. Raises as `current`."""
+    if is_url(path):
+        return list(plan(path, timeout=timeout).steps)
     return list(between(current(path, timeout=timeout), head()))
 
 
@@ -124,9 +134,13 @@ def plan(
     Plan
         `str()` of it says so in words; `nothing_to_do` is True for a file that is up to date.
     """
-    path = _file(path)
     require_type("target", target, str)
     require_choice("direction", direction, Direction)
+    if is_url(path):
+        from nexuslims_store.migrations import server  # noqa: PLC0415 -- for those who have one
+
+        return server.look(path, direction, target, timeout=timeout)
+    path = _file(path)
     if direction == "upgrade" and not is_there(path):
         return plan_for_new_file(path, target)
     with (
@@ -188,7 +202,7 @@ def upgrade(
     """
     require_type("target", target, str)
     options = Options(backup, timeout, progress or _silent, percent)
-    return run(_file(path), "upgrade", target, options)
+    return _run(path, "upgrade", target, options)
 
 
 def downgrade(
@@ -207,7 +221,7 @@ def downgrade(
     """
     require_type("target", target, str)
     options = Options(backup, timeout, progress or _silent, percent)
-    return run(_file(path), "downgrade", target, options)
+    return _run(path, "downgrade", target, options)
 
 
 def stamp(
@@ -247,6 +261,11 @@ def stamp(
     """
     require_type("revision", revision, str)
     require_flags(force=force, dry_run=dry_run)
+    if is_url(path):
+        raise MigrationError(
+            "stamp is for SQLite files that other programs migrate; no other program keeps "
+            "NexusLIMS's tables on PostgreSQL. A dump of it is brought back by `pg_restore`"
+        )
     return write_stamp(_file(path), revision, force=force, timeout=timeout, dry_run=dry_run)
 
 
@@ -258,6 +277,14 @@ def _file(path: PathLike) -> Path:
             "a database in memory has no file to migrate; Store(':memory:') is at the head"
         )
     return file
+
+
+def _run(path: PathLike, direction: Direction, target: str, options: Options) -> MigrationReport:
+    if is_url(path):
+        from nexuslims_store.migrations import server  # noqa: PLC0415 -- for those who have one
+
+        return server.run(path, direction, target, options)
+    return run(_file(path), direction, target, options)
 
 
 def _silent(_: str) -> None:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
-from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +30,7 @@ from yoyo.migrations import Migration as YoyoMigration
 from yoyo.migrations import StepCollector, default_migration_table
 
 from nexuslims_store.errors import MigrationError
+from nexuslims_store.migrations.server import hash_of
 from nexuslims_store.queries import load
 from nexuslims_store.revisions import Migration, history, post_apply
 
@@ -204,7 +204,7 @@ class ServerBackend(_OnOurConnection, PostgresqlPsycopgBackend):  # type: ignore
         """Return the files of the history by their id, and `post-apply`."""
         files = _files(history(server=True), lambda script: [script])
         # By the log, the next run knows which file's index, function and views are there.
-        files["post-apply"].hash = sha256(post_apply(server=True).encode()).hexdigest()
+        files["post-apply"].hash = hash_of(post_apply(server=True))
         return files
 
     def has_transaction(self) -> bool:

@@ -27,7 +27,15 @@ from nexuslims_store.revisions import (
 )
 from nexuslims_store.tables import Index, Named
 
-__all__ = ["Direction", "Plan", "make_plan", "marks_wrong", "missing_indexes", "plan_for_new_file"]
+__all__ = [
+    "Direction",
+    "Plan",
+    "make_plan",
+    "marks_wrong",
+    "missing_indexes",
+    "plan_for_new_file",
+    "refuse_other_direction",
+]
 
 Direction = Literal["upgrade", "downgrade"]
 
@@ -213,7 +221,7 @@ def make_plan(
     state = recognise(connection, path, timeout=timeout)
     before, catalogue = state.revision, state.catalogue
     after = resolve(target, before)
-    _refuse_other_direction(path, direction, before, after)
+    refuse_other_direction(path, direction, before, after)
     steps = between(before, after)
     plan = Plan(
         before=before,
@@ -257,7 +265,7 @@ def plan_for_new_file(path: Path, target: str) -> Plan:
     """
     refuse_missing_folder(Path(os.path.realpath(path)).parent)
     after = resolve(target, None)
-    _refuse_other_direction(path, "upgrade", None, after)
+    refuse_other_direction(path, "upgrade", None, after)
     return Plan(before=None, after=after, empty=True, created=True, steps=between(None, after))
 
 
@@ -278,9 +286,10 @@ def missing_indexes(catalogue: Catalogue, revision: str | None) -> list[Index]:
     ]
 
 
-def _refuse_other_direction(
-    path: Path, direction: Direction, before: str | None, after: str | None
+def refuse_other_direction(
+    path: Path | str, direction: Direction, before: str | None, after: str | None
 ) -> None:
+    """Raise a MigrationError if `after` does not lie in the direction that was asked for."""
     way = position(after) - position(before)
     if (way < 0) if direction == "upgrade" else (way > 0):
         other = "downgrade" if direction == "upgrade" else "upgrade"

@@ -27,7 +27,7 @@ class MigrationReport:
     Attributes
     ----------
     path
-        The file.
+        The file; of a database on PostgreSQL, the URL without its password.
     plan
         What was planned under the lock, all of which was done.
     backup
@@ -43,7 +43,7 @@ class MigrationReport:
         How long it took.
     """
 
-    path: Path
+    path: Path | str
     plan: Plan
     backup: Path | None = None
     harvesters_filled: int = 0

@@ -15,7 +15,7 @@ __all__ = ["CHECKLIST", "new"]
 CHECKLIST = """\
 What belongs to {revision}, in this order:
   1. Write both files: what NexusLIMS's own migration of {revision} does, and back again; and the
-     same for PostgreSQL, in sql/postgresql/migrations/: its texts are VARCHAR COLLATE "C".
+     same for PostgreSQL, in sql/postgresql/migrations/: its texts are TEXT COLLATE "C".
   2. nexuslims_store/models.py: a field with a description for each new column, in the order of
      the columns, and the values of each new CHECK in nexuslims_store/enums.py.
   3. sql/: each new column in every statement that stores or reads whole rows of its table, in

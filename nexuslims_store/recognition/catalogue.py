@@ -10,12 +10,13 @@ from nexuslims_store.queries import Queries, load
 from nexuslims_store.revisions import VERSION_TABLE, Layout, known_tables, layout_of
 from nexuslims_store.tables import Contents, Named, Table, quoted, read
 
-__all__ = ["Catalogue", "look", "rebuilds"]
+__all__ = ["YOYO_TABLES", "Catalogue", "look", "rebuilds"]
 
 _REBUILDS = {"session_log_new": "session_log", "session_log_old": "session_log"}
 _ALEMBIC_REBUILD = "_alembic_tmp_"
 
-_YOYO_TABLES = frozenset({"_yoyo_migration", "_yoyo_log", "_yoyo_version", "yoyo_lock"})
+YOYO_TABLES = frozenset({"_yoyo_migration", "_yoyo_log", "_yoyo_version", "yoyo_lock"})
+"""What yoyo keeps its marks in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Catalogue:
     @property
     def others(self) -> list[str]:
         """The tables that neither NexusLIMS nor a migration tool made."""
-        tools = _YOYO_TABLES | {VERSION_TABLE}
+        tools = YOYO_TABLES | {VERSION_TABLE}
         return sorted(n for n in self.names - tools if not n.startswith("sqlite_"))
 
     @property
@@ -94,7 +95,7 @@ def look(connection: sqlite3.Connection) -> Catalogue:
         if not inside:
             connection.rollback()
     odd = _written_tables() & contents.names("table", "view") - contents.tables.keys()
-    odd -= _YOYO_TABLES & contents.names("table")
+    odd -= YOYO_TABLES & contents.names("table")
     unreadable = {VERSION_TABLE} if table is not None and not readable else set()
     return Catalogue(contents, versions, filled, tuple(sorted(odd | unreadable)))
 
@@ -107,7 +108,7 @@ def rebuilds() -> dict[str, str]:
 
 @cache
 def _written_tables() -> frozenset[str]:
-    return known_tables() | _YOYO_TABLES | {VERSION_TABLE}
+    return known_tables() | YOYO_TABLES | {VERSION_TABLE}
 
 
 @cache

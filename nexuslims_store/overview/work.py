@@ -1,27 +1,16 @@
-"""What `status`, the report, the doctor and monitors all say of a database, found once.
-
-`read` looks at the work of the record builders on an open database, at any revision: what an
-older one does not have is None. `examine` opens a file read-only and looks at the file too.
-"""
+"""The work of the record builders, at any revision: what an older one does not have is None."""
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from nexuslims_store import queries
-from nexuslims_store.backup import journal_mode, list_backups
-from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.database import Database
 from nexuslims_store.display import age, number, shown
 from nexuslims_store.enums import RecordStatus
-from nexuslims_store.errors import StoreError
-from nexuslims_store.migrations.plan import Plan, make_plan
 from nexuslims_store.repository import (
     InstrumentRepository,
     SessionRepository,
@@ -41,7 +30,7 @@ from nexuslims_store.results import (
 from nexuslims_store.revisions import head, tables_at
 from nexuslims_store.times import aware, instant, utc_now
 
-__all__ = ["LEASE", "PATIENCE", "Overview", "Work", "examine", "read"]
+__all__ = ["PATIENCE", "Reading", "Work", "read"]
 
 PATIENCE = timedelta(days=3)
 """How long a session may wait to be built; NexusLIMS itself waits two days for files."""
@@ -189,101 +178,6 @@ class Work:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overview:
-    """What there is to know of a database file at one moment.
-
-    Attributes
-    ----------
-    size
-        In bytes, with what is in the -wal file only.
-    plan
-        What `migrate` would do.
-    backups, newest_backup
-        The folder of the backups; the newest one, and the time in its name.
-    work
-        What the record builders have done and have to do.
-    """
-
-    path: Path
-    size: int
-    journal_mode: str
-    plan: Plan
-    backups: Path
-    newest_backup: tuple[Path, datetime] | None
-    work: Work
-
-    @property
-    def pending(self) -> bool:
-        """Whether `migrate` must run before a store opens the file."""
-        return bool(self.plan.steps or self.plan.adopt or self.plan.leftovers)
-
-    def needs(
-        self, patience: timedelta = PATIENCE, max_backup_age: timedelta | None = None
-    ) -> Iterator[str]:
-        """Yield what needs a person, as `Work.needs` does, the file's own needs first.
-
-        Parameters
-        ----------
-        max_backup_age
-            How old the newest backup may be; None: it need not be there.
-        """
-        if self.pending:
-            yield "the schema is not up to date: run `nexuslims-store migrate`"
-        if max_backup_age is not None:
-            yield from self._backup_needs(max_backup_age)
-        yield from self.work.needs(patience)
-
-    def _backup_needs(self, max_age: timedelta) -> Iterator[str]:
-        remedy = f"make one with `{self.backup_command}`, and see why none was made"
-        if self.newest_backup is None:
-            yield f"there is no backup of {self.path.name} in {self.backups}: {remedy}"
-        elif (old := self.work.now - self.newest_backup[1]) > max_age:
-            yield f"the newest backup is {age(old)} old: {remedy}"
-
-    @property
-    def backup_command(self) -> str:
-        """The command that makes a backup where they were looked for."""
-        if self.backups == self.path.parent:
-            return "nexuslims-store backup"
-        return f"nexuslims-store backup {shlex.quote(str(self.backups / '_')[:-1])}"
-
-
-def examine(
-    path: Path,
-    *,
-    timeout: float = 30.0,
-    lease: timedelta = LEASE,
-    since: datetime | None = None,
-    backups: Path | None = None,
-    with_use: bool = True,
-) -> Overview:
-    """Look at a database file. It is opened read-only, and read in short transactions.
-
-    Parameters
-    ----------
-    timeout, lease, since, with_use
-        As for `read`, and for `migrations.current`, whose errors it raises.
-    backups
-        The folder of the backups; by default that of the file.
-    """
-    with closing(SQLiteDatabase(path, read_only=True, timeout=timeout)) as database:
-        with database.transaction(), database.translated():
-            mode = journal_mode(database.connection)  # first, as it waits for the lock
-            plan = make_plan(database.connection, path, "upgrade", "head", timeout=timeout)
-        tables = tables_at(plan.before).keys()
-        work = _Reading(database, utc_now(), lease, since, with_use=with_use)
-        return Overview(
-            path=path,
-            size=_size(path),
-            journal_mode=mode,
-            plan=plan,
-            backups=path.parent if backups is None else backups,
-            newest_backup=_newest_backup(path, backups),
-            work=work.of(set(tables), at_head=not plan.steps),
-        )
-
-
 def read(
     database: Database,
     now: datetime,
@@ -306,11 +200,11 @@ def read(
     with_use
         Whether to sum up the use of the instruments too, which takes the longest.
     """
-    reading = _Reading(database, now, lease, since, with_use=with_use)
+    reading = Reading(database, now, lease, since, with_use=with_use)
     return reading.of(set(tables_at(head())), at_head=True)
 
 
-class _Reading:
+class Reading:
     """How `Work` is read, a statement at a time, so that no writer waits for all of them."""
 
     def __init__(
@@ -380,21 +274,3 @@ def _oldest_before_head(sessions: SessionRepository) -> SessionOverview | None:
     return next(
         (one for one in found if one.duration is not None and one.duration >= timedelta()), None
     )
-
-
-def _size(path: Path) -> int:
-    # What was written last may still be in the -wal file alone.
-    files = (path, Path(f"{path}-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())
-
-
-def _newest_backup(path: Path, folder: Path | None) -> tuple[Path, datetime] | None:
-    try:
-        found = list_backups(path, folder)
-    except StoreError:
-        if folder is not None:
-            raise
-        return None  # a folder that may not be listed is no reason to say nothing of the file
-    if not found:
-        return None
-    return found[0].path, found[0].time.astimezone()

@@ -1,0 +1,52 @@
+"""`move`: everything from an SQLite file to a PostgreSQL server, or back."""
+
+from __future__ import annotations
+
+import argparse
+
+from nexuslims_store import moving
+from nexuslims_store.cli.changes import tell
+from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.options import DRY_RUN, JSON, file_or_url
+from nexuslims_store.cli.output import Output
+from nexuslims_store.display import number
+
+__all__ = ["COMMAND"]
+
+
+def _run(arguments: argparse.Namespace, output: Output) -> int:
+    moved = moving.move(
+        arguments.source,
+        arguments.destination,
+        dry_run=arguments.dry_run,
+        timeout=arguments.timeout,
+        say=output.message,
+        progress=output.percent,
+    )
+    verb = "would move" if arguments.dry_run else "moved"
+    rows = number(sum(moved.rows.values()), "row")
+    details = {"source": moved.source, "destination": moved.destination, "rows": moved.rows}
+    sentence = f"{verb} {rows} from {moved.source} to {moved.destination}, each compared"
+    tell(sentence, details, arguments, output)
+    if not arguments.dry_run:
+        output.message(f"from now on: NX_DB_PATH={moved.destination}")
+    return 0
+
+
+COMMAND = Command(
+    _run,
+    description="Copies all rows of a whole SQLite file into a PostgreSQL database that has none, "
+    "or back into a new file, in one transaction, and compares each value before the commit. The "
+    "source stays as it is. Stop the programs that write to it first. What the other cannot hold "
+    "is refused by its table and row, and nothing is moved then.",
+    options=(
+        Option("source", metavar="SRC", type=file_or_url, help="a file, or a postgresql:// URL"),
+        Option("destination", metavar="DEST", type=file_or_url, help="the other of the two"),
+        DRY_RUN,
+        JSON,
+    ),
+    examples=(
+        "nexuslims-store move nexuslims.db postgresql://nexuslims@db.example.com/nexuslims",
+        "nexuslims-store move postgresql://nexuslims@db.example.com/nexuslims nexuslims.db",
+    ),
+)

@@ -1,0 +1,230 @@
+"""Migrations of a database on a server: as before or as after, whoever else is at it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from helpers.command_line import call
+from helpers.servers import Server
+from helpers.support import SQL
+
+from nexuslims_store import MigrationError, Store, StoreError, migrations
+from nexuslims_store.errors import (
+    NotANexusLIMSDatabaseError,
+    SchemaMismatchError,
+    UnknownRevisionError,
+)
+from nexuslims_store.revisions import history
+
+HEAD = migrations.head()
+NAME = "migrated"
+
+
+@pytest.fixture
+def url(server: Server) -> Iterator[str]:
+    """The URL of an empty database."""
+    server.execute(f"CREATE DATABASE {NAME}")
+    yield server.url(NAME)
+    server.execute(f"DROP DATABASE {NAME} WITH (FORCE)")
+
+
+def test_an_empty_database_gets_all_tables_in_one_run(url: str) -> None:
+    assert migrations.current(url) is None
+    assert migrations.pending(url) == list(history(server=True)) == migrations.history(url)
+    with pytest.raises(NotANexusLIMSDatabaseError, match="migrate"):
+        Store(url)
+    report = migrations.upgrade(url)
+    assert (report.before, report.after, report.changed) == (None, HEAD, True)
+    assert migrations.current(url) == HEAD
+    assert migrations.pending(url) == []
+    again = migrations.upgrade(url)
+    assert (again.changed, again.before) == (False, HEAD)
+    with Store(url) as store:
+        assert store.revision == HEAD
+
+
+def test_a_store_that_migrates_makes_the_tables(url: str) -> None:
+    with Store(url, migrate=True) as store:
+        assert store.instruments.list() == []
+
+
+def tables(server: Server, name: str) -> list[tuple[str, ...]]:
+    """What PostgreSQL's own program says of the tables of a database, yoyo's aside."""
+    import psycopg
+
+    with psycopg.connect(server.url(name)) as connection:
+        return connection.execute(
+            "SELECT table_name, column_name, data_type, is_nullable, collation_name"
+            " FROM information_schema.columns WHERE table_schema = 'public'"
+            " AND table_name NOT LIKE '%yoyo%' ORDER BY 1, ordinal_position"
+        ).fetchall()
+
+
+def test_yoyos_own_command_line_makes_the_same(server: Server, url: str) -> None:
+    migrations.upgrade(url)
+    ours = tables(server, NAME)
+    server.execute(f"DROP DATABASE {NAME}", f"CREATE DATABASE {NAME}")
+    subprocess.run(
+        [sys.executable, "-m", "yoyo", "apply", "--batch", "--no-config-file",
+         "--database", url.replace("postgresql://", "postgresql+psycopg://"),
+         str(SQL / "postgresql" / "migrations")],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert tables(server, NAME) == ours
+    assert migrations.current(url) == HEAD
+    with Store(url) as store:
+        assert store.sessions.list_to_build() == []
+    assert not migrations.upgrade(url).plan.steps
+
+
+VICTIM = """
+import os, signal, sys
+import psycopg
+from nexuslims_store import migrations
+
+left, execute = int(sys.argv[2]), psycopg.Cursor.execute
+
+def counted(self, *arguments, **options):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return execute(self, *arguments, **options)
+
+psycopg.Cursor.execute = counted
+migrations.upgrade(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_killed_at_any_statement_it_is_as_before_or_as_after(server: Server, url: str) -> None:
+    at, killed, seen = 0, True, set()
+    while killed:
+        at += 1
+        done = subprocess.run(
+            [sys.executable, "-c", VICTIM, url, str(at)], stderr=subprocess.PIPE, check=False
+        )
+        killed = done.returncode == -9
+        assert killed or done.returncode == 0, done.stderr
+        revision = migrations.current(url)
+        seen.add(revision)
+        if revision is None:
+            with pytest.raises(NotANexusLIMSDatabaseError):
+                Store(url)
+        migrations.upgrade(url)
+        assert migrations.plan(url).nothing_to_do
+        if killed:
+            server.execute(f"DROP DATABASE {NAME} WITH (FORCE)", f"CREATE DATABASE {NAME}")
+    assert at > 20
+    assert seen == {None, HEAD}
+
+
+def test_of_many_at_once_one_works_and_the_others_wait(url: str) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        reports = list(threads.map(lambda _: migrations.upgrade(url), range(6)))
+    assert sorted(report.changed for report in reports) == [False] * 5 + [True]
+    assert migrations.plan(url).nothing_to_do
+
+
+def test_what_is_this_packages_own_is_brought_up_to_date(server: Server, server_url: str) -> None:
+    name = server_url.partition("@/")[2].partition("?")[0]
+    migrations.upgrade(server_url)
+    server.execute("DROP INDEX nxs_session_log_to_build", database=name)
+    assert "nxs_session_log_to_build" in str(migrations.plan(server_url))
+    assert call("--db", server_url, "migrate", "check").status == 0
+    server.execute("UPDATE _yoyo_migration SET migration_hash = 'of another'", database=name)
+    report = migrations.upgrade(server_url)
+    assert report.changed
+    assert migrations.plan(server_url).nothing_to_do
+
+
+# -- what is refused -------------------------------------------------------------------
+
+OTHERS = {
+    "another program's": ("CREATE TABLE projects (id int)", NotANexusLIMSDatabaseError, "projects"),
+    "another program's version row": (
+        "CREATE TABLE alembic_version (version_num text);"
+        " INSERT INTO alembic_version VALUES ('4f2c')",
+        *(NotANexusLIMSDatabaseError, "4f2c"),
+    ),
+    "tables without a version row": (
+        "CREATE TABLE session_log (id int)",
+        *(SchemaMismatchError, "session_log"),
+    ),
+    "a newer revision": (
+        "CREATE TABLE session_log (id int); CREATE TABLE alembic_version (version_num text);"
+        " INSERT INTO alembic_version VALUES ('v9_9_9')",
+        *(UnknownRevisionError, "v9_9_9"),
+    ),
+    "a version row that is wrong": (
+        "CREATE TABLE session_log (id int); CREATE TABLE alembic_version (version_num text);"
+        f" INSERT INTO alembic_version VALUES ('{HEAD}')",
+        *(SchemaMismatchError, "instruments"),
+    ),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_is_not_ours_is_refused_and_left_alone(other: str, server: Server, url: str) -> None:
+    script, error, word = OTHERS[other]
+    server.execute(script, database=NAME)
+    before = tables(server, NAME)
+    for call_it in (migrations.current, migrations.upgrade, migrations.plan, Store):
+        with pytest.raises(error, match=word):
+            call_it(url)
+    assert tables(server, NAME) == before
+
+
+def test_there_is_nothing_below_the_baseline(server_url: str) -> None:
+    for target in ("base", "v1_4_3", "-1"):
+        with pytest.raises(MigrationError, match=r"begins at v2_5_0b.*pg_dump.*pg_restore"):
+            migrations.downgrade(server_url, target)
+    with pytest.raises(MigrationError, match="SQLite files"):
+        migrations.stamp(server_url, "head")
+    assert migrations.current(server_url) == HEAD
+
+
+def test_a_step_that_fails_leaves_nothing(server: Server, url: str) -> None:
+    # A type of the name that the table's own row type would have.
+    server.execute("CREATE TYPE upload_log AS ENUM ('a')", database=NAME)
+    with pytest.raises(MigrationError, match=r"baseline failed.*upload_log.*rolled back"):
+        migrations.upgrade(url)
+    assert tables(server, NAME) == []
+
+
+def test_the_script_does_the_same(server: Server, url: str) -> None:
+    script = migrations.plan(url).to_sql()
+    migrations.upgrade(url)
+    ours = tables(server, NAME)
+    server.execute(f"DROP DATABASE {NAME}", f"CREATE DATABASE {NAME}")
+    server.execute(script, database=NAME)
+    assert tables(server, NAME) == ours
+    assert migrations.current(url) == HEAD
+
+
+def test_a_schema_of_its_own_will_do(server: Server, url: str) -> None:
+    server.execute("CREATE TABLE projects (id int)", "CREATE SCHEMA nexus", database=NAME)
+    own = f"{url}&options=-csearch_path%3Dnexus"
+    migrations.upgrade(own)
+    with Store(own) as store:
+        assert store.sessions.list_to_build() == []
+    assert [name for name, *_ in tables(server, NAME)] == ["projects"]
+
+
+def test_no_message_has_the_password(url: str, tmp_path: Path) -> None:
+    with_password = url.replace("nexus@", "nexus:geheim@")
+    said = str(migrations.plan(with_password)) + str(migrations.upgrade(with_password))
+    for wrong in (
+        with_password.replace(NAME, "missing"),
+        with_password.replace("host=", "host=/nowhere"),
+    ):
+        with pytest.raises(StoreError) as refused:
+            migrations.upgrade(wrong)
+        said += repr(refused.value) + refused.value.for_command
+    assert "geheim" not in said

@@ -1,0 +1,243 @@
+"""A whole file into a database of a server, and back: every value, or nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.command_line import call
+from helpers.servers import Server
+from helpers.support import contents, write
+
+from nexuslims_store import InvalidRowError, Store, StoreError, demo, migrations
+from nexuslims_store.moving import move
+from nexuslims_store.testing import add_session, make_instrument, make_store
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with rows of all kinds."""
+    path = demo.create(tmp_path_factory.mktemp("demo") / "demo.db", seed=4)
+    long, odd = "long " * 20_000, "\\N \t\r\n\\. \x01 'ẞ' \U0001f52c \u202e"
+    write(
+        path,
+        ("UPDATE instruments SET location = ?, calendar_url = '' WHERE rowid = 1", (odd,)),
+        "UPDATE session_log SET timestamp = 'no time' WHERE id_session_log = 5",
+        "UPDATE session_log SET timestamp = '2018-11-13 13:01:30.123' WHERE id_session_log = 6",
+        "DELETE FROM session_log WHERE id_session_log = 8",
+        ("UPDATE upload_log SET error_message = ?, metadata_json = '{' WHERE id = 3", (long,)),
+        ("UPDATE external_user_identifiers SET notes = ? WHERE id = 2", (odd,)),
+        "UPDATE upload_log SET id = 9223372036854775807 WHERE id = 4",
+        "UPDATE upload_log SET id = -5 WHERE id = 6",
+    )
+    return path
+
+
+@pytest.fixture
+def copy(sample: Path, tmp_path: Path) -> Path:
+    """A file of the test's own."""
+    path = tmp_path / "nexuslims.db"
+    path.write_bytes(sample.read_bytes())
+    return path
+
+
+def by_key(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    return {table: sorted(rows) for table, rows in contents(path).items()}
+
+
+def test_every_value_arrives_and_comes_back(sample: Path, server_url: str, tmp_path: Path) -> None:
+    there = move(sample, server_url)
+    back = move(server_url, tmp_path / "back.db")
+
+    assert by_key(tmp_path / "back.db") == by_key(sample)
+    assert there.rows == back.rows
+    assert there.rows == {table: len(rows) for table, rows in contents(sample).items()}
+    with Store(sample) as file, Store(server_url) as server, Store(tmp_path / "back.db") as new:
+        for store in (server, new):
+            assert list(store.sessions.iter_overview()) == list(file.sessions.iter_overview())
+            assert store.sessions.list_unpaired() == file.sessions.list_unpaired()
+            assert store.upload_logs.list_failed() == file.upload_logs.list_failed()
+    assert migrations.plan(tmp_path / "back.db").nothing_to_do
+
+
+def test_ids_go_on_after_those_that_were_moved(server_url: str, tmp_path: Path) -> None:
+    with make_store(path=tmp_path / "a.db") as store:
+        add_session(store, uploads={"cdcs": True})
+        store.external_ids.store("alice", "nemo", "1")
+    move(tmp_path / "a.db", server_url)
+    with Store(server_url) as store:
+        last = max(log.id_session_log or 0 for log in store.session_logs.iter_all())
+        add_session(store, uploads={"cdcs": True})
+        store.external_ids.store("bob", "nemo", "2")
+        assert max(log.id_session_log or 0 for log in store.session_logs.iter_all()) > last
+
+
+def test_a_database_without_tables_gets_them(empty_url: str, sample: Path) -> None:
+    dry = move(sample, empty_url, dry_run=True)
+    assert migrations.current(empty_url) is None
+    assert move(sample, empty_url).rows == dry.rows
+    assert migrations.plan(empty_url).nothing_to_do
+
+
+@pytest.fixture
+def empty_url(server: Server) -> Iterator[str]:
+    server.execute("CREATE DATABASE moving_empty")
+    yield server.url("moving_empty")
+    server.execute("DROP DATABASE moving_empty WITH (FORCE)")
+
+
+ODD = {
+    "a BLOB": ("UPDATE session_log SET \"user\" = x'00ff'", "session_log", 1, "user", "BLOB"),
+    "no UTF-8": (
+        "UPDATE session_log SET \"user\" = CAST(x'ff41' AS TEXT)",
+        *("session_log", 1, "user", "no valid UTF-8"),
+    ),
+    "a NUL": (
+        "UPDATE upload_log SET record_id = 'a' || char(0) || 'b'",
+        *("upload_log", -5, "record_id", "NUL"),
+    ),
+    "no boolean": ("UPDATE upload_log SET success = 7", "upload_log", -5, "success", "not 0 or 1"),
+    "a word for a boolean": (
+        "UPDATE upload_log SET success = 'yes' WHERE id = 9",
+        *("upload_log", 9, "success", "'yes', not 0 or 1"),
+    ),
+    "no such instrument": (
+        "UPDATE session_log SET instrument = 'gone' WHERE id_session_log = 7",
+        *("session_log", 7, "instrument", "not there"),
+    ),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_a_server_cannot_hold_is_named_and_nothing_is_moved(
+    odd: str, copy: Path, server_url: str
+) -> None:
+    statement, table, row_id, column, words = ODD[odd]
+    write(copy, statement)
+    with pytest.raises(InvalidRowError, match=words) as refused:
+        move(copy, server_url)
+    assert (refused.value.table, refused.value.row_id) == (table, row_id)
+    assert refused.value.column == column
+    assert f"{table}, row {row_id}" in str(refused.value)
+    with Store(server_url) as store:
+        assert store.instruments.list() == []
+        assert store.session_logs.count() == 0
+
+
+def test_what_the_tables_refuse_is_named_by_its_row(copy: Path, server_url: str) -> None:
+    write(copy, "UPDATE session_log SET record_status = 'DONE' WHERE id_session_log = 7")
+    with pytest.raises(StoreError, match=r"session_log.*check_record_status.*\(7, .*Nothing was"):
+        move(copy, server_url)
+
+
+def own_column(path: Path) -> None:
+    write(path, "ALTER TABLE instruments ADD COLUMN room TEXT")
+
+
+def older(path: Path) -> None:
+    migrations.downgrade(path, "v2_5_0a", backup=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(own_column, r"columns that are none of NexusLIMS's.*instruments\.room"), (older, "migrate")],
+)
+def test_a_file_that_would_lose_something_is_refused(
+    change: Callable[[Path], None], words: str, copy: Path, server_url: str
+) -> None:
+    change(copy)
+    with pytest.raises(StoreError, match=words):
+        move(copy, server_url)
+
+
+def test_rows_that_are_there_are_never_mixed_with_others(copy: Path, server_url: str) -> None:
+    with Store(server_url) as store:
+        store.instruments.add(make_instrument("Titan"))
+    with pytest.raises(StoreError, match="rows in instruments already"):
+        move(copy, server_url)
+    with Store(server_url) as store:
+        assert [one.name for one in store.instruments.list()] == ["Titan"]
+
+
+def test_no_file_is_written_over(copy: Path, server_url: str) -> None:
+    before = copy.read_bytes()
+    with pytest.raises(StoreError, match="exists already"):
+        move(server_url, copy)
+    assert copy.read_bytes() == before
+    with pytest.raises(StoreError, match="one of the two"):
+        move(copy, copy.with_name("other.db"))
+    assert [file.name for file in copy.parent.iterdir()] == ["nexuslims.db"]
+
+
+def test_a_dry_run_leaves_all_as_it_is(copy: Path, server_url: str, tmp_path: Path) -> None:
+    dry = call("move", copy, server_url, "--dry-run", "--json")
+    assert dry.json["dry_run"] is True
+    assert dry.json["rows"]["instruments"] == 10
+    with Store(server_url) as store:
+        assert store.instruments.list() == []
+    assert call("move", copy, server_url).status == 0
+    assert call("move", server_url, tmp_path / "back.db", "--dry-run").status == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["nexuslims.db"]
+
+
+def test_what_is_written_to_the_file_meanwhile_is_noticed(copy: Path, server_url: str) -> None:
+    write(copy, "PRAGMA journal_mode = WAL")
+
+    def write_meanwhile(line: str) -> None:
+        if "session_log" in line:
+            write(copy, "UPDATE session_log SET \"user\" = 'eve' WHERE id_session_log = 1")
+
+    with pytest.raises(StoreError, match="written to meanwhile"):
+        move(copy, server_url, say=write_meanwhile)
+    with Store(server_url) as store:
+        assert store.session_logs.count() == 0
+
+
+def test_a_value_that_does_not_arrive_undoes_all(
+    copy: Path, server: Server, server_url: str
+) -> None:
+    database = server_url.partition("@/")[2].partition("?")[0]
+    server.execute(
+        "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.notes := 'spoilt'; RETURN NEW; END $$",
+        "CREATE TRIGGER spoil BEFORE INSERT ON external_user_identifiers"
+        " FOR EACH ROW EXECUTE FUNCTION spoil()",
+        database=database,
+    )
+    with pytest.raises(StoreError, match="external_user_identifiers, row 1 did not arrive"):
+        move(copy, server_url)
+    with Store(server_url) as store:
+        assert store.external_ids.list() == []
+
+
+def test_progress_is_told_to_the_end(sample: Path, server_url: str, tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
+    move(sample, server_url, progress=lambda done, total: steps.append((done, total)))
+    rows = sum(map(len, contents(sample).values()))
+    assert steps == sorted(steps)
+    assert steps[-1] == (2 * rows, 2 * rows)
+
+
+def test_the_message_of_a_move_has_no_password(copy: Path, server_url: str) -> None:
+    with_password = server_url.replace("nexus@", "nexus:geheim@")
+    moved = call("move", copy, with_password)
+    assert moved.status == 0
+    assert "geheim" not in moved.out + moved.err
+    assert f"NX_DB_PATH={server_url}" in moved.err
+    again = call("move", copy, with_password, "--debug")
+    assert again.status == 2
+    assert "geheim" not in again.out + again.err
+
+
+def test_a_sqlite_shell_reads_what_came_back(server_url: str, sample: Path, tmp_path: Path) -> None:
+    move(sample, server_url)
+    move(server_url, tmp_path / "back.db")
+    connection = sqlite3.connect(tmp_path / "back.db")
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert connection.execute("SELECT DISTINCT typeof(success) FROM upload_log").fetchall() == [
+        ("integer",)
+    ]
+    connection.close()
