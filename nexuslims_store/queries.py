@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from nexuslims_store.config import sql_folder
 from nexuslims_store.errors import StoreError
@@ -31,8 +31,7 @@ _LOOKS_LIKE_HEADER = re.compile(r"--\s*name\b")
 _PARAMETER = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|:([a-z][a-z0-9_]*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """One named statement."""
 
     name: str

@@ -9,8 +9,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 __all__ = ["Column", "Contents", "Index", "Named", "Table", "quoted", "read", "why_dead"]
 
@@ -20,8 +19,7 @@ _NAMED_CHECK = re.compile(r"""CONSTRAINT\s+["'`\[]?(\w+)["'`\]]?\s+CHECK\b""", r
 _LITERAL = re.compile(r"NULL|TRUE|FALSE|[+-]?[\d.]+|'(?:[^']|'')*'", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column of a table.
 
     Attributes
@@ -50,8 +48,7 @@ class Column:
         return self.generated or (default is not None and _LITERAL.fullmatch(default) is None)
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(NamedTuple):
     """An index, made by a statement or, where `sql` is None, by a constraint of its table."""
 
     name: str
@@ -61,8 +58,7 @@ class Index:
     sql: str | None
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table, its columns in their order by their names in small letters."""
 
     name: str
@@ -96,8 +92,7 @@ class Table:
         return _NAMED_CHECK.findall(self.sql)
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """Anything with a name in a file's catalogue: kind, name, the table it is on, SQL."""
 
     kind: Kind
@@ -106,8 +101,7 @@ class Named:
     sql: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(NamedTuple):
     """What one look at a file found: the tables that were asked for, and the names of all else."""
 
     tables: dict[str, Table]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from nexuslims_store.display import number
 from nexuslims_store.errors import MigrationError
@@ -40,8 +40,7 @@ __all__ = [
 Direction = Literal["upgrade", "downgrade"]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What a migration would do to a file, in the order in which it would.
 
     Attributes
@@ -91,7 +90,7 @@ class Plan:
     steps: tuple[Migration, ...] = ()
     made_anew: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
-    rows_dropped: dict[str, int] = field(default_factory=dict)
+    rows_dropped: Mapping[str, int] = MappingProxyType({})
     obstacles: tuple[str, ...] = ()
     kept: tuple[Named, ...] = ()
     indexes_lost: tuple[str, ...] = ()
@@ -164,7 +163,8 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         return {
-            **asdict(self),
+            **self._asdict(),
+            "rows_dropped": dict(self.rows_dropped),
             "steps": [step.revision for step in self.steps],
             "kept": [one.name for one in self.kept],
         }
@@ -247,8 +247,7 @@ def make_plan(
     made = {index.name for name in anew for index in tables_at(after)[name].indexes}
     unfit = unfit_rows(connection, there, steps, up=plan.up, made_anew=anew)
     effects["obstacles"] = (*effects["obstacles"], *unfit)
-    return replace(
-        plan,
+    return plan._replace(
         indexes=tuple(name for name in plan.indexes if name not in made),
         rows_dropped=rows_dropped(connection, there, after),
         **effects,

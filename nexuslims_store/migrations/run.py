@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nexuslims_store.arguments import require_flags, require_function
 from nexuslims_store.display import number
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MigrationReport", "Options", "run"]
 
 
-@dataclass(frozen=True, slots=True)
-class MigrationReport:
+class MigrationReport(NamedTuple):
     """What a migration did.
 
     Attributes
@@ -136,20 +134,24 @@ class MigrationReport:
             yield f"the file as it was before: {self.backup}"
 
 
-@dataclass(frozen=True, slots=True)
 class Options:
     """How a run is to be done: the arguments of `upgrade` that are not about what is done."""
 
-    backup: bool = True
-    timeout: float = 30.0
-    say: Callable[[str], None] = lambda _: None
-    percent: Progress | None = None
-
-    def __post_init__(self) -> None:
-        require_flags(backup=self.backup)
-        require_function("progress", self.say)
-        if self.percent is not None:
-            require_function("percent", self.percent)
+    def __init__(
+        self,
+        backup: bool = True,  # noqa: FBT001, FBT002 -- as `upgrade` has it
+        timeout: float = 30.0,
+        say: Callable[[str], None] = lambda _: None,
+        percent: Progress | None = None,
+    ) -> None:
+        require_flags(backup=backup)
+        require_function("progress", say)
+        if percent is not None:
+            require_function("percent", percent)
+        self.backup = backup
+        self.timeout = timeout
+        self.say = say
+        self.percent = percent
 
 
 def run(path: Path, direction: Direction, target: str, options: Options) -> MigrationReport:
@@ -168,4 +170,4 @@ def run(path: Path, direction: Direction, target: str, options: Options) -> Migr
 
         made = change.create(path, plan, options) if new else None
         report = made or change.move(path, direction, target, options)
-    return replace(report, seconds=time.monotonic() - started)
+    return report._replace(seconds=time.monotonic() - started)

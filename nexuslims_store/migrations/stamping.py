@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from nexuslims_store.errors import MigrationError, SchemaMismatchError, UnknownRevisionError
@@ -56,7 +55,7 @@ def _refuse_other_tables(catalogue: Catalogue, path: Path, wanted: str | None) -
     refuse_foreign(catalogue, path)
     found = revision_of(catalogue.layout)
     try:
-        state = judge(replace(catalogue, versions=() if wanted is None else (wanted,)), path)
+        state = judge(catalogue._replace(versions=() if wanted is None else (wanted,)), path)
     except SchemaMismatchError as error:
         if found is None or found == (wanted or BASE):
             raise

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from nexuslims_store.queries import Queries, load
 from nexuslims_store.revisions import VERSION_TABLE, Layout, known_tables, layout_of
@@ -19,8 +19,7 @@ YOYO_TABLES = frozenset({"_yoyo_migration", "_yoyo_log", "_yoyo_version", "yoyo_
 """What yoyo keeps its marks in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(NamedTuple):
     """What one look at a file found.
 
     Attributes

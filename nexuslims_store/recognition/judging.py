@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from nexuslims_store.connection import MEMORY
 from nexuslims_store.errors import (
@@ -40,8 +40,7 @@ from nexuslims_store.translation import CHECK_PATH, translated
 __all__ = ["State", "check_head", "judge", "recognise", "refuse_foreign", "refuse_other_files"]
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """At what revision a file is.
 
     Attributes
