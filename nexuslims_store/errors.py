@@ -78,6 +78,8 @@ class StoreError(Exception):
     ----------
     for_command
         The message for one who ran a command.
+    problem, remedy
+        Its two parts; the latter is empty where the message holds it.
 
     Examples
     --------
@@ -91,6 +93,8 @@ class StoreError(Exception):
     def __init__(self, message: str = "", *, call: str = "", command: str = "") -> None:
         super().__init__(f"{message}; {call}" if call else message)
         self.for_command = f"{message}; {command}" if command else str(self)
+        self.problem = message
+        self.remedy = command or call
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exception's own __reduce__ calls __init__ again, and has no keyword arguments for it.

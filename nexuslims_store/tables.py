@@ -80,6 +80,13 @@ class Table(NamedTuple):
         return frozenset(i.columns for i in self.indexes if i.unique and not i.of_key)
 
     @property
+    def has_rowid(self) -> bool:
+        """Whether its rows have numbers of their own."""
+        from nexuslims_store import ddl  # noqa: PLC0415 -- opening a store does not need it
+
+        return "WITHOUT ROWID" not in ddl.options(self.sql)
+
+    @property
     def checks(self) -> dict[str, str | None]:
         """The CHECKs: rule to name."""
         from nexuslims_store import ddl  # noqa: PLC0415 -- opening a store does not need it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from helpers import migration_files, older_lineage
+from helpers.command_line import call
 from test_remedies import DESTROYS
 
 from nexuslims_store import (
@@ -747,10 +749,20 @@ def test_several_version_rows(path: Path) -> None:
     assert f"migrate stamp {migration_files.HEAD}" in the("wrong-revision", examine(path)).remedy
 
 
+def test_an_unknown_revision_with_known_tables_is_mended_by_its_remedy(path: Path) -> None:
+    spoil(path, "UPDATE alembic_version SET version_num = 'deadbeef'")
+    remedy = the("wrong-revision", examine(path)).remedy
+    command = re.search("`nexuslims-store (migrate stamp [^`]*)`", remedy)
+    assert command is not None
+    assert call("--db", path, *command[1].split()).status == 0
+    assert examine(path) == []
+
+
 def test_a_later_nexuslims(path: Path) -> None:
     spoil(path, "UPDATE alembic_version SET version_num = 'v9_0_0'; DROP TABLE upload_log;")
     found = examine(path)
     assert codes(found) == {"unknown-revision"}
+    assert "upgrade nexuslims_store" in the("unknown-revision", found).remedy
     assert "v9_0_0" in found[0].message
 
 

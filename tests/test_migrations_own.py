@@ -369,8 +369,10 @@ def test_drift_is_named_and_mended_by_its_remedy(
         f"{str(sql).replace(*change)}; INSERT INTO instruments SELECT * FROM former;"
         "DROP TABLE former;",
     )
-    drift = [finding for finding in doctor.examine(path) if finding.code == "drift"]
+    found = doctor.examine(path)
+    drift = [finding for finding in found if finding.code == "drift"]
     assert any(words in finding.message for finding in drift)
+    assert not [finding for finding in found if finding.severity == "error"]
     mend(path, drift[0].remedy)
     assert not [finding for finding in doctor.examine(path) if finding.code == "drift"]
     assert query(path, "SELECT instrument_pid FROM instruments") == [("sem",)]
@@ -412,6 +414,10 @@ def test_a_file_from_before_1_4_is_told_what_it_lacks(path: Path) -> None:
     with pytest.raises(SchemaMismatchError) as caught:
         migrations.upgrade(path)
     assert "restore" not in str(caught.value)
+    found, *others = doctor.examine(path)
+    assert (found.code, found.severity) == ("unknown-tables", "error")
+    assert not [other for other in others if "doctor" in other.message]
+    assert found.remedy.startswith("add what it lacks: sqlite3 ")
     mend(path, str(caught.value).partition("add what it lacks: ")[2])
     migrations.upgrade(path)
     assert query(path, "SELECT DISTINCT harvester, timezone FROM instruments") == [

@@ -150,7 +150,13 @@ def _examine_content(
         yield from _as_far_as_it_goes(
             database, "its views and triggers", drift.examine_code(database)
         )
-    columns = {name: frozenset(table.columns) for name, table in catalogue.tables.items()}
+    columns = {}
+    for name, table in catalogue.tables.items():
+        if table.has_rowid:
+            columns[name] = frozenset(table.columns)
+        else:
+            what = f"the rows of {name} were not examined, since it is WITHOUT ROWID"
+            yield Finding("not-examined", "note", what, table=name)
     yield from _examine_rows(database, columns, revision, now, progress)
 
 
@@ -207,8 +213,9 @@ def _examine_rows(
         looks = {
             "instruments": together.look_at_instruments,
             "upload_log": together.look_at_uploads,
-            "session_log": together.look_at_events,
         }
+        if {"instrument_pid", "timezone"} <= columns.get("instruments", frozenset()):
+            looks["session_log"] = together.look_at_events
         steps = _Steps(database, tables, progress)
 
         def examine(table: str) -> Iterator[Finding]:
@@ -218,7 +225,7 @@ def _examine_rows(
                     yield from looks[table](lot)
                 steps.read(table, lot)
             steps.end(table)
-            read.add(table)
+            read.update(looks.keys() & {table})
 
         for table in tables:
             yield from _as_far_as_it_goes(database, f"the rows of {table}", examine(table))
@@ -260,10 +267,12 @@ def _as_far_as_it_goes(
             raise
         yield file.damaged(database.path, f"{what}: {error.__cause__ or error}")
     except StoreError as error:
+        # What an error of the tables says of SQLite's sends to the doctor.
+        why = error.__cause__ if isinstance(error, SchemaMismatchError) else error.for_command
         yield Finding(
             "not-examined",
             "error",
-            f"{database.name}: {what} could not be examined: {error.for_command}",
+            f"{database.name}: {what} could not be examined: {why}",
             "nexuslims-store doctor --debug  (shows where that comes from)",
         )
 
@@ -288,8 +297,8 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
             table=table,
         )
     if state.catalogue.triggers_of_rows:
-        message, _, remedy = str(own_triggers(state.catalogue, path)).partition(". Keep ")
-        yield Finding("own-trigger", "warning", message, f"keep {remedy}")
+        refused = own_triggers(state.catalogue, path)
+        yield Finding("own-trigger", "warning", refused.problem, refused.remedy)
     if state.former is not None:
         yield Finding(
             "former-revision",
@@ -330,28 +339,24 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
 
 
 def _unrecognised(catalogue: Catalogue, path: Path, error: StoreError) -> Finding:
-    said = error.for_command
-    if isinstance(error, NotANexusLIMSDatabaseError):
-        return Finding("not-nexuslims", "error", said, "check the path (NX_DB_PATH or --db)")
-    if catalogue.odd:
-        return Finding(
-            "foreign-code",
-            "error",
-            said,
-            "look at it in `sqlite3 FILE .schema`, keep its text, and take it out of the file: "
-            "no row is touched by that",
-        )
-    found = revision_of(catalogue.layout)
-    if isinstance(error, SchemaMismatchError):
+    if isinstance(error, SchemaMismatchError) and not catalogue.odd:
         stamped = [version for version in catalogue.versions if version in names()]
         nearest = next(iter(stamped), None) or most_similar(catalogue.layout)
         lost = drift.lost_key(path, catalogue.contents, nearest)
         if lost is not None:
             return lost
-        if found is None:
-            message, _, remedy = said.partition(". Nothing was changed; ")
-            return Finding("unknown-tables", "error", message, remedy or "see the message")
-    if found is not None:
-        remedy = f"nexuslims-store migrate stamp {found}, then nexuslims-store migrate"
-        return Finding("wrong-revision", "error", said, remedy, table="alembic_version")
-    return Finding("unknown-revision", "error", said, "upgrade nexuslims_store")
+    if isinstance(error, NotANexusLIMSDatabaseError):
+        code = "not-nexuslims"
+    elif catalogue.odd:
+        code = "foreign-code"
+    elif revision_of(catalogue.layout) is not None:
+        code = "wrong-revision"
+    else:
+        code = "unknown" + ("-tables" if isinstance(error, SchemaMismatchError) else "-revision")
+    return Finding(
+        code,
+        "error",
+        error.problem,
+        error.remedy or "see the message",
+        table="alembic_version" if code == "wrong-revision" else None,
+    )

@@ -88,7 +88,7 @@ def mending(path: Path, name: str, there: Table, expected: Table) -> str:
             "put the table right, after nexuslims-store backup (nexuslims-store schema --format "
             f"sql shows that of {head()})"
         )
-    order = expected.key[0] if "WITHOUT ROWID" in ddl.options(there.sql) else "rowid"
+    order = "rowid" if there.has_rowid else expected.key[0]
     statements = [
         "PRAGMA legacy_alter_table = ON",
         "BEGIN",

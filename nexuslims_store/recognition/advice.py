@@ -21,7 +21,16 @@ from nexuslims_store.revisions import (
 )
 from nexuslims_store.tables import Table
 
-__all__ = ["is_foreign", "listed", "lost_key", "mismatch", "own_triggers", "several", "unknown"]
+__all__ = [
+    "everywhere",
+    "is_foreign",
+    "listed",
+    "lost_key",
+    "mismatch",
+    "own_triggers",
+    "several",
+    "unknown",
+]
 
 # The columns that files from before 1.4 lack, with what NexusLIMS takes where nothing is said.
 _ADDED_BEFORE_1_4 = {"harvester": "nemo", "timezone": "America/New_York"}
@@ -31,6 +40,11 @@ def is_foreign(name: str, table: Table) -> bool:
     """Whether a table has but the name of NexusLIMS's: less than half of its columns."""
     shapes = (layout[name] for layout in layouts().values() if name in layout)
     return not any(len(shape & table.columns.keys()) * 2 > len(shape) for shape in shapes)
+
+
+def everywhere(remedy: str) -> dict[str, str]:
+    """Return a remedy that is the same for a call and for a command."""
+    return {"call": remedy, "command": remedy}
 
 
 def lost_key(catalogue: Catalogue, path: Path, revision: str | None) -> SchemaMismatchError | None:
@@ -59,10 +73,13 @@ def own_triggers(catalogue: Catalogue, path: Path) -> SchemaMismatchError:
     select = "SELECT sql || ';' FROM sqlite_master WHERE type = 'trigger'"
     return SchemaMismatchError(
         f"{path} can be read and migrated, but not written to: nothing that is stored in a file "
-        f"runs here, and a write would run its trigger {named}. Keep its text in a file (sqlite3 "
-        f'{file} "{select}" > triggers.sql), '
-        "drop the trigger, which touches no row, and make it again when all is "
-        f"written (sqlite3 {file} < triggers.sql)"
+        f"runs here, and a write would run its trigger {named}",
+        **everywhere(
+            "keep its text in a file (sqlite3 "
+            f'{file} "{select}" > triggers.sql), '
+            "drop the trigger, which touches no row, and make it again when all is "
+            f"written (sqlite3 {file} < triggers.sql)"
+        ),
     )
 
 
@@ -70,8 +87,8 @@ def several(catalogue: Catalogue, path: Path) -> UnknownRevisionError:
     """Return the error for several version rows."""
     versions = ", ".join(map(_named, catalogue.versions))
     return UnknownRevisionError(
-        f"{path} has several version rows ({versions}), so its revision is not certain; "
-        f"{_tables_are_of(catalogue)}"
+        f"{path} has several version rows ({versions}), so its revision is not certain",
+        **everywhere(_tables_are_of(catalogue)),
     )
 
 
@@ -84,7 +101,8 @@ def unknown(catalogue: Catalogue, path: Path) -> UnknownRevisionError:
         means = f"{_tables_are_of(catalogue)}; or else {means}"
     return UnknownRevisionError(
         f"{path} is at revision {version!r}, which this package does not know (its newest is "
-        f"{head()}): {means}"
+        f"{head()})",
+        **everywhere(means),
     )
 
 
@@ -95,9 +113,11 @@ def mismatch(
     if found is not None:
         former = f" (today {said})" if row in FORMER else ""
         return SchemaMismatchError(
-            f"{path}: the version row says {row}{former}, but its tables are those of {found}; "
-            f"`nexuslims-store migrate stamp {found}` puts the version row right, then run "
-            "`nexuslims-store migrate`"
+            f"{path}: the version row says {row}{former}, but its tables are those of {found}",
+            **everywhere(
+                f"`nexuslims-store migrate stamp {found}` puts the version row right, then run "
+                "`nexuslims-store migrate`"
+            ),
         )
     nearest = said or most_similar(catalogue.layout)
     layout = catalogue.layout
@@ -107,7 +127,8 @@ def mismatch(
     unlike = "; ".join(differences(layout, nearest))
     return SchemaMismatchError(
         f"{path}: its tables are those of no revision this package knows: {unlike}. Nothing was "
-        f"changed; {_what_helps(catalogue, path, nearest)}"
+        "changed",
+        **everywhere(_what_helps(catalogue, path, nearest)),
     )
 
 

@@ -13,6 +13,7 @@ from nexuslims_store.errors import (
     SchemaMismatchError,
 )
 from nexuslims_store.recognition.advice import (
+    everywhere,
     is_foreign,
     listed,
     lost_key,
@@ -159,8 +160,8 @@ def judge(catalogue: Catalogue, path: Path) -> State:
         refuse_foreign(catalogue, path)
     if catalogue.odd:  # a view, for one, would run what its author wrote whenever it is read
         raise SchemaMismatchError(
-            f"{path}: {listed(catalogue.odd)} should be a plain table, and is a view or the like; "
-            "give it another name: its statement is in `sqlite3 FILE .schema`"
+            f"{path}: {listed(catalogue.odd)} should be a plain table, and is a view or the like",
+            **everywhere("give it another name: its statement is in `sqlite3 FILE .schema`"),
         )
     if len(versions) > 1:
         raise several(catalogue, path)
