@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pydantic
 
-from . import commands, nexuslims, reads, startup, upgrades, writes
+from . import commands, nexuslims, reads, server, startup, upgrades, writes
 from .measure import Row
 
 
@@ -71,6 +71,9 @@ def rows(options: argparse.Namespace, folder: Path, memory: Path | None) -> Iter
             folder, sorted({size, options.largest}), min(rounds, 3)
         ),
         "overviews": lambda: reads.overviews(folder, options.largest, min(rounds, 3)),
+        "server": lambda: server.measure(
+            folder, size, min(rounds, 5), *((1, 1) if options.smoke else (25, 20))
+        ),
         "upgrade": lambda: upgrades.measure(folder, options.upgrade, min(rounds, 3)),
     }
     for name, group in groups.items():
