@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from helpers import migration_files, older_lineage
-from helpers.command_line import call
+from helpers.command_line import call, process
 from test_remedies import DESTROYS
 
 from nexuslims_store import (
@@ -378,8 +378,8 @@ def test_the_remedy_for_an_instrument_is_a_command_of_ours(
     finding = the(code, examine(path))
     program, *words = shlex.split(finding.remedy)
     assert program == "nexuslims-store"
-    done = command("--db", path, *words[:-1], right)
-    assert done.returncode == 0, done.stderr
+    done = call("--db", path, *words[:-1], right)
+    assert done.status == 0, done.err
     assert examine(path) == []
 
 
@@ -398,8 +398,8 @@ def test_commands_in_remedies_run(path: Path) -> None:
     found = examine(path)
     for code in ("repeated-event", "shared-identifier", "orphaned-upload"):
         shell = the(code, found).remedy.split("nexuslims-store", 1)[1].partition("  (")[0]
-        done = command("--db", path, *shlex.split(shell))
-        assert done.returncode == 0, done.stderr
+        done = call("--db", path, *shlex.split(shell))
+        assert done.status == 0, done.err
     assert "instruments add Other" in the("unknown-instrument", found).remedy
 
 
@@ -468,15 +468,15 @@ def test_a_computer_without_zone_data_is_not_the_rows_fault(path: Path) -> None:
     if os.name == "nt":
         pytest.skip("tzdata is always there on Windows")
     spoil(path, EVENT + "(9, 's', 'gone', '2031-01-01T00:00:00', 'START', 'ERROR')")
-    without = {"PYTHONTZPATH": "", "PYTHONPATH": str(_without_tzdata(path.parent))}
-    done = command("--db", path, "doctor", "--json", **without)
-    assert done.returncode == 1
-    found = json.loads(done.stdout)
+    folder = str(_without_tzdata(path.parent))
+    done = process("--db", path, "doctor", "--json", PYTHONTZPATH="", PYTHONPATH=folder)
+    assert done.status == 1
+    found = json.loads(done.out)
     assert [finding["code"] for finding in found] == [
         *("no-zone-data", "stale-claim", "unknown-instrument"),
     ]
     assert "this computer has no time zone data" in found[0]["message"]
-    assert "UPDATE" not in done.stdout
+    assert "UPDATE" not in done.out
 
 
 def _without_tzdata(folder: Path) -> Path:
@@ -507,6 +507,7 @@ def test_no_writer_waits_for_the_rows(path: Path) -> None:
     assert written == sorted(written)
 
 
+@pytest.mark.slow
 def test_rows_of_many_megabytes_are_read_a_few_at_a_time(path: Path) -> None:
     spoil(
         path,
@@ -530,6 +531,7 @@ def test_a_megabyte_of_a_name_is_not_repeated(path: Path) -> None:
     assert len(the("bad-time-zone", examine(path)).message) < 1000
 
 
+@pytest.mark.slow
 def test_a_full_disk_of_the_temporary_files_is_told(path: Path) -> None:
     if sys.platform == "win32":
         pytest.skip("limits of POSIX")
@@ -940,34 +942,23 @@ def test_a_copy_is_examined_under_any_name(path: Path, tmp_path: Path) -> None:
 # -- the command -----------------------------------------------------------------------
 
 
-def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "nexuslims_store", *map(str, arguments)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
 def test_the_command_finds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
     Store(path, migrate=True).close()
-    done = command("--db", path, "doctor")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{path}: nothing is wrong\n"
-    done = command("--db", path, "doctor", "--json")
-    assert (done.returncode, json.loads(done.stdout)) == (0, [])
+    done = call("--db", path, "doctor")
+    assert (done.status, done.err) == (0, "")
+    assert done.out == f"{path}: nothing is wrong\n"
+    done = call("--db", path, "doctor", "--json")
+    assert (done.status, json.loads(done.out)) == (0, [])
 
 
 def test_the_command_notes_what_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     migrations.upgrade(path, "v1_4_3")
-    done = command("doctor", "--db", path)
-    assert done.returncode == 0
-    assert "note: " in done.stdout
-    assert f"    nexuslims-store --db {path} migrate\n" in done.stdout
+    done = call("doctor", "--db", path)
+    assert done.status == 0
+    assert "note: " in done.out
+    assert f"    nexuslims-store --db {path} migrate\n" in done.out
 
 
 def test_the_command_lists_some_of_a_kind_and_counts_the_rest(path: Path) -> None:
@@ -976,13 +967,13 @@ def test_the_command_lists_some_of_a_kind_and_counts_the_rest(path: Path) -> Non
         "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 59) "
         "INSERT INTO session_log SELECT i, i, 'Titan', 'bad\x1b[31m', 'END', 'ERROR', NULL FROM n;",
     )
-    done = command("doctor", "--db", path)
-    assert done.returncode == 1
-    assert done.stdout.count("error: session_log, row") == 20
-    assert "and 30 more findings unreadable-time in session_log" in done.stdout
-    assert "\x1b" not in done.stdout
-    assert "50 errors" in done.stdout.splitlines()[-1]
-    listed = json.loads(command("doctor", "--json", "--db", path).stdout)
+    done = call("doctor", "--db", path)
+    assert done.status == 1
+    assert done.out.count("error: session_log, row") == 20
+    assert "and 30 more findings unreadable-time in session_log" in done.out
+    assert "\x1b" not in done.out
+    assert "50 errors" in done.out.splitlines()[-1]
+    listed = json.loads(call("doctor", "--json", "--db", path).out)
     times = [finding for finding in listed if finding["code"] == "unreadable-time"]
     assert [finding["row_id"] for finding in times] == list(range(10, 60))
     assert times[0].keys() == {
@@ -997,6 +988,6 @@ def test_the_command_lists_some_of_a_kind_and_counts_the_rest(path: Path) -> Non
 
 
 def test_the_command_on_what_is_no_database(tmp_path: Path) -> None:
-    done = command("doctor", "--db", tmp_path / "none.db")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "there is no database" in done.stderr
+    done = call("doctor", "--db", tmp_path / "none.db")
+    assert (done.status, done.out) == (2, "")
+    assert "there is no database" in done.err

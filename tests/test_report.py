@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from helpers.command_line import process
+from helpers.command_line import call, process
 from helpers.pages import Page, tables
 from helpers.reports import HOSTILE, NOW, fill_with_hostile, fill_years
 from helpers.support import file_of, instrument, log, upload, write
@@ -662,32 +662,32 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_command_prints_the_page(path: Path) -> None:
-    for output in ([], ["--output", "-"], ["--output", "/dev/stdout"]):
-        done = process("--db", path, "report", *output)
+    for run, *output in ((call,), (call, "--output", "-"), (process, "--output", "/dev/stdout")):
+        done = run("--db", path, "report", *output)
         assert (done.status, done.err) == (0, "")
         assert tables(done.out)[USE]
     assert not Path("-").exists()
 
 
 def test_the_command_prints_a_mail(path: Path, tmp_path: Path) -> None:
-    done = process("--db", path, "report", "--text", "--title", "Our <week>")
+    done = call("--db", path, "report", "--text", "--title", "Our <week>")
     assert (done.status, done.err) == (0, "")
     assert done.out.startswith("Our <week>\n")
     output = tmp_path / "mail.txt"
-    assert process("--db", path, "report", "--text", "--output", output).out == ""
+    assert call("--db", path, "report", "--text", "--output", output).out == ""
     assert output.read_text().startswith(report.TITLE)
 
 
 def test_the_command_has_a_title(path: Path) -> None:
-    page = process("--db", path, "report", "--title", "Our <year>").out
+    page = call("--db", path, "report", "--title", "Our <year>").out
     assert "<h1>Our &lt;year&gt;</h1>" in page
     assert re.search("<title>Our &lt;year&gt;: .* need a person.</title>", page)
-    assert f"<h1>{report.TITLE}</h1>" in process("--db", path, "report", "--title", " ").out
+    assert f"<h1>{report.TITLE}</h1>" in call("--db", path, "report", "--title", " ").out
 
 
 @pytest.mark.parametrize("weeks", ["0", "-1", "1.5", "x", "5201", "200000", "9" * 5000])
 def test_the_command_refuses_weeks_that_are_none(path: Path, weeks: str) -> None:
-    done = process("--db", path, "report", f"--weeks={weeks}")
+    done = call("--db", path, "report", f"--weeks={weeks}")
     assert (done.status, done.out) == (2, "")
     assert "no number of weeks from 1 to 5200" in done.err
 
@@ -695,7 +695,7 @@ def test_the_command_refuses_weeks_that_are_none(path: Path, weeks: str) -> None
 def test_the_command_writes_a_file_and_replaces_it(path: Path, tmp_path: Path) -> None:
     output = tmp_path / "a report.html"
     for _ in range(2):
-        done = process("--db", path, "report", "--output", output, "--weeks", 2)
+        done = call("--db", path, "report", "--output", output, "--weeks", 2)
         assert (done.status, done.out) == (0, "")
         assert str(output) in done.err
         assert output.read_text().endswith("</html>\n")
@@ -711,8 +711,8 @@ def test_a_file_that_is_replaced_keeps_its_mode_and_owner(path: Path, tmp_path: 
     if os.geteuid() == 0:
         os.chown(output, 12345, 12346)
     before = output.stat()
-    assert process("--db", path, "report", "--output", link).status == 0
-    assert process("--db", path, "report", "--output", new).status == 0
+    assert call("--db", path, "report", "--output", link).status == 0
+    assert call("--db", path, "report", "--output", new).status == 0
     after = output.stat()
     assert output.read_text().startswith("<!DOCTYPE html>")
     assert (after.st_mode, after.st_uid, after.st_gid) == (
@@ -754,7 +754,7 @@ def test_the_command_never_replaces_a_database(path: Path, tmp_path: Path) -> No
     (tmp_path / "link").symlink_to(path)
     before = path.read_bytes(), other.read_bytes()
     for output in (path, other, tmp_path / "link", f"{path}-wal", f"{path}-journal"):
-        done = process("--db", path, "report", "--output", output)
+        done = call("--db", path, "report", "--output", output)
         assert done.status == 2, output
         assert "takes its place" in done.err
     assert (path.read_bytes(), other.read_bytes()) == before
@@ -763,7 +763,7 @@ def test_the_command_never_replaces_a_database(path: Path, tmp_path: Path) -> No
 
 def test_the_command_where_nothing_can_be_written(path: Path, tmp_path: Path) -> None:
     for output in (tmp_path / "none" / "report.html", tmp_path, tmp_path / ("x" * 300)):
-        done = process("--db", path, "report", "--output", output)
+        done = call("--db", path, "report", "--output", output)
         assert done.status == 2
         assert re.search("cannot be|is a folder|choose another", done.err)
         assert "Traceback" not in done.err

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from helpers import migration_files, older_lineage
+from helpers.command_line import call
 from pydantic import BaseModel
 
 from nexuslims_store import Store, migrations, schema
@@ -159,43 +157,33 @@ def test_only_the_packages_own_index_is_marked_as_its_own(head: sqlite3.Connecti
 # -- the command -----------------------------------------------------------------------
 
 
-def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "nexuslims_store", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env=os.environ | environment,
-    )
-
-
 @pytest.mark.parametrize("form", schema.FORMATS)
 def test_the_command_prints_the_tables_of_a_file(tmp_path: Path, form: schema.Format) -> None:
     path = at(tmp_path / "x.db", "v2_4_0a")
-    done = command("--db", path, "schema", "--format", form)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = call("--db", path, "schema", "--format", form)
+    assert (done.status, done.err) == (0, "")
     with closing(sqlite3.connect(path)) as connection:
-        assert done.stdout == schema.FORMATS[form](connection)
+        assert done.out == schema.FORMATS[form](connection)
 
 
 def test_the_command_without_a_file_prints_the_newest_tables(
-    tmp_path: Path, head: sqlite3.Connection
+    tmp_path: Path, head: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = command("schema", NX_DB_PATH=str(tmp_path / "none.db"))
-    assert (done.returncode, done.stdout) == (0, schema.mermaid(head))
-    assert migration_files.HEAD in done.stderr
+    monkeypatch.setenv("NX_DB_PATH", str(tmp_path / "none.db"))
+    done = call("schema")
+    assert (done.status, done.out) == (0, schema.mermaid(head))
+    assert migration_files.HEAD in done.err
     assert not list(tmp_path.iterdir())
 
 
 def test_the_command_on_a_named_file_that_is_not_there(tmp_path: Path) -> None:
-    done = command("schema", "--db", tmp_path / "none.db")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "there is no database" in done.stderr
+    done = call("schema", "--db", tmp_path / "none.db")
+    assert (done.status, done.out) == (2, "")
+    assert "there is no database" in done.err
 
 
 def test_the_command_on_another_programs_database(tmp_path: Path) -> None:
     migration_files.execute(tmp_path / "other.db", "CREATE TABLE albums (title)")
-    done = command("schema", "--db", tmp_path / "other.db")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "another program's" in done.stderr
+    done = call("schema", "--db", tmp_path / "other.db")
+    assert (done.status, done.out) == (2, "")
+    assert "another program's" in done.err
