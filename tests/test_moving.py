@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +57,8 @@ def test_every_value_arrives_and_comes_back(sample: Path, server_url: str, tmp_p
     back = move(server_url, tmp_path / "back.db")
 
     assert by_key(tmp_path / "back.db") == by_key(sample)
-    assert there.rows == back.rows
-    assert there.rows == {table: len(rows) for table, rows in contents(sample).items()}
+    assert there == back
+    assert there == {table: len(rows) for table, rows in contents(sample).items()}
     with Store(sample) as file, Store(server_url) as server, Store(tmp_path / "back.db") as new:
         for store in (server, new):
             assert list(store.sessions.iter_overview()) == list(file.sessions.iter_overview())
@@ -78,7 +82,7 @@ def test_ids_go_on_after_those_that_were_moved(server_url: str, tmp_path: Path) 
 def test_a_database_without_tables_gets_them(empty_url: str, sample: Path) -> None:
     dry = move(sample, empty_url, dry_run=True)
     assert migrations.current(empty_url) is None
-    assert move(sample, empty_url).rows == dry.rows
+    assert move(sample, empty_url) == dry
     assert migrations.plan(empty_url).nothing_to_do
 
 
@@ -213,6 +217,44 @@ def test_a_value_that_does_not_arrive_undoes_all(
         assert store.external_ids.list() == []
 
 
+VICTIM = """
+import os, signal, sys
+from nexuslims_store.moving import move
+
+def die(line):
+    if "session_log" in line:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+move(sys.argv[1], sys.argv[2], say=die)
+"""
+
+
+def test_killed_in_the_midst_nothing_is_moved(copy: Path, server_url: str, tmp_path: Path) -> None:
+    for source, destination in ((copy, server_url), (server_url, tmp_path / "back.db")):
+        victim = [sys.executable, "-c", VICTIM, str(source), str(destination)]
+        assert subprocess.run(victim, check=False, timeout=60).returncode == -signal.SIGKILL
+        assert not (tmp_path / "back.db").exists()
+        if destination == server_url:
+            with Store(server_url) as store:
+                assert store.instruments.list() == []
+        move(source, destination)
+    assert by_key(tmp_path / "back.db") == by_key(copy)
+
+
+def test_of_two_moves_at_once_one_is_refused(copy: Path, server_url: str) -> None:
+    def attempt(_: int) -> str:
+        try:
+            move(copy, server_url)
+        except StoreError as error:
+            return str(error)
+        return "moved"
+
+    with ThreadPoolExecutor(2) as threads:
+        moved, refused = sorted(threads.map(attempt, range(2)))
+    assert moved == "moved"
+    assert "has rows in" in refused
+
+
 def test_progress_is_told_to_the_end(sample: Path, server_url: str, tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     move(sample, server_url, progress=lambda done, total: steps.append((done, total)))
@@ -226,7 +268,7 @@ def test_the_message_of_a_move_has_no_password(copy: Path, server_url: str) -> N
     moved = call("move", copy, with_password)
     assert moved.status == 0
     assert "geheim" not in moved.out + moved.err
-    assert f"NX_DB_PATH={server_url}" in moved.err
+    assert f"NX_DB_PATH='{server_url}'" in moved.err
     again = call("move", copy, with_password, "--debug")
     assert again.status == 2
     assert "geheim" not in again.out + again.err

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from nexuslims_store import moving
 from nexuslims_store.cli.changes import tell
 from nexuslims_store.cli.declaration import Command, Option
-from nexuslims_store.cli.options import DRY_RUN, JSON, file_or_url
+from nexuslims_store.cli.options import DRY_RUN, JSON, database_name, file_or_url
 from nexuslims_store.cli.output import Output
 from nexuslims_store.display import number
 
@@ -15,7 +16,7 @@ __all__ = ["COMMAND"]
 
 
 def _run(arguments: argparse.Namespace, output: Output) -> int:
-    moved = moving.move(
+    rows = moving.move(
         arguments.source,
         arguments.destination,
         dry_run=arguments.dry_run,
@@ -23,13 +24,13 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         say=output.message,
         progress=output.percent,
     )
+    source, destination = map(database_name, (arguments.source, arguments.destination))
     verb = "would move" if arguments.dry_run else "moved"
-    rows = number(sum(moved.rows.values()), "row")
-    details = {"source": moved.source, "destination": moved.destination, "rows": moved.rows}
-    sentence = f"{verb} {rows} from {moved.source} to {moved.destination}, each compared"
-    tell(sentence, details, arguments, output)
+    sentence = f"{verb} {number(sum(rows.values()), 'row')} from {source} to {destination}"
+    details = {"source": source, "destination": destination, "rows": rows}
+    tell(f"{sentence}, each compared", details, arguments, output)
     if not arguments.dry_run:
-        output.message(f"from now on: NX_DB_PATH={moved.destination}")
+        output.message(f"from now on: NX_DB_PATH={shlex.quote(str(destination))}")
     return 0
 
 
