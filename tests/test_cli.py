@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import re
 import signal
 import sqlite3
 import subprocess
 import time
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.command_line import COMMAND, call, filled, on_a_terminal, process, terminal
-from helpers.support import HEAD, PID, new_database, write
+from helpers.command_line import COMMAND, call, filled, process
+from helpers.support import HEAD, new_database, write
 
 from nexuslims_store import Store, __version__
 from nexuslims_store.cli import parser
@@ -259,54 +256,6 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
 # -- shells ----------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes of this kind")
-@pytest.mark.parametrize("form", [(), ("--json",), ("--csv",)])
-def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path, form: tuple[str, ...]) -> None:
-    path = filled(tmp_path)
-    child = subprocess.Popen(
-        [*COMMAND, "--db", str(path), "sessions", "list", *form],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert child.stdout is not None
-    assert child.stderr is not None
-    child.stdout.close()
-    assert child.stderr.read() == b""
-    child.stderr.close()
-    assert child.wait(timeout=60) == 141
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_an_output_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    path = new_database(tmp_path)
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [*COMMAND, "--db", str(path), "status"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            timeout=60,
-            check=False,
-        )
-    assert done.returncode == 2
-    assert done.stderr.startswith(b"nexuslims-store: the output cannot be written: ")
-    assert done.stderr.count(b"\n") == 1
-
-
-@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_streams_may_be_closed(tmp_path: Path, closed: str) -> None:
-    path = new_database(tmp_path)
-    done = subprocess.run(
-        ["sh", "-c", f'"$@" {closed}', "sh", *COMMAND, "--db", str(path), "status"],
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0
-    assert done.stderr == b""
-    assert done.stdout.startswith(b"OK: ") == (">&-" not in closed.replace("2>&-", ""))
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 def test_ctrl_c_ends_even_a_wait_for_a_lock(tmp_path: Path) -> None:
     path = new_database(tmp_path)
@@ -324,121 +273,6 @@ def test_ctrl_c_ends_even_a_wait_for_a_lock(tmp_path: Path) -> None:
     assert child.returncode == 130
     assert out == b""
     assert err == b"nexuslims-store: interrupted\n"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_what_an_encoding_cannot_hold_is_escaped(tmp_path: Path, encoding: str) -> None:
-    path = filled(tmp_path)
-    call("--db", path, "instruments", "update", "JEOL-JEM-ARM-200", "--location", "Żółw Ä 東")
-    for form in ((), ("--csv",), ("--json",)):
-        done = subprocess.run(
-            [*COMMAND, "--db", str(path), "instruments", "list", *form],
-            capture_output=True,
-            env={**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C"},
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0
-        assert done.stderr == b""
-        # CSV has no escapes, and is UTF-8 everywhere.
-        out = done.stdout.decode("utf-8" if form == ("--csv",) else encoding)
-        if form == ("--json",):
-            assert "Żółw Ä 東" in {one["location"] for one in json.loads(out)}
-        elif form == ("--csv",):
-            assert "Żółw Ä 東" in out
-        else:
-            assert "\\u" in out or encoding == "utf-8"
-
-
-def test_nothing_a_terminal_would_act_upon_comes_from_the_database(tmp_path: Path) -> None:
-    path = filled(tmp_path)
-    write(path, """UPDATE session_log SET "user" = 'a' || char(27) || '[2Jb' || char(10) || 'c'""")
-    for arguments in (("sessions", "list"), ("sessions", "show", "ny-1")):
-        out = call("--db", path, *arguments).out
-        assert "\x1b" not in out
-        assert "a\\x1b[2Jb\\nc" in out
-    of_csv = call("--db", path, "sessions", "list", "--csv").out
-    assert "a\x1b[2Jb\nc" in of_csv  # data, not for the eye
-
-
-@on_a_terminal
-def test_there_is_no_colour(tmp_path: Path) -> None:
-    path = filled(tmp_path)
-    assert "\x1b" not in terminal("--db", path, "status").out
-
-
-IDENTIFIER = f"https://nemo.example.com/{'ö' * 80}/?id=4711"
-NAME = "東京" * 20
-
-
-@pytest.fixture
-def wide(tmp_path: Path) -> Path:
-    """A database with an identifier and a user that are wider than most terminals."""
-    path = filled(tmp_path)
-    with Store(path) as store:
-        time = store.sessions.list_to_build()[0].dt_from
-        store.sessions.add(IDENTIFIER, "JEOL-JEM-ARM-200", time, time, user=NAME)
-    return path
-
-
-@on_a_terminal
-@pytest.mark.parametrize("columns", [400, 120, 80, 60, 40])
-def test_nothing_is_cut_on_a_terminal_of_any_width(wide: Path, columns: int) -> None:
-    out = terminal("--db", wide, "sessions", "list", columns=columns).out
-    for text in (IDENTIFIER, NAME, "BUILT_NOT_EXPORTED", "2025-01-04 22:00 EST", PID):
-        assert text in out
-    assert "…" not in out
-    lines = out.splitlines()
-    assert len(lines) == (19 if columns == 400 else 18 * 7 - 1)
-    for line in lines:
-        width = sum(1 + (unicodedata.east_asian_width(char) == "W") for char in line)
-        assert width <= columns or IDENTIFIER in line or NAME in line
-
-
-@on_a_terminal
-def test_columns_that_are_all_alike_go_first(tmp_path: Path) -> None:
-    path = filled(tmp_path)
-    week = ("sessions", "list", "--status", "ERROR,NO_CONSENT", "--instrument", PID)
-    lines = terminal("--db", path, *week, columns=70).out.splitlines()
-    assert lines[0] == f"for all: instrument {PID}"
-    assert lines[1].split() == ["START", "HOURS", "USER", "STATUS", "SESSION", "IDENTIFIER"]
-    assert [line.split()[-1] for line in lines[2:]] == ["ny-5", "ny-7"]
-    whole = terminal("--db", path, *week, columns=120).out.splitlines()
-    assert "INSTRUMENT" in whole[0]
-
-
-def test_a_very_long_cell_is_cut_in_tables_only(tmp_path: Path) -> None:
-    path = filled(tmp_path)
-    name = f"a{'b' * 1_000_000}c"
-    write(path, ("UPDATE session_log SET user = ? WHERE session_identifier = 'ny-1'", (name,)))
-    out = call("--db", path, "sessions", "list").out
-    assert len(out) < 20_000
-    assert "bbb…bbb" in out
-    for form in ("--csv", "--json"):
-        assert name in call("--db", path, "sessions", "list", form).out
-
-
-@pytest.mark.slow
-@on_a_terminal
-def test_a_wait_is_told_to_those_who_watch_alone(tmp_path: Path) -> None:
-    path = new_database(tmp_path)
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    waits = ("--db", path, "--timeout", "4", "users", "list")
-    seen = terminal(*waits).out
-    assert re.search(r"\r[23] s", seen)
-    assert seen.splitlines()[-1].strip().startswith("nexuslims-store: ")
-    assert "\r" not in process(*waits).err
-    other.close()
-    assert "\r" not in terminal("--db", path, "users", "list").out
-
-
-def test_a_table_is_never_cut_elsewhere(tmp_path: Path) -> None:
-    path = filled(tmp_path)
-    done = process("--db", path, "sessions", "list", COLUMNS="20")
-    assert "…" not in done.out
-    assert len(done.lines) == 18
 
 
 def test_status_and_help_do_without_yoyo(tmp_path: Path) -> None:

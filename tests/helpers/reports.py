@@ -5,11 +5,40 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 
-from helpers.support import instrument
-from nexuslims_store import RecordStatus, Store, UploadLog
+from helpers.support import instrument, log
+from nexuslims_store import EventType, RecordStatus, Store, UploadLog
 
 NOW = datetime(2025, 6, 3, 12, 0, tzinfo=UTC)  # a Tuesday
 HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='parent.hacked = 1'>\"'&"
+
+# Captions of tables.
+WEEK_BY_STATUS = "Sessions that began in each week"
+BY_STATUS = "Sessions by status"
+USE = "Use of each instrument in this time"
+THIS_WEEK = "Since Monday 2025-06-02, UTC"
+CAUSES = "Failures by cause, the most frequent first"
+FAILED_BUILDS = "Builds that failed, the latest first"
+FAILED_UPLOADS = "Uploads that failed, the latest first"
+ODD = "To be built, but START and END make no session"
+ATTEMPTS = "Attempts in this time, and sessions whose latest attempt failed"
+
+
+def at(store: Store, name: str, start: datetime, status: str = "COMPLETED", hours: int = 1) -> None:
+    """Store a session on A."""
+    store.sessions.add(name, "A", start, start + timedelta(hours=hours), "u", RecordStatus(status))
+
+
+def built(store: Store, name: str, when: datetime, status: str = "COMPLETED") -> None:
+    """Store that a build of a session began."""
+    store.session_logs.insert(
+        log(
+            EventType.RECORD_GENERATION,
+            session_identifier=name,
+            instrument="A",
+            timestamp=when,
+            record_status=RecordStatus(status),
+        )
+    )
 
 
 def fill_years(store: Store, years: int) -> None:
