@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from helpers.servers import Server, why_none
+from helpers.support import stores_on
 
 # What a person or a supervisor may have set for programs of their own, and processes inherit.
 OF_A_PERSON = (
@@ -79,6 +80,28 @@ def server() -> Iterator[Server]:
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture
+def each_store(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs a test twice: on SQLite, and on PostgreSQL unless it is marked `only_sqlite(reason)`.
+
+    `new_store` and `memory_store` of the helpers then open the one or the other.
+    """
+    kind: str = request.param
+    alone = request.node.get_closest_marker("only_sqlite")
+    if alone and kind != "sqlite":
+        pytest.skip(f"SQLite only: {alone.args[0]}")
+    if kind == "sqlite":
+        yield kind
+    else:
+        with stores_on(request.getfixturevalue("server")):
+            yield kind
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "each_store" in metafunc.fixturenames:
+        metafunc.parametrize("each_store", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from helpers.support import Clock, instrument, memory_store
+import pytest
+from helpers.support import Clock, instrument, memory_store, run
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nexuslims_store import EventType, RecordStatus, Session, Store
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 NOW = datetime(2025, 11, 3, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -149,18 +151,28 @@ def keys(found: list[Known]) -> list[tuple[str, str]]:
     return [(known.session, known.instrument) for known in found]
 
 
-@contextmanager
-def stored(found: list[Row]) -> Iterator[tuple[Store, Model]]:
-    """A store that holds these rows, and the model of them."""
+@pytest.fixture
+def store() -> Iterator[Store]:
+    """A store for all examples of a test: to open one takes longer than an example does."""
     instruments = [instrument(pid, timezone_str=zone) for pid, zone in ZONES.items()]
     with memory_store(*instruments, clock=Clock(NOW)) as store:
-        store.connection.execute("PRAGMA foreign_keys = OFF")
-        store.connection.executemany(
-            "INSERT INTO session_log (session_identifier, instrument, timestamp, event_type,"
-            " record_status) VALUES (?, ?, ?, ?, ?)",
-            [(one.session, one.instrument, one.time, one.event, one.status) for one in found],
-        )
-        yield store, Model(found)
+        unchecked = "PRAGMA foreign_keys = OFF"
+        run(store, unchecked if store.url is None else "SET session_replication_role = replica")
+        yield store
+
+
+def stored(store: Store, found: list[Row]) -> Model:
+    """Have the store hold these rows, and return the model of them."""
+    run(store, "DELETE FROM session_log")
+    if store.url is not None:
+        run(store, "ALTER TABLE session_log ALTER COLUMN id_session_log RESTART")
+    run(
+        store,
+        "INSERT INTO session_log (session_identifier, instrument, timestamp, event_type,"
+        " record_status) VALUES (?, ?, ?, ?, ?)",
+        *((one.session, one.instrument, one.time, one.event, one.status) for one in found),
+    )
+    return Model(found)
 
 
 ordinary = [row("s", "A", "2025-11-01T10:00:00", "START"), row("s", "A", "2025-11-01T11:00", "END")]
@@ -191,33 +203,33 @@ built_again = [
 @example(claim_only)
 @example(built_again)
 @settings(max_examples=150)
-def test_what_is_to_be_built(found: list[Row]) -> None:
-    with stored(found) as (store, model):
-        expected = model.to_build()
-        listed = store.sessions.list_to_build()
-        assert [key(session) for session in listed] == keys(expected)
-        for session, known in zip(listed, expected, strict=True):
-            assert session.dt_from.astimezone(UTC) == model.instant(known.start)
-            assert session.dt_to.astimezone(UTC) == model.instant(known.end)
-        oldest = store.sessions.oldest_to_build()
-        shown = [] if oldest is None else [(oldest.session_identifier, oldest.instrument)]
-        assert shown == keys(expected[:1])
-        odd = store.sessions.list_unpaired()
-        in_pairs = {number for known in expected for number in (known.start, known.end)}
-        waiting = {
-            number
-            for known in model.sessions.values()
-            for number in (known.start, known.end)
-            if number is not None and model.status(number) == "TO_BE_BUILT"
-        }
-        assert {number for one in odd for number in (one.start_id, one.end_id) if number} == (
-            waiting - in_pairs
-        )
-        free = [known for known in expected if not model.claimed(known)]
-        taken = []
-        while (taking := store.sessions.claim()) is not None:
-            taken.append(key(taking))
-        assert taken == keys(free)
+def test_what_is_to_be_built(store: Store, found: list[Row]) -> None:
+    model = stored(store, found)
+    expected = model.to_build()
+    listed = store.sessions.list_to_build()
+    assert [key(session) for session in listed] == keys(expected)
+    for session, known in zip(listed, expected, strict=True):
+        assert session.dt_from.astimezone(UTC) == model.instant(known.start)
+        assert session.dt_to.astimezone(UTC) == model.instant(known.end)
+    oldest = store.sessions.oldest_to_build()
+    shown = [] if oldest is None else [(oldest.session_identifier, oldest.instrument)]
+    assert shown == keys(expected[:1])
+    odd = store.sessions.list_unpaired()
+    in_pairs = {number for known in expected for number in (known.start, known.end)}
+    waiting = {
+        number
+        for known in model.sessions.values()
+        for number in (known.start, known.end)
+        if number is not None and model.status(number) == "TO_BE_BUILT"
+    }
+    assert {number for one in odd for number in (one.start_id, one.end_id) if number} == (
+        waiting - in_pairs
+    )
+    free = [known for known in expected if not model.claimed(known)]
+    taken = []
+    while (taking := store.sessions.claim()) is not None:
+        taken.append(key(taking))
+    assert taken == keys(free)
 
 
 @given(rows)
@@ -225,41 +237,41 @@ def test_what_is_to_be_built(found: list[Row]) -> None:
 @example(moved)
 @example(claim_only)
 @settings(max_examples=150)
-def test_all_sessions_whole_or_not(found: list[Row]) -> None:
-    with stored(found) as (store, model):
-        overviews = list(store.sessions.iter_overview())
-        assert len(overviews) == len(model.sessions)
-        order = []
-        for overview in overviews:
-            known = model.sessions[overview.session_identifier, overview.instrument]
-            leader = known.start or known.end or known.other
-            assert overview.status == model.status(leader)
-            assert overview.whole is (known.start is not None and known.end is not None)
-            for shown, number in ((overview.start, known.start), (overview.end, known.end)):
-                assert (shown is None) is (number is None)
-                if isinstance(shown, datetime) and shown.utcoffset() is not None:
-                    # Times of the repeated hour equal none of another zone, for Python.
-                    assert shown.astimezone(UTC) == model.instant(number)
-                else:
-                    assert number is None or model.instant(number) is None
-            order.append((model.instant(known.start or known.end) or BEFORE_ALL, leader))
-        assert order == sorted(order)
-        for session in {one.session for one in found}:
-            assert sorted(store.sessions.overview(session), key=str) == sorted(
-                (one for one in overviews if one.session_identifier == session), key=str
-            )
-        starts = [known for known in model.sessions.values() if known.start is not None]
-        assert store.sessions.counts_by_status() == Counter(
-            RecordStatus(model.status(known.start) or "") for known in starts
+def test_all_sessions_whole_or_not(store: Store, found: list[Row]) -> None:
+    model = stored(store, found)
+    overviews = list(store.sessions.iter_overview())
+    assert len(overviews) == len(model.sessions)
+    order = []
+    for overview in overviews:
+        known = model.sessions[overview.session_identifier, overview.instrument]
+        leader = known.start or known.end or known.other
+        assert overview.status == model.status(leader)
+        assert overview.whole is (known.start is not None and known.end is not None)
+        for shown, number in ((overview.start, known.start), (overview.end, known.end)):
+            assert (shown is None) is (number is None)
+            if isinstance(shown, datetime) and shown.utcoffset() is not None:
+                # Times of the repeated hour equal none of another zone, for Python.
+                assert shown.astimezone(UTC) == model.instant(number)
+            else:
+                assert number is None or model.instant(number) is None
+        order.append((model.instant(known.start or known.end) or BEFORE_ALL, leader))
+    assert order == sorted(order)
+    for session in {one.session for one in found}:
+        assert sorted(store.sessions.overview(session), key=str) == sorted(
+            (one for one in overviews if one.session_identifier == session), key=str
         )
-        for activity in store.instruments.activity():
-            used = [known for known in starts if known.instrument == activity.instrument_pid]
-            assert activity.sessions_total == len(used)
-            instants = [time for known in used if (time := model.instant(known.start))]
-            last = activity.last_session
-            assert (last and last.astimezone(UTC)) == max(instants, default=None)
-        for limit in (1, 3):
-            assert list(store.sessions.iter_overview(limit=limit)) == overviews[-limit:]
+    starts = [known for known in model.sessions.values() if known.start is not None]
+    assert store.sessions.counts_by_status() == Counter(
+        RecordStatus(model.status(known.start) or "") for known in starts
+    )
+    for activity in store.instruments.activity():
+        used = [known for known in starts if known.instrument == activity.instrument_pid]
+        assert activity.sessions_total == len(used)
+        instants = [time for known in used if (time := model.instant(known.start))]
+        last = activity.last_session
+        assert (last and last.astimezone(UTC)) == max(instants, default=None)
+    for limit in (1, 3):
+        assert list(store.sessions.iter_overview(limit=limit)) == overviews[-limit:]
 
 
 bounds = st.builds(
@@ -276,7 +288,7 @@ bounds = st.builds(
     datetime(2025, 11, 4),
 )
 @settings(max_examples=150)
-def test_spans_of_time(found: list[Row], first: datetime, last: datetime) -> None:
+def test_spans_of_time(store: Store, found: list[Row], first: datetime, last: datetime) -> None:
     def in_span(known: Known, number: int | None) -> bool:
         time, zone = model.instant(number), ZONES.get(known.instrument)
         if time is None or (zone is None and None in (first.tzinfo, last.tzinfo)):
@@ -287,77 +299,77 @@ def test_spans_of_time(found: list[Row], first: datetime, last: datetime) -> Non
         ]
         return edges[0].astimezone(UTC) <= time < edges[1].astimezone(UTC)
 
-    with stored(found) as (store, model):
-        inside = sorted(
-            (
-                known
-                for known in model.sessions.values()
-                if model.good(known) and in_span(known, known.start)
-            ),
-            key=lambda known: (model.instant(known.start), known.start),
-        )
-        assert [key(one) for one in store.sessions.iter_between(first, last)] == keys(inside)
-        shown = list(store.sessions.iter_overview(first, last))
-        assert {(one.session_identifier, one.instrument) for one in shown} == {
-            (known.session, known.instrument)
-            for known in model.sessions.values()
-            if in_span(known, known.start or known.end)
-        }
-        whole = [
+    model = stored(store, found)
+    inside = sorted(
+        (
             known
             for known in model.sessions.values()
-            if None not in (known.start, known.end) and in_span(known, known.start)
-        ]
-        withheld = {
-            (one.session, one.instrument)
-            for one in found
-            if one.status in {"NO_CONSENT", "NO_RESERVATION"}
-        }
-        chosen = [known for known in whole if model.status(known.start) in {"ERROR", "COMPLETED"}]
-        kept = [known for known in chosen if (known.session, known.instrument) in withheld]
-        built = [known for known in chosen if known not in kept and model.claimed(known)]
-        assert store.sessions.reset_between(first, last, ["ERROR", "COMPLETED"]) == (
-            len(chosen) - len(kept) - len(built),
-            len(kept),
-            len(built),
-        )
+            if model.good(known) and in_span(known, known.start)
+        ),
+        key=lambda known: (model.instant(known.start), known.start),
+    )
+    assert [key(one) for one in store.sessions.iter_between(first, last)] == keys(inside)
+    shown = list(store.sessions.iter_overview(first, last))
+    assert {(one.session_identifier, one.instrument) for one in shown} == {
+        (known.session, known.instrument)
+        for known in model.sessions.values()
+        if in_span(known, known.start or known.end)
+    }
+    whole = [
+        known
+        for known in model.sessions.values()
+        if None not in (known.start, known.end) and in_span(known, known.start)
+    ]
+    withheld = {
+        (one.session, one.instrument)
+        for one in found
+        if one.status in {"NO_CONSENT", "NO_RESERVATION"}
+    }
+    chosen = [known for known in whole if model.status(known.start) in {"ERROR", "COMPLETED"}]
+    kept = [known for known in chosen if (known.session, known.instrument) in withheld]
+    built = [known for known in chosen if known not in kept and model.claimed(known)]
+    assert store.sessions.reset_between(first, last, ["ERROR", "COMPLETED"]) == (
+        len(chosen) - len(kept) - len(built),
+        len(kept),
+        len(built),
+    )
 
 
 @given(rows)
 @example(repeated_hour)
 @settings(max_examples=100)
-def test_events_come_in_the_order_of_their_instants(found: list[Row]) -> None:
+def test_events_come_in_the_order_of_their_instants(store: Store, found: list[Row]) -> None:
     def ordered(chosen: list[int]) -> list[int]:
         return sorted(chosen, key=lambda number: (model.instant(number) or BEFORE_ALL, number))
 
-    with stored([one for one in found if one.time not in {"soon", ""}]) as (store, model):
-        numbers = list(model.rows)
-        assert [log.id_session_log for log in store.session_logs.iter_all()] == ordered(numbers)
-        for status in RecordStatus:
-            assert [
-                log.id_session_log for log in store.session_logs.list_by_status(status)
-            ] == ordered([number for number in numbers if model.status(number) == status])
-        for session in ("s", "t"):
-            assert [
-                log.id_session_log for log in store.session_logs.list_for_session(session)
-            ] == ordered([number for number in numbers if model.rows[number].session == session])
+    model = stored(store, [one for one in found if one.time not in {"soon", ""}])
+    numbers = list(model.rows)
+    assert [log.id_session_log for log in store.session_logs.iter_all()] == ordered(numbers)
+    for status in RecordStatus:
+        assert [log.id_session_log for log in store.session_logs.list_by_status(status)] == ordered(
+            [number for number in numbers if model.status(number) == status]
+        )
+    for session in ("s", "t"):
+        assert [
+            log.id_session_log for log in store.session_logs.list_for_session(session)
+        ] == ordered([number for number in numbers if model.rows[number].session == session])
 
 
 @given(rows)
 @example([*ordinary, row("s", "A", "2025-11-02T22:00:00", "RECORD_GENERATION", "WAITING_FOR_END")])
 @settings(max_examples=100)
-def test_the_claims_of_what_is_to_be_built(found: list[Row]) -> None:
-    with stored(found) as (store, model):
-        waiting = {
-            (known.session, known.instrument)
-            for known in model.sessions.values()
-            if model.status(known.start) == model.status(known.end) == "TO_BE_BUILT"
-        }
-        newest = {
-            (one.session, one.instrument): number
-            for number, one in model.rows.items()
-            if (one.event, one.status) == (EventType.RECORD_GENERATION.value, "WAITING_FOR_END")
-            and (one.session, one.instrument) in waiting
-        }
-        claims = store.sessions.list_claims()
-        assert [claim.id_session_log for claim in claims] == sorted(newest.values())
+def test_the_claims_of_what_is_to_be_built(store: Store, found: list[Row]) -> None:
+    model = stored(store, found)
+    waiting = {
+        (known.session, known.instrument)
+        for known in model.sessions.values()
+        if model.status(known.start) == model.status(known.end) == "TO_BE_BUILT"
+    }
+    newest = {
+        (one.session, one.instrument): number
+        for number, one in model.rows.items()
+        if (one.event, one.status) == (EventType.RECORD_GENERATION.value, "WAITING_FOR_END")
+        and (one.session, one.instrument) in waiting
+    }
+    claims = store.sessions.list_claims()
+    assert [claim.id_session_log for claim in claims] == sorted(newest.values())

@@ -19,6 +19,8 @@ from nexuslims_store import (
     StoreError,
 )
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 
 @pytest.mark.parametrize("system", ExternalSystem)
 @pytest.mark.parametrize("as_text", [True, False])

@@ -15,11 +15,11 @@ from helpers.support import (
     SESSION,
     add_pair,
     contents,
-    file_of,
     instrument,
     log,
     memory_store,
     new_store,
+    place_of,
     write,
 )
 from pydantic import ValidationError
@@ -34,6 +34,8 @@ from nexuslims_store import (
     StoreError,
     UnknownInstrumentError,
 )
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 
 def test_an_instrument_is_found_by_pid_and_by_address() -> None:
@@ -158,7 +160,8 @@ def test_an_instrument_is_renamed_with_its_sessions(tmp_path: Path) -> None:
         assert store.session_logs.list_for_session("other")[0].instrument == "Bystander"
         rooms = store.connection.execute("SELECT room FROM instruments ORDER BY 1").fetchall()
         assert rooms == [("Bystander",), (PID,)]
-        assert store.connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        if store.path:
+            assert store.connection.execute("PRAGMA foreign_key_check").fetchall() == []
         assert [session.instrument for session in store.sessions.list_to_build()] != []
 
 
@@ -196,7 +199,7 @@ def test_a_table_of_the_facilitys_own_follows_or_is_in_the_way_of_a_rename(
 ) -> None:
     with new_store(tmp_path) as store:
         write(
-            file_of(store),
+            store,
             'CREATE TABLE "my ""own" (pid TEXT REFERENCES Instruments(instrument_pid)'
             + (" ON UPDATE CASCADE)" if follows else ")"),
             ('INSERT INTO "my ""own" VALUES (?)', (PID,)),
@@ -353,7 +356,7 @@ def test_a_session_that_was_harvested_twice_counts_once(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         add_pair(store)
         write(
-            file_of(store),
+            place_of(store),
             "INSERT INTO session_log SELECT 99, session_identifier, instrument, timestamp, "
             "event_type, record_status, user FROM session_log WHERE event_type = 'START'",
         )

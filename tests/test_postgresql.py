@@ -13,7 +13,6 @@ from nexuslims_store import (
     BackupError,
     DatabaseNotFoundError,
     NotANexusLIMSDatabaseError,
-    PendingMigrationsError,
     Store,
     StoreError,
     UnknownRevisionError,
@@ -105,15 +104,9 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_not_ready(server: Server, server_url: str) -> None:
-    with pytest.raises(NotANexusLIMSDatabaseError, match=r"no tables of NexusLIMS.*migrate"):
+    with pytest.raises(NotANexusLIMSDatabaseError, match=r"has no tables.*migrate"):
         Store(server.url())
     database = re.findall(r"/(nxs_\w+)\?", server_url)[0]
-    for statement, error, says in (
-        ("DELETE FROM alembic_version", PendingMigrationsError, "is at base"),
-        ("INSERT INTO alembic_version VALUES ('v1_4_3')", PendingMigrationsError, "is at v1_4_3"),
-        ("INSERT INTO alembic_version VALUES ('v9_9_9')", UnknownRevisionError, "v1_4_3.*v9_9_9"),
-        ("DELETE FROM alembic_version WHERE version_num < 'v2'", UnknownRevisionError, "upgrade"),
-    ):
-        server.execute(statement, database=database)
-        with pytest.raises(error, match=says):
-            Store(server_url)
+    server.execute("INSERT INTO alembic_version VALUES ('v9_9_9')", database=database)
+    with pytest.raises(UnknownRevisionError, match="v9_9_9"):
+        Store(server_url)

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiosql
 import pytest
+from helpers.servers import Server
 from helpers.support import PID, ROOT, SESSION, SQL, add_pair, instrument, upload
 from pydantic import BaseModel
 
@@ -137,11 +138,15 @@ def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with a row in each table, yoyo's own included."""
     path = tmp_path_factory.mktemp("queries") / "filled.db"
     with Store(path, migrate=True) as store:
-        store.instruments.add(instrument())
-        add_pair(store)
-        store.upload_logs.insert(upload())
-        store.external_ids.store("ned", "nemo", "42")
+        fill(store)
     return path
+
+
+def fill(store: Store) -> None:
+    store.instruments.add(instrument())
+    add_pair(store)
+    store.upload_logs.insert(upload())
+    store.external_ids.store("ned", "nemo", "42")
 
 
 @pytest.fixture
@@ -414,3 +419,66 @@ def test_a_hot_statement_uses_its_index(name: str, filled: Store) -> None:
 
 def test_the_reasons_are_for_statements_that_are_there() -> None:
     assert SCANS.keys() <= {query.name for query in QUERIES} | set(FILES)
+
+
+# -- PostgreSQL ------------------------------------------------------------------------
+
+VARIANTS = [
+    query
+    for path in sorted((SQL / "postgresql").glob("*.sql"))
+    if path.name in FILES
+    for query in load(f"postgresql/{path.name}")
+]
+# What is asked of SQLite's files alone.
+SQLITE_ONLY = {
+    "backup.sql": "a server's backups are its own program's",
+    "yoyo.sql": "its tables are made by `migrate`, and read by it alone",
+    "doctor.sql": "asks its copies of rows in an SQLite database of its own",
+    "list_older_instruments_rows": "PostgreSQL's history begins at the head",
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda query: query.name)
+def test_a_variant_has_the_header_of_the_statement_it_stands_for(variant: Query) -> None:
+    (query,) = (query for query in load(variant.path.name) if query.name == variant.name)
+    assert (variant.parameters, variant.mark) == (query.parameters, query.mark)
+    assert " ".join(variant.sql.split()) != " ".join(query.sql.split())
+
+
+def on_a_server(query: Query) -> bool:
+    return not SQLITE_ONLY.keys() & {query.name, query.path.name} or query.name in {
+        variant.name for variant in VARIANTS
+    }
+
+
+@pytest.fixture(scope="module")
+def filled_server(server: Server) -> Iterator[Store]:
+    with server.database() as url, Store(url) as store:
+        fill(store)
+        yield store
+
+
+@pytest.mark.parametrize("query", [*filter(on_a_server, QUERIES)], ids=lambda query: query.name)
+def test_a_statement_runs_on_a_server_and_gives_the_same_columns(
+    query: Query, filled_server: Store, filled: Store
+) -> None:
+    from nexuslims_store.postgresql.statements import statements
+
+    if query.sql not in statements():
+        assert query.path.name == "views.sql"  # part of the statements that read them
+        return
+    text, writes = statements()[query.sql]
+    connection = filled_server.connection
+    connection.execute("BEGIN")
+    try:
+        cursor: Any = connection.execute(text, values_of(query))
+        columns = [column[0] for column in cursor.description or ()]
+    finally:
+        connection.execute("ROLLBACK")
+    expected = columns_of(query, filled)
+    assert columns == expected or len(columns) == len(expected) == 1  # which has no name of its own
+    assert writes == bool(re.search(r"^(INSERT|UPDATE|DELETE)", query.sql, re.M))
+
+
+def test_the_reasons_for_sqlite_alone_are_for_statements_that_are_there() -> None:
+    assert SQLITE_ONLY.keys() <= {query.name for query in QUERIES} | set(FILES)

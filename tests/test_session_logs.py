@@ -34,6 +34,8 @@ from nexuslims_store import (
     UnknownInstrumentError,
 )
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 EVENTS = (EventType.START, EventType.END)
 NOT_BUILT_YET = (RecordStatus.WAITING_FOR_END, RecordStatus.TO_BE_BUILT)
 BUILT = tuple(status for status in RecordStatus if status not in NOT_BUILT_YET)
@@ -219,6 +221,7 @@ def test_an_old_naive_row_comes_back_naive(tmp_path: Path) -> None:
         assert stored.timestamp == datetime(2018, 11, 13, 13, 1, 30, 123_000)
 
 
+@pytest.mark.only_sqlite("it steps in by a callback of sqlite3's")
 def test_what_is_built_meanwhile_is_not_corrected(tmp_path: Path) -> None:
     """Another process finishes the session between the look at the row and the correction."""
 
@@ -365,6 +368,7 @@ def test_streaming_takes_constant_memory() -> None:
     assert large < 1.3 * small
 
 
+@pytest.mark.only_sqlite("PostgreSQL has but texts, and these are valid")
 @pytest.mark.parametrize("user", ["x'ff'", "CAST(x'ff' AS TEXT)"], ids=["BLOB", "not UTF-8"])
 def test_streaming_ends_at_a_row_that_cannot_be_read_after_those_before_it(
     tmp_path: Path, user: str

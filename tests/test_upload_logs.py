@@ -13,9 +13,9 @@ from helpers.support import (
     SESSION,
     Clock,
     contents,
-    file_of,
     memory_store,
     new_store,
+    run,
     upload,
     write,
 )
@@ -23,6 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexuslims_store import InvalidRowError, InvalidValueError, Store, UploadLog, queries
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 _SQL = queries.load("upload_log.sql")
 
@@ -67,7 +69,9 @@ def test_many_are_all_or_none(tmp_path: Path) -> None:
         assert contents(store)["upload_log"] == []
         stored = store.upload_logs.insert_many(iter([upload(), upload("eln")]))
         assert stored == store.upload_logs.list_for_session(SESSION)
-        assert [attempt.id for attempt in stored] == [1, 2]
+        assert [attempt.id for attempt in stored] == [
+            row[0] for row in contents(store)["upload_log"]
+        ]
         assert store.upload_logs.insert_many([]) == []
 
 
@@ -80,24 +84,24 @@ TIMES = [
 ]
 
 
-def write_upload(path: Path, **values: object) -> None:
+def write_upload(store: Store, **values: object) -> None:
     """Store an attempt as it is given."""
     row = {
         "session_identifier": SESSION,
         "destination_name": "cdcs",
-        "success": 1,
+        "success": True,
         "timestamp": TIMES[0],
         **values,
     }
     columns, marks = ", ".join(row), ", ".join("?" * len(row))
-    write(path, (f"INSERT INTO upload_log ({columns}) VALUES ({marks})", tuple(row.values())))
+    write(store, (f"INSERT INTO upload_log ({columns}) VALUES ({marks})", tuple(row.values())))
 
 
 def test_attempts_come_in_the_order_of_time(tmp_path: Path) -> None:
     scrambled = [TIMES[position] for position in (3, 1, 4, 0, 2)]
     with new_store(tmp_path) as store:
         for time in scrambled:
-            write_upload(file_of(store), timestamp=time)
+            write_upload(store, timestamp=time)
         found = store.upload_logs.list_for_session(SESSION)
         assert [scrambled[(attempt.id or 0) - 1] for attempt in found] == TIMES
         assert store.upload_logs.list_for_session("another") == []
@@ -108,10 +112,10 @@ def test_the_latest_attempt_is_that_of_the_later_instant_then_of_the_higher_id(
 ) -> None:
     with new_store(tmp_path) as store:
         for time in ("2025-06-02T09:00:00Z", "2025-06-02T10:00:00+14:00", "2025-06-02T08:00:00"):
-            write_upload(file_of(store), timestamp=time)
+            write_upload(store, timestamp=time)
         for time in ("2025-06-02T09:00:00", "2025-06-02T05:00:00-04:00"):
-            write_upload(file_of(store), timestamp=time, destination_name="eln")
-        write_upload(file_of(store), session_identifier="another", destination_name="third")
+            write_upload(store, timestamp=time, destination_name="eln")
+        write_upload(store, session_identifier="another", destination_name="third")
         latest = store.upload_logs.latest(SESSION)
         assert {name: attempt.id for name, attempt in latest.items()} == {"cdcs": 1, "eln": 5}
         assert store.upload_logs.latest("nobody's") == {}
@@ -148,13 +152,13 @@ def test_what_failed_is_what_failed_last(
 def test_what_failed_is_told_by_session_and_by_instant(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         # By id and by text the failure is the later one; by instant it is the earlier.
-        write_upload(file_of(store), timestamp="2025-06-02T09:00:00+00:00")
-        write_upload(file_of(store), timestamp="2025-06-02T10:00:00+14:00", success=0)
+        write_upload(store, timestamp="2025-06-02T09:00:00+00:00")
+        write_upload(store, timestamp="2025-06-02T10:00:00+14:00", success=False)
         # A time that cannot be read counts as the earliest.
-        write_upload(file_of(store), session_identifier="odd", timestamp="garbage")
-        write_upload(file_of(store), session_identifier="odd", success=0)
-        write_upload(file_of(store), session_identifier="odder", success=1)
-        write_upload(file_of(store), session_identifier="odder", timestamp="garbage", success=0)
+        write_upload(store, session_identifier="odd", timestamp="garbage")
+        write_upload(store, session_identifier="odd", success=False)
+        write_upload(store, session_identifier="odder", success=True)
+        write_upload(store, session_identifier="odder", timestamp="garbage", success=False)
         assert [attempt.id for attempt in store.upload_logs.list_failed()] == [4]
 
 
@@ -190,8 +194,8 @@ def test_a_strategy_that_is_none_is_refused(store: Store, strategy: Any) -> None
 
 def test_a_stored_row_that_is_not_valid_is_named(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
-        write_upload(file_of(store))
-        write_upload(file_of(store), metadata_json="{")
+        write_upload(store)
+        write_upload(store, metadata_json="{")
         with pytest.raises(InvalidRowError, match="doctor") as caught:
             store.upload_logs.list_for_session(SESSION)
     error = caught.value
@@ -200,8 +204,8 @@ def test_a_stored_row_that_is_not_valid_is_named(tmp_path: Path) -> None:
 
 def test_an_odd_row_does_not_hide_that_a_record_was_exported(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
-        write_upload(file_of(store), metadata_json="[NaN]", record_url=b"x")
-        write_upload(file_of(store), destination_name="eln", success=0)
+        write_upload(store, metadata_json="[NaN]", record_url=b"x")
+        write_upload(store, destination_name="eln", success=False)
         assert store.upload_logs.was_exported(SESSION, "best_effort")
         assert not store.upload_logs.was_exported(SESSION)
 
@@ -243,14 +247,14 @@ def test_what_failed_is_the_latest_of_each_session_and_destination(
         latest[attempt[:2]] = max(other, place, key=key)
     failed = sorted(of for of, place in latest.items() if not attempts[place][2])
     with memory_store() as store:
-        for row in attempts:
-            store.connection.execute(
-                "INSERT INTO upload_log (session_identifier, destination_name, success, timestamp) "
-                "VALUES (?, ?, ?, ?)",
-                row,
-            )
+        run(
+            store,
+            "INSERT INTO upload_log (session_identifier, destination_name, success, timestamp) "
+            "VALUES (?, ?, ?, ?)",
+            *attempts,
+        )
         # Those whose time cannot be read are no models; the statement finds them all the same.
-        found = store.connection.execute(_SQL.list_failed_uploads).fetchall()
+        found = store._database.rows(_SQL.list_failed_uploads)
         assert [(row[0], row[1]) for row in found] == failed
         assert [row[-1] for row in found] == [latest[of] + 1 for of in failed]
         counts = Counter(destination for _, destination in failed)

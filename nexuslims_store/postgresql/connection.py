@@ -21,6 +21,7 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.types.numeric import Int8Dumper
 
 from nexuslims_store.config import without_password
 from nexuslims_store.database import Database, Parameters, Row, was_rolled_back
@@ -98,6 +99,8 @@ def connect(url: str, *, read_only: bool = False, timeout: float = 30.0) -> Conn
         if connection.info.server_version < _MINIMUM_SERVER:
             version = connection.info.parameter_status("server_version")
             raise StoreError(f"{name} is PostgreSQL {version}; nexuslims_store needs 15 or newer")
+        # One type for all integers, so that a statement is prepared once.
+        connection.adapters.register_dumper(int, Int8Dumper)
         milliseconds = max(1, math.ceil(timeout * 1000))
         connection.execute(
             f"SET lock_timeout = {milliseconds}; SET TimeZone = 'UTC'; SET jit = off"

@@ -278,6 +278,8 @@ class InstrumentRepository(Repository):
         try:
             return self._renamed({"instrument_pid": pid, "new_pid": new_pid})
         except ConstraintError as error:
+            if error.foreign_key:  # as PostgreSQL reports what `_renamed` looks for on SQLite
+                raise _in_use(pid, f"another table ({error})") from error
             raise _pid_taken(new_pid) from error
 
     def remove(self, pid: str) -> None:
@@ -317,10 +319,7 @@ class InstrumentRepository(Repository):
             for (table,) in self._database.rows(_SQL.list_own_tables_of_instruments):
                 quoted = table.replace('"', '""')
                 if self._database.rows(f'PRAGMA foreign_key_check("{quoted}")'):
-                    raise InstrumentInUseError(
-                        f"the instrument {pid!r} is not renamed: rows of the table {table!r} would "
-                        "refer to none; let them follow by ON UPDATE CASCADE, or change them first"
-                    )
+                    raise _in_use(pid, f"the table {table!r}")
             return logs
 
     def _row(self, pid: str) -> Row | None:
@@ -357,6 +356,13 @@ def _pid_taken(pid: str) -> DuplicateError:
         f"there is an instrument {pid!r} already",
         call="store.instruments.update() changes it",
         command="`nexuslims-store instruments update` changes it",
+    )
+
+
+def _in_use(pid: str, table: str) -> InstrumentInUseError:
+    return InstrumentInUseError(
+        f"the instrument {pid!r} is not renamed: rows of {table} would refer to none; let them "
+        "follow by ON UPDATE CASCADE, or change them first"
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -12,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from nexuslims_store import (
     EventType,
+    Instrument,
     RecordStatus,
     Session,
     SessionLog,
@@ -64,14 +67,52 @@ def new_database(folder: Path, name: str = "nexuslims.db") -> Path:
 
 
 def new_store(folder: Path, **options: Any) -> Store:
-    """Open a new database that holds one instrument, `instrument()`."""
+    """Open a new database that holds one instrument, `instrument()`.
+
+    A file; where a test is for PostgreSQL (see `each_store` in conftest.py) one of a server.
+    """
+    if _elsewhere:
+        return memory_store(**options)
     store = Store(new_database(folder), **options)
     store.instruments.add(instrument())
     return store
 
 
-memory_store = make_store
+def memory_store(*instruments: Instrument, **options: Any) -> Store:
+    """Open a new database in memory, or of a server, that nobody else opens."""
+    if _elsewhere:
+        return _elsewhere[0](*instruments, **options)
+    return make_store(*instruments, **options)
+
+
+_elsewhere: list[Callable[..., Store]] = []
 instrument = make_instrument
+
+
+@contextmanager
+def stores_on(server: Any) -> Iterator[None]:
+    """Have the stores of a `with` block on a server, where one database may do for many."""
+    taken: list[tuple[str, Store]] = []
+
+    def make(*instruments: Instrument, **options: Any) -> Store:
+        for url, former in taken:
+            if former._database.closed:
+                server.give_back(url)
+                taken.remove((url, former))
+                break
+        url = server.take()
+        store = make_store(*instruments, path=url, **{"migrate": False, **options})
+        taken.append((url, store))
+        return store
+
+    _elsewhere.append(make)
+    try:
+        yield
+    finally:
+        _elsewhere.clear()
+        for url, store in taken:
+            store.close()
+            server.give_back(url)
 
 
 def log(event_type: EventType = EventType.START, **values: Any) -> SessionLog:
@@ -137,32 +178,72 @@ def file_of(store: Store) -> Path:
     return store.path
 
 
-def contents(place: Store | Path) -> dict[str, list[tuple[Any, ...]]]:
+def place_of(store: Store) -> Path | str:
+    """What opens the same database once more."""
+    return file_of(store) if store.url is None else store.url
+
+
+def _connect(place: Store | Path | str) -> Any:
+    """A connection of another program's."""
+    place = place_of(place) if isinstance(place, Store) else place
+    if isinstance(place, Path):
+        return sqlite3.connect(place)
+    import psycopg
+
+    return psycopg.connect(place)
+
+
+def contents(place: Store | Path | str) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of the four tables, as another program sees them on a connection of its own."""
-    connection = sqlite3.connect(file_of(place) if isinstance(place, Store) else place)
+    connection = _connect(place)
     try:
         return {
-            table: connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()
+            table: connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
             for table in TABLES
         }
     finally:
         connection.close()
 
 
-def write(place: Store | Path, *statements: str | tuple[str, tuple[Any, ...]]) -> None:
-    """Change a database as another program may: no foreign keys, no CHECKs, no validation."""
-    connection = sqlite3.connect(file_of(place) if isinstance(place, Store) else place)
+def in_transaction(store: Store) -> bool:
+    """Whether a transaction is open on the store's own connection, as its driver has it."""
+    connection: Any = store.connection
+    if store.url is None:
+        return bool(connection.in_transaction)
+    return bool(connection.info.transaction_status)
+
+
+def run(store: Store, sql: str, *rows: tuple[Any, ...]) -> None:
+    """Run a statement, once for each row of values, on the store's own connection."""
+    if not rows and "?" in sql:
+        return
+    cursor: Any = store.connection.cursor()
+    sql = sql if store.url is None else sql.replace("?", "%s")
+    cursor.executemany(sql, rows) if rows else cursor.execute(sql)
+
+
+def write(place: Store | Path | str, *statements: str | tuple[str, tuple[Any, ...]]) -> None:
+    """Change a database as another program may: no foreign keys, no CHECKs, no validation.
+
+    PostgreSQL's CHECKs hold for everybody.
+    """
+    connection = _connect(place)
     try:
-        connection.execute("PRAGMA ignore_check_constraints = ON")
+        of_a_file = isinstance(connection, sqlite3.Connection)
+        connection.execute(
+            "PRAGMA ignore_check_constraints = ON"
+            if of_a_file
+            else "SET session_replication_role = replica"
+        )
         for statement in statements:
             sql, parameters = (statement, ()) if isinstance(statement, str) else statement
-            connection.execute(sql, parameters)
+            connection.execute(sql if of_a_file else sql.replace("?", "%s"), parameters)
         connection.commit()
     finally:
         connection.close()
 
 
-def write_log(place: Store | Path, **values: Any) -> None:
+def write_log(place: Store | Path | str, **values: Any) -> None:
     """Store a row of `session_log` past every check; a value is stored as it is given."""
     row = log().model_dump(mode="json") | values
     row.pop("id_session_log")
