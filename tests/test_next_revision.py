@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from helpers.support import ROOT
 
+from nexuslims_store import Store, UnknownRevisionError, demo, moving
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 REVISION = "v90_0_0a"
@@ -102,3 +104,31 @@ def test_the_walk_is_all_that_a_revision_needs(copy: Path) -> None:
     tests = [f"tests/{name}.py" for name in TESTS]
     ran = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests)
     assert ran.returncode == 0, ran.stdout[-4000:]
+
+
+def test_a_revision_reaches_a_server_and_leaves_it(copy: Path, server_url: str) -> None:
+    moving.move(demo.create(copy / "demo.db"), server_url)
+    with Store(server_url) as store:
+        before = list(store.upload_logs.iter_between())
+    new = python(
+        copy, "-m", "nexuslims_store", "migrate", "new", "add a checksum", "--revision", REVISION
+    )
+    for file, step in zip(new.stdout.splitlines(), ("ADD", "DROP") * 2, strict=True):
+        column = "checksum" + " VARCHAR" * (step == "ADD")
+        statement = f"\nALTER TABLE upload_log {step} COLUMN {column};\n\nUPDATE"
+        edit(Path(file), r"\nUPDATE", statement)
+
+    def migrate(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return python(copy, "-m", "nexuslims_store", "--db", server_url, "migrate", *arguments)
+
+    assert migrate("check").returncode == 1
+    up = migrate()
+    assert up.returncode == 0, up.stderr
+    assert "pg_dump" in up.stderr
+    assert migrate("current").stdout == f"{REVISION}\n"
+    with pytest.raises(UnknownRevisionError):
+        Store(server_url)
+    down = migrate("downgrade", "-1")
+    assert down.returncode == 0, down.stderr
+    with Store(server_url) as store:
+        assert list(store.upload_logs.iter_between()) == before

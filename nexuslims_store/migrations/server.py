@@ -21,6 +21,7 @@ from nexuslims_store.errors import (
 )
 from nexuslims_store.migrations.plan import Direction, Plan, refuse_other_direction
 from nexuslims_store.migrations.run import MigrationReport, Options
+from nexuslims_store.migrations.verification import by_status
 from nexuslims_store.opening import open_server
 from nexuslims_store.queries import load
 from nexuslims_store.recognition.server import columns_on_server, revision_on_server
@@ -29,6 +30,7 @@ from nexuslims_store.revisions import (
     Migration,
     head,
     history,
+    known_tables,
     position,
     post_apply,
     resolve,
@@ -145,18 +147,28 @@ def change(database: PostgreSQLDatabase, plan: Plan, options: Options) -> None:
     doing = "writing of yoyo's marks"
     try:
         with database.translated():
+            rows = _rows(database, plan)
             backend = ServerBackend(database.connection)
             backend.put_marks_right(_between(None, plan.before))
             for step in plan.steps:
                 doing = f"{step.revision} {step.title}"
                 options.say(f"{'applying' if plan.up else 'rolling back'} {doing}")
                 (backend.apply if plan.up else backend.roll_back)(step)
-            doing = "making of the index, the function and the views"
+            doing = "making of the index and the function"
             if plan.after == head():
                 backend.post_apply()
+            doing = "verification"
+            if revision_on_server(database) != plan.after or _rows(database, plan) != rows:
+                raise StoreError(f"the rows or the revision are not those of {plan.after}")
     except (CorruptDatabaseError, DatabaseLockedError, ReadOnlyError, StorageFullError):
         raise  # no fault of the migration
     except StoreError as error:
         raise MigrationError(
             f"{database.name}: {doing} failed: {error}. All was rolled back"
         ) from error
+
+
+def _rows(database: PostgreSQLDatabase, plan: Plan) -> dict[str, list[tuple[object, ...]]]:
+    """Count the rows of the tables that are there before and after."""
+    both = known_tables() & tables_at(plan.before).keys() & tables_at(plan.after).keys()
+    return {name: by_status(database.connection, name, plan.before, plan.after) for name in both}

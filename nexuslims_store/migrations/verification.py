@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nexuslims_store import ddl
 from nexuslims_store.errors import MigrationError, StoreError
@@ -18,7 +19,15 @@ from nexuslims_store.recognition import recognise
 from nexuslims_store.revisions import BASE, Migration, head, known_tables, tables_at
 from nexuslims_store.tables import Table, quoted
 
-__all__ = ["Rows", "count_filled", "count_rows", "rows_dropped", "unfit_rows", "verify"]
+__all__ = [
+    "Rows",
+    "by_status",
+    "count_filled",
+    "count_rows",
+    "rows_dropped",
+    "unfit_rows",
+    "verify",
+]
 
 _ONE_OF = re.compile(r"(\w+) IN \((.*)\)")
 
@@ -181,14 +190,15 @@ def count_rows(connection: sqlite3.Connection, before: str | None, after: str | 
     """Count the rows of the tables that two revisions both have."""
     both = sorted(known_tables() & tables_at(before).keys() & tables_at(after).keys())
     return Rows(
-        {name: _by_status(connection, name, before, after) for name in both},
+        {name: by_status(connection, name, before, after) for name in both},
         {name: _violations(connection, name) for name in both},
     )
 
 
-def _by_status(
-    connection: sqlite3.Connection, name: str, before: str | None, after: str | None
+def by_status(
+    connection: Any, name: str, before: str | None, after: str | None
 ) -> list[tuple[object, ...]]:
+    """Count the rows of a table by status, with their lowest and highest key. On a server too."""
     shapes = [tables_at(before)[name], tables_at(after)[name]]
     key = shapes[0].key[0]
     checked = (_about(rule, shape) for shape in shapes for rule in reversed(list(shape.checks)))
@@ -197,7 +207,8 @@ def _by_status(
     statement = f"SELECT {counted}"
     if status is not None:
         statement = f"SELECT {status}, {counted} GROUP BY {status} ORDER BY {status}"
-    return connection.execute(statement).fetchall()
+    rows: list[tuple[object, ...]] = connection.execute(statement).fetchall()
+    return rows
 
 
 def _violations(connection: sqlite3.Connection, table: str) -> int:
