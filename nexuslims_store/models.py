@@ -8,9 +8,8 @@ look at them, and real session identifiers (NEMO's URLs) exceed them.
 from __future__ import annotations
 
 import json
-import re
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -25,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from nexuslims_store import strict_json
 from nexuslims_store.arguments import require_type
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
 from nexuslims_store.times import aware, aware_end, instant, utc_now, zone
@@ -72,12 +72,11 @@ def _storable(value: str) -> str:
     return value
 
 
-_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
-
-
 def _http_url(value: str) -> str:
-    if _BLANK.search(value):  # of which urlsplit would drop some
-        raise ValueError("a URL holds no white space and no control characters")
+    # Letters of any script may be in one; blanks, of which urlsplit would drop some, and what
+    # nobody sees, such as a zero-width space, may not.
+    if not value.isprintable() or " " in value:
+        raise ValueError("a URL holds no white space and no control or invisible characters")
     parts = urlsplit(value)  # raises ValueError for a malformed host
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("an http:// or https:// URL is needed")
@@ -90,17 +89,9 @@ def _time_zone(value: str) -> str:
 
 
 def _json_object(value: str) -> str:
-    try:
-        parsed = json.loads(value, parse_constant=_no_json)
-    except RecursionError as error:
-        raise ValueError("JSON nested too deeply") from error
-    if not isinstance(parsed, dict):
+    if not isinstance(strict_json.parse(value), dict):
         raise ValueError('a JSON object is needed, such as {"pages": 2}')
     return value
-
-
-def _no_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _zero_or_one(value: object) -> bool:
@@ -354,7 +345,7 @@ class UploadLog(_Row):
         """What `metadata_json` says, parsed; None where it is None."""
         if self.metadata_json is None:
             return None
-        parsed: dict[str, Any] = json.loads(self.metadata_json)
+        parsed: dict[str, Any] = strict_json.parse(self.metadata_json)
         return parsed
 
 

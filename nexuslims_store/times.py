@@ -114,7 +114,9 @@ def zone(name: str) -> ZoneInfo:
         # A bad name is any of these: a folder in the data, a path outside of it, no file at all,
         # a BLOB in place of a name.
         require_zone_data()
-        raise ValueError(f"{name!r} is no IANA time zone") from error
+        raise ValueError(
+            f"{name!r} is no IANA time zone; one is named like America/New_York"
+        ) from error
 
 
 def require_zone_data() -> None:

@@ -170,7 +170,7 @@ def require_writable(path: Path) -> None:
         raise ReadOnlyError(_why_read_only(path, sqlite3.SQLITE_READONLY))
 
 
-def _why_read_only(path: Path, extended: int) -> str:
+def _why_read_only(path: Path, extended: int) -> str:  # noqa: PLR0911 -- one for each reason
     if extended == sqlite3.SQLITE_READONLY_ROLLBACK:
         return (
             f"{path} was left in the middle of a write (its -journal file is there), and a "
@@ -183,6 +183,8 @@ def _why_read_only(path: Path, extended: int) -> str:
     if extended == sqlite3.SQLITE_READONLY_DBMOVED:
         return f"{path} was moved or replaced while it was open; open it again"
     if path.exists() and not os.access(path, os.W_OK):
+        if hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY:
+            return f"{path} is on a disk that is mounted read-only; work on a copy of it elsewhere"
         return f"{path} is read-only for this user; change the file's permissions to write"
     if not os.access(path.parent, os.W_OK):
         return (

@@ -94,8 +94,7 @@ def test_a_disk_that_is_mounted_read_only(tmp_path: Path) -> None:
         pytest.skip(f"this system lets nobody mount a disk: {done.stderr}")
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
-    assert ["mounted read-only" in line for line in said[:5]] == [True, True, True, False, True]
-    assert "is read-only for this user" in said[3]
+    assert ["mounted read-only" in line for line in said[:5]] == [True] * 5
     assert "WAL mode" in said[5]
     assert "WAL mode" in said[6]
 

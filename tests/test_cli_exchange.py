@@ -103,6 +103,7 @@ def test_an_export_is_csv_where_it_is_called_so(tmp_path: Path) -> None:
         (CSV.replace("location", "timezone") + "a" * 9, "column 'timezone' twice"),
         (f"{CSV}x,https://x.example/,,,,,./x,,\ny,nemo,,,,,./y,,\n", "instrument 2 ('y'): api_url"),
         ('[{"instrument_pid": "a", "instrument_pid": "b"}]', "names 'instrument_pid' twice"),
+        ('[{"instrument_pid": ' + "9" * 5000 + "}]", "a number of 5,000 digits is too large"),
         (json.dumps([{**NEW, "timezone": "UTC", "timezone_str": "UTC"}]), "timezone_str are two"),
         (b"instrument_pid,location\na,\xfc\n", "neither UTF-8"),
     ],
@@ -118,6 +119,25 @@ def test_an_import_says_what_is_wrong_and_where(
     assert refused.status == 2
     assert words in refused.err
     assert contents(path) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+@pytest.mark.parametrize("kind", ["instruments", "users"])
+def test_an_import_of_what_may_have_no_end_is_refused(tmp_path: Path, kind: str) -> None:
+    path = filled(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    for endless in (tmp_path / "pipe", "/dev/zero"):
+        refused = process("--db", path, kind, "import", endless)
+        assert refused.status == 2
+        assert "pipe or a device" in refused.err
+
+
+def test_what_a_shell_has_opened_is_imported(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    exported = call("--db", path, "instruments", "export", "-").out
+    for name in ("-", "/dev/stdin"):
+        done = process("--db", path, "instruments", "import", name, stdin=exported.encode())
+        assert done.status == 0, done.err
 
 
 def test_empty_cells_are_defaults_where_there_are_some(tmp_path: Path) -> None:

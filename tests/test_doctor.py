@@ -760,6 +760,17 @@ def test_an_unknown_revision_with_known_tables_is_mended_by_its_remedy(path: Pat
     assert examine(path) == []
 
 
+def test_sessions_of_an_instrument_that_is_not_valid_wait_for_it(path: Path) -> None:
+    spoil(path, "UPDATE instruments SET api_url = 'https://a/b' || char(8203)")
+    found = examine(path)
+    unpaired = [finding for finding in found if finding.code == "unpaired"]
+    assert unpaired
+    for finding in unpaired:
+        assert finding.remedy == "put the instrument right, as is said of 'Titan' itself"
+        assert "doctor" not in finding.message
+    assert "--api-url" in the("bad-url", found).remedy
+
+
 def test_a_later_nexuslims(path: Path) -> None:
     spoil(path, "UPDATE alembic_version SET version_num = 'v9_0_0'; DROP TABLE upload_log;")
     found = examine(path)

@@ -128,6 +128,7 @@ NO_IDS = [2**63, -(2**63) - 1, 1.0, "1", True, b"1"]
         for url in (
             *("nemo", "ftp://nemo/", "//nemo/", "https://", "http:///tools", "http://[x/"),
             *("http://a/ b", " http://a/", "http://a/\n", "http://a/\t", "http://a/\x07"),
+            *("http://a/\u200b", "http://\ufeffa/", "http://a/\u00adb", "http://a/\u202eb"),
             *("http://a/\x7f", "http://a/\x85", "http://a/\u2028", "http://a/\u00a0"),
         )
     ]
@@ -154,6 +155,7 @@ NO_IDS = [2**63, -(2**63) - 1, 1.0, "1", True, b"1"]
         (upload, "metadata_json", text)
         for text in (
             *("", "{", "{'a': 1}", "nul", "[" * 200_000, '"\n"', "null", "5", '"text"', "[{}]"),
+            *('{"a": 1e999}', '{"a": 1, "a": 2}', '[{"b": {"c": 1, "c": 1}}]', '{"a": -1e400}'),
             *('{"a": NaN}', '{"a": [Infinity]}', '{"a": {"b": -Infinity}}', '{"a": 1} {}'),
         )
     ],
@@ -162,6 +164,13 @@ def test_a_bad_value_is_refused_by_name(make: Any, field: str, value: object) ->
     with pytest.raises(ValidationError) as caught:
         make(**{field: value})
     assert {error["loc"][0] for error in caught.value.errors()} == {field}
+
+
+def test_a_number_of_too_many_digits_is_told_without_pythons_own_functions() -> None:
+    with pytest.raises(ValidationError) as caught:
+        upload(metadata_json='{"a": ' + "9" * 5000 + "}")
+    assert "a number of 5,000 digits is too large" in str(caught.value)
+    assert "sys." not in str(caught.value)
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import stat
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from nexuslims_store import strict_json
 from nexuslims_store.cli.options import path_or_standard_output
 from nexuslims_store.errors import StoreError
 
 __all__ = ["read_records"]
 
+_OPEN_ALREADY = {Path("/dev/stdin"), Path("/dev/fd"), Path("/proc/self/fd")}
 _SEPARATORS = ",;\t"
 
 Record = dict[str, Any]
@@ -55,7 +58,12 @@ def read_records(
 def _text(name: str) -> str:
     path = path_or_standard_output(name)
     try:
-        content = sys.stdin.buffer.read() if path is None else Path(path).read_bytes()
+        if path is not None and not _ends(path):
+            raise StoreError(
+                f"{name} is a pipe or a device, which may have no end, and was not opened; name a "
+                "file, or - for standard input"
+            )
+        content = sys.stdin.buffer.read() if path is None else path.read_bytes()
         return content.decode(json.detect_encoding(content))
     except UnicodeDecodeError as error:
         raise StoreError(
@@ -67,32 +75,23 @@ def _text(name: str) -> str:
         raise StoreError(f"{name} cannot be read: {reason}; check the path") from error
 
 
+def _ends(path: Path) -> bool:
+    """Whether reading comes to an end, as of a file, a folder, or what the shell has opened."""
+    kind = path.stat().st_mode
+    return stat.S_ISREG(kind) or stat.S_ISDIR(kind) or bool(_OPEN_ALREADY & {path, path.parent})
+
+
 # -- JSON ------------------------------------------------------------------------------------
 
 
 def _from_json(text: str, name: str, command: str) -> list[Record]:
     try:
-        entries = json.loads(text, object_pairs_hook=_named_once)
-    except _TwiceError as error:
-        raise StoreError(f"{name} names {error.args[0]!r} twice in one object") from error
-    except (ValueError, RecursionError) as error:
+        entries = strict_json.parse(text)
+    except ValueError as error:
         raise StoreError(f"{name} is not JSON: {error}; `{command}` shows the form") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise StoreError(f"{name} must be a JSON array of objects; `{command}` writes one")
     return entries
-
-
-class _TwiceError(Exception):
-    pass
-
-
-def _named_once(pairs: list[tuple[str, Any]]) -> Record:
-    found: Record = {}
-    for key, value in pairs:
-        if key in found:
-            raise _TwiceError(key)
-        found[key] = value
-    return found
 
 
 # -- CSV -------------------------------------------------------------------------------------

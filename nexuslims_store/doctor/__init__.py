@@ -209,6 +209,7 @@ def _examine_rows(
             "pip install tzdata",
         )
     read: set[str] = set()
+    invalid: set[object] = set()
     with closing(sessions.Together(database, now)) as together:
         looks = {
             "instruments": together.look_at_instruments,
@@ -220,7 +221,10 @@ def _examine_rows(
 
         def examine(table: str) -> Iterator[Finding]:
             for lot in tables[table].lots():
-                yield from tables[table].examine(lot)
+                for finding in tables[table].examine(lot):
+                    if table == "instruments":
+                        invalid.add(finding.row_id)
+                    yield finding
                 if table in looks:
                     yield from looks[table](lot)
                 steps.read(table, lot)
@@ -234,7 +238,9 @@ def _examine_rows(
         if {"session_log", "upload_log"} <= read:
             yield from _as_far_as_it_goes(database, "its uploads", together.examine_uploads())
     if at_head:
-        yield from _as_far_as_it_goes(database, "its sessions", sessions.examine_unpaired(database))
+        yield from _as_far_as_it_goes(
+            database, "its sessions", sessions.examine_unpaired(database, invalid)
+        )
 
 
 class _Steps:

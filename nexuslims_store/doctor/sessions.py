@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -247,16 +247,25 @@ class Together:
             )
 
 
-def examine_unpaired(database: Database) -> Iterator[Finding]:
-    """Find the events to be built that make no session. At the head revision only."""
+def examine_unpaired(database: Database, invalid: Collection[object]) -> Iterator[Finding]:
+    """Find the events to be built that make no session. At the head revision only.
+
+    Parameters
+    ----------
+    invalid
+        The instruments that no model takes, each a finding of its own.
+    """
     for odd in SessionRepository(database, _no_clock).list_unpaired():
         rows = " and ".join(str(row) for row in (odd.start_id, odd.end_id) if row is not None)
+        remedy = "correct it in the scheduler if it is wrong there, and run the harvester again"
+        if odd.instrument in invalid:
+            remedy = f"put the instrument right, as is said of {shown(odd.instrument)} itself"
         yield Finding(
             "unpaired",
             "warning",
             f"session_log, row {rows}: session {shown(odd.session_identifier)} on "
             f"{shown(odd.instrument)} cannot be built: {odd.reason}",
-            "correct it in the scheduler if it is wrong there, and run the harvester again",
+            remedy,
             table="session_log",
             row_id=odd.start_id if odd.start_id is not None else odd.end_id,
         )

@@ -101,7 +101,7 @@ class Pairing:
             if instrument is None:
                 return self._invalid(odd, start_id, "instrument")
             self.invalid_row = instrument
-            return replace(odd, reason=f"an instrument that is not valid: {instrument}")
+            return replace(odd, reason=f"an instrument that is not valid: {instrument.problem}")
         try:
             return Session(
                 session_identifier=identifier,

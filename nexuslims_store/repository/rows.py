@@ -102,7 +102,9 @@ class RowMapper(Generic[Model]):
         return InvalidRowError(
             f"{self._table}, row {quoted(row_id)}: {column} is "
             f"{quoted(rows[row_index][column_index])}: "
-            f"{first['msg']}; see `nexuslims-store doctor` for all such rows",
+            f"{first['msg'].removeprefix('Value error, ')}",
+            call="see `nexuslims-store doctor` for all such rows",
+            command="see `nexuslims-store doctor` for all such rows",
             table=self._table,
             row_id=row_id,
             column=column,
