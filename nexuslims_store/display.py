@@ -13,7 +13,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import Enum
 
-__all__ = ["LONGEST", "age", "as_stored", "cut", "number", "printable", "quoted", "shown", "size"]
+__all__ = [
+    "LONGEST",
+    "age",
+    "as_stored",
+    "columns",
+    "cut",
+    "number",
+    "padded",
+    "printable",
+    "quoted",
+    "shown",
+    "size",
+]
 
 LONGEST = 300
 """How many characters are shown of a value where it stands among others.
@@ -79,6 +91,24 @@ def printable(text: str, *, keep_lines: bool = False) -> str:
         else char.encode("unicode_escape").decode("ascii")
         for char in _whole(text)
     )
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    import unicodedata  # noqa: PLC0415 -- opening a store has no need of it
+
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )
+
+
+def padded(text: str, width: int, *, right: bool = False) -> str:
+    """Return a text with spaces behind it, or before it, so that it takes so many columns."""
+    padding = " " * (width - columns(text))
+    return padding + text if right else text + padding
 
 
 def _whole(text: str) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from nexuslims_store.cli.output import Output
@@ -45,10 +46,10 @@ class OneOf:
         self.options = options
 
 
-class Command:
+class Command(NamedTuple):
     """A command, or a group of commands.
 
-    Parameters
+    Attributes
     ----------
     run
         What it does, with the arguments and the output, and returns the exit status. None for a
@@ -65,22 +66,12 @@ class Command:
         of the command must be the first word.
     """
 
-    def __init__(
-        self,
-        run: Run | None = None,
-        summary: str = "",
-        *,
-        options: Sequence[Option | OneOf] = (),
-        description: str = "",
-        examples: Sequence[str] = (),
-        commands: Mapping[str, Command] | None = None,
-    ) -> None:
-        self.run = run
-        self.summary = summary
-        self.options = options
-        self.description = description
-        self.examples = examples
-        self.commands = commands or {}
+    run: Run | None = None
+    summary: str = ""
+    options: Sequence[Option | OneOf] = ()
+    description: str = ""
+    examples: Sequence[str] = ()
+    commands: Mapping[str, Command] = MappingProxyType({})
 
     @property
     def takes_words(self) -> bool:

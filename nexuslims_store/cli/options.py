@@ -34,7 +34,6 @@ __all__ = [
     "time_span",
 ]
 
-_TOO_MANY = 1_000_000_000
 _MEMORY = Path(":memory:")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
@@ -54,11 +53,11 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def number_of(text: str) -> int:
+def number_of(text: str, what: str = "number from 1 up", most: int = 999_999_999) -> int:
     """Return a number that is 1 or more."""
     number = int(text) if text.isdecimal() and len(text) < 12 else 0
-    if not 1 <= number < _TOO_MANY:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
+    if not 1 <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is no {what}")
     return number
 
 

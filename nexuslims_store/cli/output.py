@@ -10,10 +10,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count, islice
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from nexuslims_store.cli.held import Held
 from nexuslims_store.cli.progress import Progress
@@ -31,10 +31,10 @@ _IN_A_SENTENCE = re.compile(r"`(nexuslims-store (?![^`]*--db )[a-z][^`]*)`")
 _BY_ITSELF = re.compile(r"(?<![`\w])nexuslims-store (?=[a-z])")
 
 
-class Listing:
+class Listing(NamedTuple):
     """How records of one kind are listed.
 
-    Parameters
+    Attributes
     ----------
     fields
         The keys of every record, in their order: JSON and CSV have them all.
@@ -46,18 +46,10 @@ class Listing:
         Columns whose numbers have two decimals in a table.
     """
 
-    def __init__(
-        self,
-        fields: Sequence[str],
-        columns: Sequence[str] | None = None,
-        none: str = "",
-        *,
-        decimals: Sequence[str] = (),
-    ) -> None:
-        self.fields = fields
-        self.columns = columns or fields
-        self.none = none
-        self.decimals = decimals
+    fields: Sequence[str]
+    columns: Sequence[str] = ()
+    none: str = ""
+    decimals: Collection[str] = ()
 
     def row(self, record: Record) -> list[str]:
         """Return a record as a row of a table."""
@@ -65,7 +57,7 @@ class Listing:
             f"{value:,.2f}"
             if name in self.decimals and isinstance(value := record[name], float)
             else shown(record[name])
-            for name in self.columns
+            for name in self.columns or self.fields
         ]
 
 
@@ -183,7 +175,7 @@ class Output:
             for record in records:
                 self._held.write(_csv([record[field] for field in listing.fields]))
         else:
-            names = [name.replace("_", " ") for name in listing.columns]
+            names = [name.replace("_", " ") for name in listing.columns or listing.fields]
             if not self.table(names, map(listing.row, records)):
                 self.message(listing.none)
         return next(counted)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from nexuslims_store import report
 from nexuslims_store.cli.declaration import Command, Option
 from nexuslims_store.cli.files import check_destination
 from nexuslims_store.cli.opening import open_store
-from nexuslims_store.cli.options import database_path, path_or_standard_output
+from nexuslims_store.cli.options import database_path, number_of, path_or_standard_output
 from nexuslims_store.cli.output import Output
 from nexuslims_store.times import utc_now
 
@@ -37,14 +38,9 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _weeks(text: str) -> int:
-    weeks = int(text) if text.isdecimal() and len(text) < 12 else 0
-    if not 1 <= weeks <= report.MOST_WEEKS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no number of weeks from 1 to {report.MOST_WEEKS}"
-        )
-    return weeks
-
+_weeks = partial(
+    number_of, what=f"number of weeks from 1 to {report.MOST_WEEKS}", most=report.MOST_WEEKS
+)
 
 COMMAND = Command(
     _run,

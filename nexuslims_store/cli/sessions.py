@@ -67,15 +67,8 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
 
 def _record(session: SessionOverview) -> dict[str, object]:
     duration = session.duration
-    return {
-        "session_identifier": session.session_identifier,
-        "instrument": session.instrument,
-        "start": session.start,
-        "end": session.end,
-        "hours": None if duration is None else round(duration.total_seconds() / 3600, 2),
-        "user": session.user,
-        "status": session.status,
-    }
+    hours = None if duration is None else round(duration.total_seconds() / 3600, 2)
+    return {name: hours if name == "hours" else getattr(session, name) for name in _SESSIONS.fields}
 
 
 def _show(arguments: argparse.Namespace, output: Output) -> int:

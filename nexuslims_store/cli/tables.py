@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 
-from nexuslims_store.display import cut, printable
+from nexuslims_store.display import columns, cut, padded, printable
 
 __all__ = ["Table", "pairs", "terminal_width"]
 
@@ -39,18 +38,18 @@ class Table:
         self._names = [printable(name) for name in names]
         self._width = width
         self._ellipsis = ellipsis
-        self._widths = [_width(name) for name in names]
+        self._widths = [columns(name) for name in names]
         self._before: list[int] | None = None
 
     def lines(self, rows: Sequence[Row]) -> Iterator[str]:
         """Yield the lines of some rows, the head before the first of them."""
         cells = [[self._cell(cell) for cell in row] for row in rows]
-        columns = list(zip(*cells, strict=True))
+        in_columns = list(zip(*cells, strict=True))
         self._widths = [
-            max(width, *map(_width, column))
-            for width, column in zip(self._widths, columns, strict=True)
+            max(width, *map(columns, column))
+            for width, column in zip(self._widths, in_columns, strict=True)
         ]
-        alike = [place for place, column in enumerate(columns) if len(set(column)) == 1]
+        alike = [place for place, column in enumerate(in_columns) if len(set(column)) == 1]
         places = self._fitting(alike if len(cells) > 1 else [])
         first, again = self._before is None, self._before != places
         self._before = places
@@ -72,7 +71,8 @@ class Table:
         numeric = {
             place
             for place in places
-            if all(map(_NUMBER.fullmatch, columns[place])) and set(columns[place]) != {_ABSENT}
+            if all(map(_NUMBER.fullmatch, in_columns[place]))
+            and set(in_columns[place]) != {_ABSENT}
         }
         for row in cells:
             yield self._line(row, places, numeric)
@@ -91,11 +91,9 @@ class Table:
         return places
 
     def _line(self, row: Row, places: Sequence[int], numeric: Collection[int]) -> str:
-        cells = []
-        for place in places:
-            padding = " " * (self._widths[place] - _width(row[place]))
-            cells.append(padding + row[place] if place in numeric else row[place] + padding)
-        return _GAP.join(cells).rstrip()
+        return _GAP.join(
+            padded(row[place], self._widths[place], right=place in numeric) for place in places
+        ).rstrip()
 
     def _blocks(self, rows: Sequence[Row], *, after_others: bool) -> Iterator[str]:
         for number, row in enumerate(rows):
@@ -110,7 +108,7 @@ class Table:
 def pairs(named: Sequence[tuple[str, str]] | zip[tuple[str, str]]) -> Iterator[str]:
     """Yield lines of names and values; a value may have several lines."""
     named = list(named)
-    width = max(_width(name) for name, _ in named)
+    width = max(columns(name) for name, _ in named)
     for name, value in named:
         first, *rest = value.split("\n")
         yield f"{name:{width}}{_GAP}{first}".rstrip()
@@ -131,12 +129,3 @@ def terminal_width() -> int:
         return (out and os.get_terminal_size(out.fileno()).columns) or 80
     except (ValueError, OSError):
         return 80
-
-
-def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )

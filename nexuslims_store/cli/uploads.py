@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nexuslims_store.cli.declaration import Command, Option
@@ -79,29 +78,20 @@ def _name_unknown(store: Store, arguments: argparse.Namespace, output: Output) -
             output.message(f"nothing was ever sent to {name!r}, only to {known_names}")
 
 
-@dataclass(slots=True)
-class _Cause:
-    sessions: int = 0
-    latest: datetime | None = None
-
-
 def _by_cause(failures: Iterable[Record]) -> list[Record]:
     """Count failures by their destination and cause, the most frequent first."""
-    causes: dict[tuple[str, str], _Cause] = {}
+    counts: Counter[tuple[str, str]] = Counter()
+    latest: dict[tuple[str, str], datetime] = {}
     for failure in failures:
-        key = (shown(failure["destination_name"]), cause_of(failure["error_message"]))
-        cause = causes.setdefault(key, _Cause())
-        cause.sessions += 1
+        key = shown(failure["destination_name"]), cause_of(failure["error_message"])
+        counts[key] += 1
         time = failure["timestamp"]
         if isinstance(time, datetime):
             time = aware(time, UTC)
-            cause.latest = time if cause.latest is None else max(cause.latest, time)
+            latest[key] = max(time, latest.get(key, time))
     return [
-        {"destination_name": destination, "cause": words, "sessions": cause.sessions}
-        | {"latest": cause.latest}
-        for (destination, words), cause in sorted(
-            causes.items(), key=lambda item: (-item[1].sessions, item[0])
-        )
+        dict(zip(_CAUSES.fields, (*key, count, latest.get(key)), strict=True))
+        for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]
 
 

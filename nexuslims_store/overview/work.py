@@ -146,12 +146,12 @@ class Work:
         if len(self.stale_builds) > ahead:
             yield (
                 f"{number(len(self.stale_builds) - ahead, 'build')} began and never ended: see "
-                "the record builder's log; the next `claim` takes over"
+                "the record builder's log; the next one takes over"
             )
         if ahead:
             yield (
                 f"{number(ahead, 'build')} dated in the future: set the clock of the computer "
-                "that builds; the next `claim` takes over"
+                "that builds; the next builder takes over"
             )
         # What is advised does to exactly those that were counted what it says.
         since = None if self.since is None else aware(self.since, UTC).isoformat()

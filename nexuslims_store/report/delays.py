@@ -57,7 +57,7 @@ class Delays:
         left = share * self.count
         for minutes, number in sorted(self._minutes.items()):
             left -= number
-            if left <= 0:
+            if left <= 0 and minutes < _YEAR:  # beyond, only the longest is known
                 return min((minutes + 1) * _MINUTE, self._longest)
         return self._longest
 

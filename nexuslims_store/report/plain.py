@@ -6,11 +6,10 @@ Only an identifier that is longer stands alone on its line, since half of one is
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import singledispatch
 
-from nexuslims_store.display import cut, printable
+from nexuslims_store.display import columns, cut, padded, printable
 from nexuslims_store.report.blocks import (
     Bar,
     Bars,
@@ -51,7 +50,7 @@ def write(document: Document) -> str:
 
 def _section(section: Section) -> Iterator[str]:
     title = printable(section.title).upper()
-    yield from ("", "", title, "-" * _columns(title))
+    yield from ("", "", title, "-" * columns(title))
     for block in section.blocks:
         lines = list(_block(block))
         if lines:
@@ -102,11 +101,11 @@ def _(table: Table) -> Iterator[str]:
     yield from _wrapped(f"{table.caption}:")
     rows = [[_cell(cell) for cell in row] for row in table.rows]
     heads = [column.head for column in table.columns]
-    widths = [max(map(_columns, cells)) for cells in zip(heads, *rows, strict=True)]
+    widths = [max(map(columns, cells)) for cells in zip(heads, *rows, strict=True)]
     if sum(widths) + len(_GAP) * (len(widths) - 1) <= _WIDTH:
         for texts in (heads, *rows):
             yield _GAP.join(
-                _padded(text, width, right=column.number)
+                padded(text, width, right=column.number)
                 for text, width, column in zip(texts, widths, table.columns, strict=True)
             )
     else:
@@ -128,11 +127,11 @@ def _bars(title: str, bars: Sequence[Bar]) -> Iterator[str]:
     yield from _wrapped(f"{title}:")
     longest = max((bar.size for bar in bars), default=0) or 1
     labels = [cut(printable(cut(bar.label)), _LABEL) for bar in bars]
-    widest = max(map(_columns, labels), default=0)
+    widest = max(map(columns, labels), default=0)
     for bar, label in zip(bars, labels, strict=True):
         length = round(_BAR * bar.size / longest) or (1 if bar.size else 0)
-        begin = f"{_padded(label, widest)}{_GAP}{'#' * length:{_BAR}}{_GAP}"
-        yield from _wrapped(bar.says, first=begin, others=" " * _columns(begin))
+        begin = f"{padded(label, widest)}{_GAP}{'#' * length:{_BAR}}{_GAP}"
+        yield from _wrapped(bar.says, first=begin, others=" " * columns(begin))
 
 
 # -- words and cells -------------------------------------------------------------------
@@ -154,7 +153,7 @@ def _cell(cell: Cell) -> str:
 
 def _wrapped(text: str, first: str = "", others: str = "") -> list[str]:
     """Return lines that are not too wide, broken between words where that can be."""
-    room = _WIDTH - _columns(others)
+    room = _WIDTH - columns(others)
     lines: list[str] = []
     for line in textwrap.wrap(printable(text), room, break_on_hyphens=False) or [""]:
         lines += _halved(line, room)
@@ -163,22 +162,7 @@ def _wrapped(text: str, first: str = "", others: str = "") -> list[str]:
 
 def _halved(line: str, room: int) -> Iterator[str]:
     """Yield a line as it is, or in parts where its letters are two columns wide."""
-    while _columns(line) > room:
+    while columns(line) > room:
         yield line[: room // 2]
         line = line[room // 2 :]
     yield line
-
-
-def _padded(text: str, width: int, *, right: bool = False) -> str:
-    padding = " " * (width - _columns(text))
-    return padding + text if right else text + padding
-
-
-def _columns(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )
