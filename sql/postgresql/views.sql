@@ -1,9 +1,8 @@
 -- What differs in views.sql on PostgreSQL.
 
 -- name: make_event_view()!
--- As there. PostgreSQL itself reads times of the usual form, where it cannot but agree: not beyond
--- the 28th of a month, up to 14:59 of offset. nxs_instant, which gets all others, is some twenty
--- times slower.
+-- As there. PostgreSQL itself reads times of the usual form, where it cannot but agree: no 29th of
+-- February, up to 14:59 of offset. nxs_instant, which gets all others, is some twenty times slower.
 CREATE TEMP VIEW IF NOT EXISTS nxs_event AS
 SELECT
     log.session_identifier, log.instrument, log.timestamp, log.event_type, log.record_status,
@@ -11,7 +10,8 @@ SELECT
     (SELECT timezone FROM instruments WHERE instrument_pid = log.instrument) AS timezone,
     CASE
         WHEN
-            log.timestamp ~ '^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}([.][0-9]{6})?[+-](0[0-9]|1[0-4]):[0-5][0-9]$'
+            log.timestamp >= '0001'
+            AND log.timestamp ~ '^[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{6})?[+-](?:0[0-9]|1[0-4]):[0-5][0-9]$'
             THEN CAST(extract(EPOCH FROM CAST(log.timestamp AS timestamptz)) * 1000000 AS bigint)
         ELSE
             nxs_instant(
