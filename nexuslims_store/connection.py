@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
-from typing import Literal
+from typing import Any, Literal
 
 from nexuslims_store.database import Database, Parameters, Row
 from nexuslims_store.errors import DatabaseNotFoundError, StoreError
@@ -29,7 +29,7 @@ from nexuslims_store.translation import (
 )
 from nexuslims_store.turns import AnyThread
 
-__all__ = ["MEMORY", "SQLiteDatabase", "SharedSQLiteDatabase", "absolute", "connect"]
+__all__ = ["MEMORY", "SQLiteDatabase", "SharedSQLiteDatabase", "absolute", "connect", "pragma"]
 
 MEMORY = Path(":memory:")
 """The path of a private database that is never a file."""
@@ -108,6 +108,11 @@ def connect(
             connection.close()
             raise
     return connection
+
+
+def pragma(connection: sqlite3.Connection, name: str) -> Any:
+    """Return the value of a pragma, for example the "journal_mode"."""
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
 def _uri(path: Path) -> str:

@@ -11,7 +11,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
-__all__ = ["Column", "Contents", "Index", "Named", "Table", "quoted", "read", "why_dead"]
+__all__ = [
+    "Column",
+    "Contents",
+    "Index",
+    "Named",
+    "Table",
+    "quoted",
+    "read",
+    "snapshot",
+    "why_dead",
+]
 
 Kind = Literal["table", "view", "index", "trigger"]
 
@@ -132,7 +142,7 @@ def read(connection: sqlite3.Connection, names: Iterable[str] | None = None) -> 
         The tables to look at closely, in small letters, if they are there and plain ones: a view
         in a table's place is not. None: all plain tables.
     """
-    with _snapshot(connection):
+    with snapshot(connection):
         named = tuple(
             Named(kind, str(name), _small(table), sql)
             for kind, name, table, sql in connection.execute(
@@ -156,7 +166,7 @@ def quoted(name: str) -> str:
 
 
 @contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
     """See the file at one moment, whatever another program commits in between."""
     inside = connection.in_transaction
     if not inside:

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from nexuslims_store.backup.copying import Progress, copy, journal_mode, name_for
+from nexuslims_store.backup.copying import Progress, copy, name_for
 from nexuslims_store.backup.files import PARTIAL_FILES, SIDECARS, file_errors
 from nexuslims_store.backup.names import Backup, free_name, list_backups
 from nexuslims_store.backup.restoring import restore, revision_of, what_is_wrong
@@ -26,7 +26,6 @@ __all__ = [
     "copy",
     "file_errors",
     "free_name",
-    "journal_mode",
     "list_backups",
     "name_for",
     "not_kept",

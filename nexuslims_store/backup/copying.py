@@ -21,7 +21,7 @@ from nexuslims_store.backup.files import (
     temporary_file,
 )
 from nexuslims_store.backup.names import free_name, names
-from nexuslims_store.connection import MEMORY, connect
+from nexuslims_store.connection import MEMORY, connect, pragma
 from nexuslims_store.errors import BackupError, CorruptDatabaseError, DatabaseLockedError
 from nexuslims_store.times import utc_now
 from nexuslims_store.translation import SQLITE_ERRORS, WAIT_LONGER, translate
@@ -33,7 +33,6 @@ __all__ = [
     "copy",
     "copy_pages",
     "copy_to_temporary",
-    "journal_mode",
     "name_for",
     "page_size",
 ]
@@ -174,7 +173,7 @@ def copy_to_temporary(
         for setting in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF"):
             target.execute(f"PRAGMA {setting}")
         with _snapshot(source):
-            pages = _page_count(source)
+            pages = pragma(source, "page_count")
             size = pages * page_size(source)
             if not damaged_too:
                 _refuse_truncated(source, path, size)
@@ -186,7 +185,7 @@ def copy_to_temporary(
         if not damaged_too:
             check(target, path)
         # The copy of an empty file has a first page.
-        if _page_count(target) != max(pages, 1) or _catalogue(target) != catalogue:
+        if pragma(target, "page_count") != max(pages, 1) or _catalogue(target) != catalogue:
             raise BackupError(
                 f"the copy of {path} is not the same as its source and was removed again: check "
                 f"the disk of {destination.parent}, and try again"
@@ -256,7 +255,7 @@ def check(database: sqlite3.Connection, path: Path) -> None:
 def _refuse_truncated(source: sqlite3.Connection, path: Path, size: int) -> None:
     # SQLite reads what is missing of the last page as zeros, and integrity_check may well find
     # them in order. In WAL mode the rest may be in the -wal file.
-    if path == MEMORY or journal_mode(source) == "wal":
+    if path == MEMORY or pragma(source, "journal_mode") == "wal":
         return
     found = path.stat().st_size
     if found < size:
@@ -282,20 +281,11 @@ def _blaming(source: Path, target: Path, timeout: float) -> Iterator[None]:
 _READING_FAILED = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}
 
 
-def journal_mode(connection: sqlite3.Connection) -> str:
-    """Return the journal mode, in small letters."""
-    return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
-
-
 def page_size(connection: sqlite3.Connection) -> int:
     """Return the size of the file's pages in bytes."""
     # Until the file's header is read, SQLite answers with its default.
     connection.execute("PRAGMA schema_version").fetchone()
-    return int(connection.execute("PRAGMA page_size").fetchone()[0])
-
-
-def _page_count(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA page_count").fetchone()[0])
+    return int(pragma(connection, "page_size"))
 
 
 def _catalogue(connection: sqlite3.Connection) -> list[tuple[object, ...]]:

@@ -22,7 +22,6 @@ from nexuslims_store.backup.copying import (
     check,
     copy_pages,
     copy_to_temporary,
-    journal_mode,
     page_size,
 )
 from nexuslims_store.backup.files import (
@@ -39,7 +38,7 @@ from nexuslims_store.backup.files import (
     temporary_file,
 )
 from nexuslims_store.backup.names import names
-from nexuslims_store.connection import MEMORY, connect
+from nexuslims_store.connection import MEMORY, connect, pragma
 from nexuslims_store.errors import (
     BackupError,
     CorruptDatabaseError,
@@ -190,7 +189,7 @@ def _open_alone(real: Path, timeout: float) -> sqlite3.Connection:
     connection = connect(real, mode="rw", timeout=timeout)
     try:
         with translated(real, timeout=timeout):
-            if journal_mode(connection) != "wal":
+            if pragma(connection, "journal_mode") != "wal":
                 # The first transaction takes the lock, and leaves it to the connection.
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("BEGIN EXCLUSIVE")
@@ -224,8 +223,8 @@ def _bring_in(
             # SQLite cannot change the page size of a database in WAL mode.
             copy.execute(f"PRAGMA page_size = {page_size(live)}")
             copy.execute("VACUUM")
-        in_wal_mode = journal_mode(live) == "wal"
-        version = _data_version(watch) if in_wal_mode else 0
+        in_wal_mode = pragma(live, "journal_mode") == "wal"
+        version = pragma(watch, "data_version") if in_wal_mode else 0
         place = next(_names_to_keep(path))
         with temporary_file(place) as earlier:
             copy_to_temporary(live, path, earlier, place, timeout=timeout, damaged_too=True)
@@ -233,7 +232,7 @@ def _bring_in(
 
         def step(done: int, total: int) -> None:
             # From the first step on, the write lock is held: nobody writes after this look.
-            if in_wal_mode and done < total and _data_version(watch) != version:
+            if in_wal_mode and done < total and pragma(watch, "data_version") != version:
                 raise DatabaseLockedError(
                     f"another program wrote to {path} while it was being kept; its content is "
                     "as that program left it. Stop the program, and restore again"
@@ -242,7 +241,7 @@ def _bring_in(
                 progress(done, total)
 
         # Two steps at least: the last one commits.
-        pages = copy.execute("PRAGMA page_count").fetchone()[0]
+        pages = pragma(copy, "page_count")
         copy_pages(
             copy,
             live,
@@ -263,11 +262,6 @@ def _bring_in(
 
 def _names_to_keep(path: Path) -> Iterator[Path]:
     return names(path, path.parent, mark="_replaced")
-
-
-def _data_version(connection: sqlite3.Connection) -> int:
-    """Return a number that changes when another connection commits."""
-    return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _replace(staged: Path, path: Path, real: Path) -> Path:

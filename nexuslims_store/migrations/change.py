@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nexuslims_store.backup import copy
 from nexuslims_store.backup.files import TakenError, publish, refuse_taken, temporary_file
+from nexuslims_store.connection import pragma
 from nexuslims_store.errors import (
     CorruptDatabaseError,
     DatabaseLockedError,
@@ -117,13 +118,13 @@ def _lock(
         plan.refuse_obstacles(str(path))
         wanted = options.backup and not plan.empty
         _require_room(connection, path, plan, backup=wanted)
-        version = _number(connection, "data_version")
+        version = pragma(connection, "data_version")
         backup = _back_up(path, options) if wanted else None
         try:
             connection.execute("ROLLBACK")
             connection.execute("BEGIN EXCLUSIVE")
             # Another connection's commit changes it.
-            if _number(connection, "data_version") == version:
+            if pragma(connection, "data_version") == version:
                 return plan, backup
             connection.execute("ROLLBACK")
         except BaseException:
@@ -149,7 +150,7 @@ def _remove(backup: Path | None) -> None:
 
 def _require_room(connection: sqlite3.Connection, path: Path, plan: Plan, *, backup: bool) -> None:
     """Raise if the disk cannot hold the backup and the tables that are made anew."""
-    size = _number(connection, "page_count") * _number(connection, "page_size")
+    size = pragma(connection, "page_count") * pragma(connection, "page_size")
     anew = plan.made_anew or any(made_anew_by(step, up=plan.up) for step in plan.steps)
     needed = size * (backup + bool(anew))
     free = shutil.disk_usage(Path(os.path.realpath(path)).parent).free
@@ -158,10 +159,6 @@ def _require_room(connection: sqlite3.Connection, path: Path, plan: Plan, *, bac
             f"{path} cannot be migrated: its backup and the new tables need {needed:,} bytes, and "
             f"its disk has {free:,} free; free some space and try again. Nothing was changed"
         )
-
-
-def _number(connection: sqlite3.Connection, pragma: str) -> int:
-    return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
 
 
 # -- the change ------------------------------------------------------------------------

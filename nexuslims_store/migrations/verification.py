@@ -60,42 +60,44 @@ def unfit_rows(
         for name, becomes in made_anew_by(step, up=up).items()
     ]
     moves += [(name, tables_at(head())[name], frozenset(), head()) for name in made_anew]
-    unfit: dict[str, str] = {}  # of each table for the first step that is in trouble
+    unfit: dict[str, list[str]] = {}  # of each table for the first step that is in trouble
     for name, becomes, filled, end in moves:
-        if name in there and name not in unfit:
-            found = _unfit(connection, there[name], becomes, filled, end)
-            unfit.update({name: found} if found else {})
-    return list(unfit.values())
+        if name in there and not unfit.get(name):
+            unfit[name] = list(_unfit(connection, there[name], becomes, filled, end or BASE))
+    return [sentence for sentences in unfit.values() for sentence in sentences]
 
 
 def _unfit(
-    connection: sqlite3.Connection,
-    there: Table,
-    becomes: Table,
-    filled: frozenset[str],
-    end: str | None,
-) -> str | None:
-    """Say which rows of a table do not fit into what it becomes; None: all do."""
-    required = [
-        name
+    connection: sqlite3.Connection, there: Table, becomes: Table, filled: frozenset[str], end: str
+) -> Iterator[str]:
+    """Say for each rule that a table gets which of its rows break it."""
+    faults = [
+        (f"{quoted(name)} IS NULL", name, f"{name} must not be NULL")
         for name, column in becomes.columns.items()
         if column.not_null
         and name in there.columns
         and not there.columns[name].not_null
         and name not in filled
     ]
-    rules = [rule for rule in becomes.checks if rule not in there.checks]
-    faults = [f"{quoted(name)} IS NULL" for name in required] + [f"NOT ({rule})" for rule in rules]
-    if not faults:
-        return None
-    key = quoted(becomes.key[0])
-    checked = [*required, *(column for rule in rules if (column := _about(rule, becomes)))]
-    columns = ", ".join([key, *map(quoted, checked)])
-    rows = connection.execute(
-        f"SELECT {columns}, count(*) OVER () FROM {becomes.name} "  # noqa: S608
-        f"WHERE {' OR '.join(faults)} ORDER BY {key} LIMIT 5"
-    ).fetchall()
-    return _unfit_rows(becomes, checked, rules, rows, end or BASE) if rows else None
+    faults += [
+        (f"NOT ({rule})", _about(rule, becomes) or becomes.key[0], _in_words(rule))
+        for rule in becomes.checks
+        if rule not in there.checks
+    ]
+    key = becomes.key[0]
+    for condition, column, rule in faults:
+        rows = connection.execute(
+            f"SELECT {quoted(key)}, {quoted(column)}, count(*) OVER () FROM {becomes.name} "  # noqa: S608
+            f"WHERE {condition} ORDER BY {quoted(key)} LIMIT 5"
+        ).fetchall()
+        if rows:
+            number = rows[0][2]
+            shown = ", ".join(f"{row_id} ({column} {value!r})" for row_id, value, _ in rows)
+            more = f" and {number - len(rows)} more" if number > len(rows) else ""
+            yield (
+                f"{number} row(s) of {becomes.name} do not fit {end}: {key} {shown}{more}; {rule}; "
+                "correct them first: `nexuslims-store doctor` lists them all, each with a command"
+            )
 
 
 def _about(rule: str, table: Table) -> str | None:
@@ -103,42 +105,9 @@ def _about(rule: str, table: Table) -> str | None:
     return next((word for word in ddl.tokens(rule) if word in table.columns), None)
 
 
-def _unfit_rows(
-    table: Table,
-    columns: Sequence[str],
-    rules: Sequence[str],
-    rows: Sequence[Sequence[object]],
-    end: str,
-) -> str:
-    """Say which rows are refused and why: in each, the first column that is at fault."""
-    number = rows[0][-1]
-    shown, broken = [], set()
-    for row in rows:
-        column, value, rule = next(_faults(table, columns, rules, row[1:]))
-        broken.add(rule)
-        shown.append(f"{row[0]} ({column} {value!r})")
-    more = f" and {int(str(number)) - len(rows)} more" if number != len(rows) else ""
-    return (
-        f"{number} row(s) of {table.name} do not fit {end}: {table.key[0]} {', '.join(shown)}"
-        f"{more}; {'; '.join(sorted(broken))}; correct them first: `nexuslims-store doctor` lists "
-        "them all, each with a command"
-    )
-
-
-def _faults(
-    table: Table, columns: Sequence[str], rules: Sequence[str], values: Sequence[object]
-) -> Iterator[tuple[str, object, str]]:
-    """Yield what is wrong in a row: the column, its value, and the rule it breaks."""
-    for column, value in zip(columns, values, strict=False):
-        allowed = next((_ONE_OF.fullmatch(r) for r in rules if _about(r, table) == column), None)
-        if value is None:
-            if table.columns[column].not_null:
-                yield column, value, f"{column} must not be NULL"
-        elif allowed is not None:
-            values_allowed = [text.strip().strip("'") for text in allowed[2].split(",")]
-            if value not in values_allowed:
-                yield column, value, f"{column} may be {', '.join(values_allowed)}"
-    yield columns[0], values[0], f"it must fulfil {' and '.join(rules)}"
+def _in_words(rule: str) -> str:
+    listed = _ONE_OF.fullmatch(rule)
+    return f"{listed[1]} may be {listed[2]}" if listed else f"it must fulfil {rule}"
 
 
 def count_filled(connection: sqlite3.Connection, steps: Sequence[Migration], *, up: bool) -> int:

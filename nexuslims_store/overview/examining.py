@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from nexuslims_store import queries
-from nexuslims_store.backup import journal_mode, list_backups
+from nexuslims_store.backup import list_backups
 from nexuslims_store.config import dump_line
-from nexuslims_store.connection import SQLiteDatabase
+from nexuslims_store.connection import SQLiteDatabase, pragma
 from nexuslims_store.display import age
 from nexuslims_store.errors import StoreError
 from nexuslims_store.migrations.plan import Plan, make_plan
@@ -114,7 +114,7 @@ def examine(
         return _examine_on_server(path, timeout, lease, since, with_use=with_use)
     with closing(SQLiteDatabase(path, read_only=True, timeout=timeout)) as database:
         with database.transaction(), database.translated():
-            mode = journal_mode(database.connection)  # first, as it waits for the lock
+            mode = pragma(database.connection, "journal_mode")  # first, as it waits for the lock
             plan = make_plan(database.connection, path, "upgrade", "head", timeout=timeout)
         tables = tables_at(plan.before).keys()
         work = Reading(database, utc_now(), lease, since, with_use=with_use)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from nexuslims_store.queries import Queries, load
 from nexuslims_store.revisions import VERSION_TABLE, Layout, known_tables, layout_of
-from nexuslims_store.tables import Contents, Named, Table, quoted, read
+from nexuslims_store.tables import Contents, Named, Table, quoted, read, snapshot
 
 __all__ = ["YOYO_TABLES", "Catalogue", "look", "rebuilds"]
 
@@ -73,10 +73,7 @@ class Catalogue(NamedTuple):
 
 def look(connection: sqlite3.Connection) -> Catalogue:
     """Look at a file, as it is at one moment. sqlite3's errors are raised as they are."""
-    inside = connection.in_transaction
-    if not inside:
-        connection.execute("BEGIN")
-    try:
+    with snapshot(connection):
         contents = read(connection, {*known_tables(), *rebuilds(), VERSION_TABLE})
         # Nothing but plain tables is read: a view would run what its author wrote.
         filled = frozenset(
@@ -90,9 +87,6 @@ def look(connection: sqlite3.Connection) -> Catalogue:
         if readable:
             rows = connection.execute(_statements().list_revisions)
             versions = tuple(str(version) for (version,) in rows)
-    finally:
-        if not inside:
-            connection.rollback()
     odd = _written_tables() & contents.names("table", "view") - contents.tables.keys()
     odd -= YOYO_TABLES & contents.names("table")
     unreadable = {VERSION_TABLE} if table is not None and not readable else set()

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
-from nexuslims_store.connection import MEMORY
+from nexuslims_store.connection import MEMORY, pragma
 from nexuslims_store.errors import (
     NotANexusLIMSDatabaseError,
     PendingMigrationsError,
@@ -92,7 +92,7 @@ def recognise(connection: sqlite3.Connection, path: Path, *, timeout: float = 30
 
 def refuse_other_files(connection: sqlite3.Connection, catalogue: Catalogue, path: Path) -> None:
     """Raise for a file that SQLite opens and this package must not write to, whatever is in it."""
-    encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
+    encoding = pragma(connection, "encoding")
     if encoding != "UTF-8":
         raise SchemaMismatchError(
             f"{path} keeps its texts as {encoding}, NexusLIMS's databases as UTF-8; make it anew: "
