@@ -31,13 +31,11 @@ SELECT
     session.end_instant AS ended,
     (
         SELECT build.instant
-        FROM nxs_event AS build
+        FROM nxs_counted AS build
         WHERE
             build.session_identifier = session.session_identifier
             AND build.instrument = session.instrument
             AND build.event_type = 'RECORD_GENERATION'
-        ORDER BY build.id_session_log DESC
-        LIMIT 1
     ) AS built
 FROM nxs_session AS session
 WHERE
@@ -53,7 +51,7 @@ WHERE
 SELECT
     start_log.record_status,
     build.instant AS built
-FROM nxs_event AS build
+FROM nxs_counted AS build
 INNER JOIN nxs_counted AS start_log
     ON
         start_log.session_identifier = build.session_identifier
@@ -63,16 +61,7 @@ WHERE
     build.id_session_log > :after
     AND build.id_session_log <= :last
     AND build.event_type = 'RECORD_GENERATION'
-    AND build.timestamp >= :first_day
-    AND NOT EXISTS (
-        SELECT 1
-        FROM session_log AS newer
-        WHERE
-            newer.session_identifier = build.session_identifier
-            AND newer.instrument = build.instrument
-            AND newer.event_type = 'RECORD_GENERATION'
-            AND newer.id_session_log > build.id_session_log
-    );
+    AND build.timestamp >= :first_day;
 
 -- name: get_last_upload_of_part(after, size)$
 -- The id that ends the next part of upload_log, NULL where there is none.
@@ -95,32 +84,17 @@ FROM upload_log
 WHERE id > :after AND id <= :last AND timestamp >= :first_day;
 
 -- name: list_failures()
--- Sessions and destinations whose latest attempt failed, as in list_failed_uploads, with the
--- beginning of the error: an error may be a whole page, and none is sorted or sent here. Of one
--- moment, since which attempt is the latest is known when all were seen.
+-- Sessions and destinations whose latest attempt failed (views.sql), with the beginning of the
+-- error: an error may be a whole page. Of one moment, since which attempt is the latest is known
+-- when all were seen.
 SELECT
-    failed.session_identifier,
-    failed.destination_name,
-    nxs_instant(CAST(failed.timestamp AS BLOB), 'UTC') AS tried,
-    substr(failed.error_message, 1, 1000) AS error_message,
-    failed.id
-FROM (
-    SELECT
-        id,
-        success,
-        row_number() OVER (
-            PARTITION BY session_identifier, destination_name
-            ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC NULLS LAST, id DESC
-        ) AS recency
-    FROM upload_log
-    WHERE (session_identifier, destination_name) IN (
-        SELECT session_identifier, destination_name
-        FROM upload_log
-        WHERE success = FALSE
-    )
-) AS attempt
-INNER JOIN upload_log AS failed ON failed.id = attempt.id
-WHERE attempt.recency = 1 AND attempt.success = FALSE;
+    session_identifier,
+    destination_name,
+    nxs_instant(CAST(timestamp AS BLOB), 'UTC') AS tried,
+    substr(error_message, 1, 1000) AS error_message,
+    id
+FROM upload_log
+WHERE id IN (SELECT id FROM nxs_failed_upload);
 
 -- name: list_pids()
 -- All instruments, be they used or not.

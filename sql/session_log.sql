@@ -152,7 +152,7 @@ SELECT
         max("user") FILTER (WHERE event_type = 'END')
     ) AS "user"
 FROM nxs_counted
-WHERE record_status = 'TO_BE_BUILT'
+WHERE record_status = 'TO_BE_BUILT' AND event_type IN ('START', 'END')
 GROUP BY +session_identifier, instrument
 ORDER BY max(instant) FILTER (WHERE event_type = 'START') NULLS FIRST, start_id;
 
@@ -297,35 +297,20 @@ DELETE FROM session_log
 WHERE session_identifier = :session_identifier;
 
 -- name: list_overviews()
--- All sessions, whole or not, in the order of time; `began` is the instant of the START or,
--- without one, of the END. A scan: a session is known only when all its rows were seen.
+-- All sessions, whole or not, in the order of time. A scan: a session is known only when all its
+-- rows were seen.
 SELECT
     session_identifier, instrument, start_timestamp, end_timestamp, "user", record_status,
-    timezone, start_instant AS began, start_id AS id
-FROM nxs_session
-UNION ALL
-SELECT
-    session_identifier, instrument, NULL AS start_timestamp,
-    CASE event_type WHEN 'END' THEN timestamp END AS end_timestamp,
-    CASE event_type WHEN 'END' THEN "user" END AS "user", record_status, timezone,
-    CASE event_type WHEN 'END' THEN instant END AS began, id_session_log AS id
-FROM nxs_headless
+    timezone, began, id
+FROM nxs_overview
 ORDER BY began NULLS FIRST, id;
 
 -- name: list_overviews_of_session(session_identifier)
 -- One session, whole or not; several where instruments share the identifier.
 SELECT
     session_identifier, instrument, start_timestamp, end_timestamp, "user", record_status,
-    timezone, start_instant AS began, start_id AS id
-FROM nxs_session
-WHERE session_identifier = :session_identifier
-UNION ALL
-SELECT
-    session_identifier, instrument, NULL AS start_timestamp,
-    CASE event_type WHEN 'END' THEN timestamp END AS end_timestamp,
-    CASE event_type WHEN 'END' THEN "user" END AS "user", record_status, timezone,
-    CASE event_type WHEN 'END' THEN instant END AS began, id_session_log AS id
-FROM nxs_headless
+    timezone, began, id
+FROM nxs_overview
 WHERE session_identifier = :session_identifier
 ORDER BY id;
 

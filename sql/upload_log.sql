@@ -15,7 +15,7 @@ VALUES (
 RETURNING id;
 
 -- name: list_uploads_of_session(session_identifier)
--- All attempts for a session, in the order of time.
+-- All attempts for a session, in the order of time: the last at a destination is its latest.
 SELECT
     session_identifier, destination_name, success, timestamp, record_id, record_url,
     error_message, metadata_json, id
@@ -23,64 +23,13 @@ FROM upload_log
 WHERE session_identifier = :session_identifier
 ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') NULLS FIRST, id;
 
--- name: list_latest_uploads(session_identifier)
--- The latest attempt at each destination of a session.
-SELECT
-    session_identifier, destination_name, success, timestamp, record_id, record_url,
-    error_message, metadata_json, id
-FROM (
-    SELECT
-        session_identifier, destination_name, success, timestamp, record_id, record_url,
-        error_message, metadata_json, id,
-        row_number() OVER (
-            PARTITION BY destination_name
-            ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC NULLS LAST, id DESC
-        ) AS recency
-    FROM upload_log
-    WHERE session_identifier = :session_identifier
-) AS attempt
-WHERE recency = 1
-ORDER BY destination_name;
-
--- name: list_latest_successes(session_identifier)
--- Whether the latest attempt at each destination of a session succeeded; as in
--- list_latest_uploads, without the columns of which an odd one would be in the way.
-SELECT success = TRUE AS succeeded
-FROM (
-    SELECT
-        success,
-        row_number() OVER (
-            PARTITION BY destination_name
-            ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC NULLS LAST, id DESC
-        ) AS recency
-    FROM upload_log
-    WHERE session_identifier = :session_identifier
-) AS attempt
-WHERE recency = 1;
-
 -- name: list_failed_uploads()
--- Sessions and destinations whose latest attempt failed. Only those with a failure are looked at,
--- mostly few; each attempt once, however many there are. The failures themselves are found by a
--- scan: an index for them would have to be there at revisions without the table.
+-- Sessions and destinations whose latest attempt failed (views.sql).
 SELECT
     session_identifier, destination_name, success, timestamp, record_id, record_url,
     error_message, metadata_json, id
-FROM (
-    SELECT
-        session_identifier, destination_name, success, timestamp, record_id, record_url,
-        error_message, metadata_json, id,
-        row_number() OVER (
-            PARTITION BY session_identifier, destination_name
-            ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC NULLS LAST, id DESC
-        ) AS recency
-    FROM upload_log
-    WHERE (session_identifier, destination_name) IN (
-        SELECT session_identifier, destination_name
-        FROM upload_log
-        WHERE success = FALSE
-    )
-) AS attempt
-WHERE recency = 1 AND success = FALSE
+FROM upload_log
+WHERE id IN (SELECT id FROM nxs_failed_upload)
 ORDER BY session_identifier, destination_name;
 
 -- name: delete_uploads_of_session(session_identifier)!
@@ -89,24 +38,9 @@ DELETE FROM upload_log
 WHERE session_identifier = :session_identifier;
 
 -- name: count_failed_uploads()
--- At each destination, how many sessions have a latest attempt that failed; as in
--- list_failed_uploads.
+-- At each destination, how many sessions have a latest attempt that failed.
 SELECT destination_name, count(*) AS sessions
-FROM (
-    SELECT
-        destination_name, success,
-        row_number() OVER (
-            PARTITION BY session_identifier, destination_name
-            ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC NULLS LAST, id DESC
-        ) AS recency
-    FROM upload_log
-    WHERE (session_identifier, destination_name) IN (
-        SELECT session_identifier, destination_name
-        FROM upload_log
-        WHERE success = FALSE
-    )
-) AS attempt
-WHERE recency = 1 AND success = FALSE
+FROM nxs_failed_upload
 GROUP BY destination_name
 ORDER BY destination_name;
 

@@ -1,8 +1,8 @@
--- What an event's time means, which rows of a session count, and what a claim is: said once, in
--- views that every statement on sessions reads. They are temporary, made by the connection that
+-- What an event's time means, which rows of a session count, what a claim is and which uploads
+-- failed: said once, in views that every statement on sessions reads. They are temporary, made by the connection that
 -- needs them first, so that nothing is added to a file that NexusLIMS reads too.
 --
--- No view groups or sorts, so that SQLite takes each into the statement around it, where the
+-- No view of events groups or sorts, so that SQLite takes each into the statement around it, where the
 -- indexes serve: one session costs a look at its rows, those to build cost what waits, and all of
 -- them cost less than grouping the table does (0.7 s for 1.1 s, at 300,000 rows).
 --
@@ -75,16 +75,15 @@ SELECT
 FROM session_log AS log;
 
 -- name: make_counted_view()!
--- The START and the END that count of each session: of several the newest row, that of the
--- highest id.
+-- The START, the END and the RECORD_GENERATION that count of each session: of several the newest
+-- row, that of the highest id.
 CREATE TEMP VIEW IF NOT EXISTS nxs_counted AS
 SELECT
     session_identifier, instrument, timestamp, event_type, record_status, "user", id_session_log,
     timezone, instant
 FROM nxs_event AS log
 WHERE
-    event_type IN ('START', 'END')
-    AND NOT EXISTS (
+    NOT EXISTS (
         SELECT 1
         FROM session_log AS newer
         WHERE
@@ -139,6 +138,22 @@ WHERE
             )
     );
 
+-- name: make_overview_view()!
+-- All sessions, whole or not; `began` is the instant of the START or, without one, of the END, and
+-- `id` the row of the event that stands for the session.
+CREATE TEMP VIEW IF NOT EXISTS nxs_overview AS
+SELECT
+    session_identifier, instrument, start_timestamp, end_timestamp, "user", record_status,
+    timezone, start_instant AS began, start_id AS id
+FROM nxs_session
+UNION ALL
+SELECT
+    session_identifier, instrument, NULL AS start_timestamp,
+    CASE event_type WHEN 'END' THEN timestamp END AS end_timestamp,
+    CASE event_type WHEN 'END' THEN "user" END AS "user", record_status, timezone,
+    CASE event_type WHEN 'END' THEN instant END AS began, id_session_log AS id
+FROM nxs_headless;
+
 -- name: make_claim_view()!
 -- The newest claim of each session that is not finished. A claim is a RECORD_GENERATION that
 -- waits for its end. The older ones were taken over. A session whose START has an outcome is
@@ -168,3 +183,27 @@ WHERE
             AND start_log.event_type = 'START'
             AND start_log.record_status NOT IN ('WAITING_FOR_END', 'TO_BE_BUILT')
     );
+
+-- name: make_failed_upload_view()!
+-- The latest attempt of each session at each destination, where that one failed. Of two attempts
+-- the latest is that of the later instant, then of the higher id; naive times are UTC, and one that
+-- cannot be read counts as the earliest. Only sessions and destinations with a failure are looked
+-- at, mostly few; each attempt once, however many there are. The failures themselves are found by a
+-- scan: an index for them would have to be there at revisions without the table.
+CREATE TEMP VIEW IF NOT EXISTS nxs_failed_upload AS
+SELECT id, session_identifier, destination_name
+FROM (
+    SELECT
+        id, session_identifier, destination_name, success,
+        row_number() OVER (
+            PARTITION BY session_identifier, destination_name
+            ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC NULLS LAST, id DESC
+        ) AS recency
+    FROM upload_log
+    WHERE (session_identifier, destination_name) IN (
+        SELECT session_identifier, destination_name
+        FROM upload_log
+        WHERE success = FALSE
+    )
+) AS attempt
+WHERE recency = 1 AND success = FALSE;

@@ -211,7 +211,6 @@ FEEDS: dict[str, type[BaseModel]] = {
     "correct_event": SessionLog,
     "list_uploads_of_session": UploadLog,
     "list_all_uploads": UploadLog,
-    "list_latest_uploads": UploadLog,
     "list_failed_uploads": UploadLog,
     "store_external_id": ExternalUserIdentifier,
     "list_external_ids_of_user": ExternalUserIdentifier,
@@ -347,8 +346,6 @@ HOT = {
     "finish_session": BY_SESSION,
     "delete_session": BY_SESSION,
     "list_uploads_of_session": BY_UPLOAD,
-    "list_latest_uploads": BY_UPLOAD,
-    "list_latest_successes": BY_UPLOAD,
     "delete_uploads_of_session": BY_UPLOAD,
 }
 
@@ -392,7 +389,8 @@ def scanned(query: Query, steps: list[str]) -> list[str]:
     Not those over what the statement itself has put together, nor over the partial index, which
     holds only what is waiting.
     """
-    temporary = {"CONSTANT", *re.findall(r"\) AS (\w+)\n", query.sql)}
+    made = re.findall(r"^(?:CO-ROUTINE|MATERIALIZE) (\w+)", "\n".join(steps), re.MULTILINE)
+    temporary = {"CONSTANT", *re.findall(r"\) AS (\w+)\n", query.sql), *made}
     return [
         step
         for step in steps

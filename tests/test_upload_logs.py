@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexuslims_store import InvalidRowError, InvalidValueError, Store, UploadLog, queries
+from nexuslims_store.repository.views import with_views
 
 pytestmark = pytest.mark.usefixtures("each_store")
 
@@ -254,7 +255,7 @@ def test_what_failed_is_the_latest_of_each_session_and_destination(
             *attempts,
         )
         # Those whose time cannot be read are no models; the statement finds them all the same.
-        found = store._database.rows(_SQL.list_failed_uploads)
+        found = with_views(store._database).rows(_SQL.list_failed_uploads)
         assert [(row[0], row[1]) for row in found] == failed
         assert [row[-1] for row in found] == [latest[of] + 1 for of in failed]
         counts = Counter(destination for _, destination in failed)

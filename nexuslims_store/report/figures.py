@@ -273,7 +273,7 @@ def _read_attempts(figures: Figures, store: Store) -> None:
 
 def _read_failed_uploads(figures: Figures, store: Store) -> None:
     latest = _Latest[FailedUpload]()
-    for rows in store._database.stream(_SQL.list_failures):
+    for rows in with_views(store._database).stream(_SQL.list_failures):
         for session, destination, tried, error, number in rows:
             where, why = shown(destination), cause_of(error)
             latest.add(tried, number, FailedUpload(session, where, tried, why))

@@ -101,7 +101,7 @@ def iter_failed_uploads(
     destinations
         Only attempts at one of these.
     """
-    for record in _upload_records(database, _UPLOADS.list_failed_uploads):
+    for record in _upload_records(with_views(database), _UPLOADS.list_failed_uploads):
         time = record["timestamp"]
         if (destinations is None or record["destination_name"] in destinations) and (
             not isinstance(time, datetime) or _within(time, start, None)

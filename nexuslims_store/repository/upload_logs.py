@@ -18,10 +18,11 @@ from nexuslims_store.arguments import (
     texts,
     valid_items,
 )
-from nexuslims_store.database import Database
+from nexuslims_store.database import Database, Row
 from nexuslims_store.models import UploadLog
 from nexuslims_store.repository.base import Repository
 from nexuslims_store.repository.rows import RowMapper
+from nexuslims_store.repository.views import with_views
 from nexuslims_store.times import aware, instant, utc_now
 
 __all__ = ["UploadLogRepository"]
@@ -29,6 +30,8 @@ __all__ = ["UploadLogRepository"]
 _SQL = queries.load("upload_log.sql")
 
 _MAPPER = RowMapper(UploadLog, table="upload_log", key="id")
+
+_DESTINATION, _SUCCESS = map(list(UploadLog.model_fields).index, ("destination_name", "success"))
 
 Strategy = Literal["all", "first_success", "best_effort"]
 
@@ -101,12 +104,7 @@ class UploadLogRepository(Repository):
 
     def list_for_session(self, session_identifier: str) -> list[UploadLog]:
         """Return all attempts for a session, in the order of time."""
-        require_type("session_identifier", session_identifier, str)
-        return _MAPPER.models(
-            self._database.rows(
-                _SQL.list_uploads_of_session, {"session_identifier": session_identifier}
-            )
-        )
+        return _MAPPER.models(self._rows_of(session_identifier))
 
     def iter_between(
         self,
@@ -160,19 +158,28 @@ class UploadLogRepository(Repository):
 
     def latest(self, session_identifier: str) -> dict[str, UploadLog]:
         """Return the latest attempt for a session at each destination."""
+        latest = _MAPPER.models(self._latest(session_identifier))
+        return {log.destination_name: log for log in latest}
+
+    def _rows_of(self, session_identifier: str) -> list[Row]:
         require_type("session_identifier", session_identifier, str)
-        rows = self._database.rows(
-            _SQL.list_latest_uploads, {"session_identifier": session_identifier}
+        return self._database.rows(
+            _SQL.list_uploads_of_session, {"session_identifier": session_identifier}
         )
-        return {log.destination_name: log for log in _MAPPER.models(rows)}
+
+    def _latest(self, session_identifier: str) -> list[Row]:
+        """Return the latest attempt at each destination, in the order of their names."""
+        # In the order of time, so that the last of each is what stays.
+        latest = {row[_DESTINATION]: row for row in self._rows_of(session_identifier)}
+        return [latest[destination] for destination in sorted(latest, key=str)]
 
     def list_failed(self) -> list[UploadLog]:
         """Return the latest attempt of each session and destination where that one failed."""
-        return _MAPPER.models(self._database.rows(_SQL.list_failed_uploads))
+        return _MAPPER.models(with_views(self._database).rows(_SQL.list_failed_uploads))
 
     def count_failed(self) -> dict[str, int]:
         """Return, for each destination, how many sessions `list_failed` has there."""
-        return dict(self._database.rows(_SQL.count_failed_uploads))
+        return dict(with_views(self._database).rows(_SQL.count_failed_uploads))
 
     def was_exported(self, session_identifier: str, strategy: Strategy = "all") -> bool:
         """Return whether a session's record is where it should be.
@@ -189,10 +196,6 @@ class UploadLogRepository(Repository):
         InvalidValueError
             There is no such strategy.
         """
-        require_type("session_identifier", session_identifier, str)
         require_choice("strategy", strategy, Strategy)
-        rows = self._database.rows(
-            _SQL.list_latest_successes, {"session_identifier": session_identifier}
-        )
-        successes = [success for (success,) in rows]
+        successes = [row[_SUCCESS] == 1 for row in self._latest(session_identifier)]
         return bool(successes) and (all if strategy == "all" else any)(successes)

@@ -47,7 +47,7 @@ SELECT
         max("user") FILTER (WHERE event_type = 'END')
     ) AS "user"
 FROM nxs_counted
-WHERE record_status = 'TO_BE_BUILT'
+WHERE record_status = 'TO_BE_BUILT' AND event_type IN ('START', 'END')
 GROUP BY session_identifier, instrument
 ORDER BY max(instant) FILTER (WHERE event_type = 'START') NULLS FIRST, start_id;
 
