@@ -6,7 +6,6 @@ Nothing else in the package writes to standard output or standard error.
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import sys
@@ -221,6 +220,8 @@ class Output:
         self.text("[]\n" if between == "[" else "\n]\n")
 
     def _dumps(self, value: object, indent: int | None = None) -> str:
+        import json  # noqa: PLC0415 -- where it is asked for
+
         # Escapes of ours would not be JSON's.
         ascii_only = self._encoding.lower().replace("-", "") != "utf8"
         return json.dumps(_plain(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = [
     "Bar",
@@ -25,15 +25,13 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
+class Identifier(NamedTuple):
     """What names a session; a link where it is a URL."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Coded:
+class Coded(NamedTuple):
     """Words in place of a code, which stays at hand."""
 
     words: str
@@ -43,8 +41,7 @@ class Coded:
 Cell = str | int | Identifier | Coded | None
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """What a part of a bar stands for.
 
     Attributes
@@ -60,22 +57,19 @@ class Kind:
     colour: str
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A paragraph; what stands in backticks is a command."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Points:
+class Points(NamedTuple):
     """A list of short paragraphs."""
 
     points: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(NamedTuple):
     """One figure to see from afar; `alarming` when somebody must do something about it."""
 
     figure: str
@@ -83,23 +77,20 @@ class Card:
     alarming: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Cards:
+class Cards(NamedTuple):
     """Figures side by side."""
 
     cards: Sequence[Card]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column of a table; numbers stand at its right."""
 
     head: str
     number: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """Rows below a head.
 
     Attributes
@@ -125,8 +116,7 @@ class Table:
     of_chart: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """One bar or column.
 
     Attributes
@@ -152,16 +142,14 @@ class Bar:
         return sum(self.parts.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(NamedTuple):
     """Stacked columns side by side, in the order of time."""
 
     title: str
     bars: Sequence[Bar]
 
 
-@dataclass(frozen=True, slots=True)
-class Bars:
+class Bars(NamedTuple):
     """Stacked bars one below the other."""
 
     title: str
@@ -172,8 +160,7 @@ class Bars:
 Block = Note | Points | Cards | Table | Columns | Bars
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A part of a report; `name` is its anchor in a page."""
 
     name: str
@@ -181,8 +168,7 @@ class Section:
     blocks: Sequence[Block]
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A whole report.
 
     Attributes
