@@ -18,9 +18,8 @@ from nexuslims_store.errors import StoreError
 from nexuslims_store.migrations.plan import Plan, make_plan
 from nexuslims_store.migrations.server import make_plan as plan_on_server
 from nexuslims_store.opening import open_server
-from nexuslims_store.overview.work import PATIENCE, Reading, Work
+from nexuslims_store.overview.work import PATIENCE, Work, read
 from nexuslims_store.results import LEASE
-from nexuslims_store.revisions import tables_at
 from nexuslims_store.times import utc_now
 
 __all__ = ["Overview", "examine"]
@@ -116,8 +115,7 @@ def examine(
         with database.transaction(), database.translated():
             mode = pragma(database.connection, "journal_mode")  # first, as it waits for the lock
             plan = make_plan(database.connection, path, "upgrade", "head", timeout=timeout)
-        tables = tables_at(plan.before).keys()
-        work = Reading(database, utc_now(), lease, since, with_use=with_use)
+        work = read(database, utc_now(), plan.before, lease=lease, since=since, with_use=with_use)
         return Overview(
             path=path,
             size=_size(path),
@@ -125,7 +123,7 @@ def examine(
             plan=plan,
             backups=path.parent if backups is None else backups,
             newest_backup=_newest_backup(path, backups),
-            work=work.of(set(tables), at_head=not plan.steps),
+            work=work,
         )
 
 
@@ -135,8 +133,7 @@ def _examine_on_server(
     with closing(open_server(url, read_only=True, timeout=timeout)) as database:
         plan = plan_on_server(database, "upgrade", "head")
         size = database.rows(queries.load("postgresql/catalogue.sql").get_size)[0][0]
-        tables = tables_at(plan.before).keys()
-        work = Reading(database, utc_now(), lease, since, with_use=with_use)
+        work = read(database, utc_now(), plan.before, lease=lease, since=since, with_use=with_use)
         return Overview(
             path=database.name,
             size=size,
@@ -144,7 +141,7 @@ def _examine_on_server(
             plan=plan,
             backups=None,
             newest_backup=None,
-            work=work.of(set(tables), at_head=not plan.steps),
+            work=work,
         )
 
 

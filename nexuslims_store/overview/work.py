@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from nexuslims_store import queries
@@ -30,7 +30,7 @@ from nexuslims_store.results import (
 from nexuslims_store.revisions import head, tables_at
 from nexuslims_store.times import aware, instant, utc_now
 
-__all__ = ["PATIENCE", "Reading", "Work", "read"]
+__all__ = ["PATIENCE", "Work", "read"]
 
 PATIENCE = timedelta(days=3)
 """How long a session may wait to be built; NexusLIMS itself waits two days for files."""
@@ -181,17 +181,20 @@ class Work:
 def read(
     database: Database,
     now: datetime,
+    revision: str | None,
     *,
     lease: timedelta = LEASE,
     since: datetime | None = None,
     with_use: bool = True,
 ) -> Work:
-    """Look at the work of the record builders, on an open database at the head revision.
+    """Look at the work of the record builders, a statement at a time: no writer waits for all.
 
     Parameters
     ----------
     now
         The present time, aware.
+    revision
+        That of the database; None is base.
     lease
         How old a claim must be to be stale.
     since
@@ -200,73 +203,44 @@ def read(
     with_use
         Whether to sum up the use of the instruments too, which takes the longest.
     """
-    reading = Reading(database, now, lease, since, with_use=with_use)
-    return reading.of(set(tables_at(head())), at_head=True)
+    tables, at_head = tables_at(revision), revision == head()
+    if "session_log" not in tables:
+        return Work(now=now, lease=lease, since=since)
+    with_views(database)
+    sessions = SessionRepository(database, utc_now)
+    counts: dict[str, int] = dict(database.rows(_SQL.count_sessions_by_status))
+    failed = _failed_sessions(database, since) if any(map(counts.get, _FAILED)) else []
+    ((ended,),) = database.rows(_OWN_SQL.get_waiting_since)
+    built = database.rows(_OWN_SQL.get_last_build)
+    return Work(
+        now=now,
+        lease=lease,
+        since=since,
+        sessions=counts,
+        failed_sessions={status: sessions for status, sessions, _ in failed},
+        retriable_sessions={status: retriable for status, _, retriable in failed},
+        waiting_since=local_time(ended, "UTC"),
+        oldest_to_build=sessions.oldest_to_build() if at_head else _oldest_before_head(sessions),
+        last_build=overviews.local_time(*built[0]) if built else None,
+        claims=sessions.list_claims(),
+        # Older revisions have other columns of instruments, which no model takes.
+        unpaired=sessions.list_unpaired() if at_head else None,
+        failed_uploads=_failed_uploads(database, since) if "upload_log" in tables else None,
+        instruments=InstrumentRepository(database).activity() if with_use else [],
+    )
 
 
-class Reading:
-    """How `Work` is read, a statement at a time, so that no writer waits for all of them."""
+def _failed_sessions(database: Database, since: datetime | None) -> list[tuple[str, int, int]]:
+    earliest = -(2**63) if since is None else instant(aware(since, UTC))
+    found = database.rows(_OWN_SQL.count_failed_sessions, {"since": earliest})
+    return sorted(found, key=lambda row: _FAILED.index(row[0]))
 
-    def __init__(
-        self,
-        database: Database,
-        now: datetime,
-        lease: timedelta,
-        since: datetime | None,
-        *,
-        with_use: bool,
-    ) -> None:
-        self._database = database
-        self._now = now
-        self._lease = lease
-        self._since = since
-        self._with_use = with_use
 
-    def of(self, tables: set[str], *, at_head: bool) -> Work:
-        """Return what can be told of a database that has these tables."""
-        work = Work(now=self._now, lease=self._lease, since=self._since)
-        if "session_log" not in tables:
-            return work
-        sessions = SessionRepository(self._database, utc_now)
-        counts: dict[str, int] = dict(
-            with_views(self._database).rows(_SQL.count_sessions_by_status)
-        )
-        failed = self._failed_sessions() if any(map(counts.get, _FAILED)) else []
-        return replace(
-            work,
-            sessions=counts,
-            failed_sessions={status: sessions for status, sessions, _ in failed},
-            retriable_sessions={status: retriable for status, _, retriable in failed},
-            waiting_since=self._waiting_since(),
-            oldest_to_build=(
-                sessions.oldest_to_build() if at_head else _oldest_before_head(sessions)
-            ),
-            last_build=self._last_build(),
-            claims=sessions.list_claims(),
-            # Older revisions have other columns of instruments, which no model takes.
-            unpaired=sessions.list_unpaired() if at_head else None,
-            failed_uploads=self._failed_uploads() if "upload_log" in tables else None,
-            instruments=(InstrumentRepository(self._database).activity() if self._with_use else []),
-        )
-
-    def _failed_sessions(self) -> list[tuple[str, int, int]]:
-        since = -(2**63) if self._since is None else instant(aware(self._since, UTC))
-        found = with_views(self._database).rows(_OWN_SQL.count_failed_sessions, {"since": since})
-        return sorted(found, key=lambda row: _FAILED.index(row[0]))
-
-    def _waiting_since(self) -> datetime | None:
-        ((ended,),) = with_views(self._database).rows(_OWN_SQL.get_waiting_since)
-        return None if ended is None else local_time(ended, "UTC")
-
-    def _failed_uploads(self) -> dict[str, int]:
-        if self._since is None:
-            return UploadLogRepository(self._database).count_failed()
-        failed = iter_failed_uploads(self._database, self._since)
-        return dict(Counter(shown(upload["destination_name"]) for upload in failed))
-
-    def _last_build(self) -> datetime | str | None:
-        rows = with_views(self._database).rows(_OWN_SQL.get_last_build)
-        return overviews.local_time(*rows[0]) if rows else None
+def _failed_uploads(database: Database, since: datetime | None) -> dict[str, int]:
+    if since is None:
+        return UploadLogRepository(database).count_failed()
+    failed = iter_failed_uploads(database, since)
+    return dict(Counter(shown(upload["destination_name"]) for upload in failed))
 
 
 def _oldest_before_head(sessions: SessionRepository) -> SessionOverview | None:

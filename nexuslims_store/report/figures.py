@@ -182,7 +182,7 @@ def read(store: Store, now: datetime, weeks: int) -> Figures:
     """Read the figures of the week of `now` and of those before it, `weeks` in all."""
     database = store._database
     span = Span(now.astimezone(UTC), weeks)
-    work = overview.read(database, span.now, with_use=False)
+    work = overview.read(database, span.now, store.revision, with_use=False)
     figures = Figures(span, work, _namer(store), [Counter() for _ in span.names])
     _read_sessions(figures, store)
     _read_attempts(figures, store)
