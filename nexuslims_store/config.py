@@ -203,7 +203,8 @@ def sql_folder() -> Path:
 
 def hide_passwords(text: str) -> str:
     """Return a message without the passwords of URLs, whoever put them there."""
-    return re.sub(r"(postgres(?:ql)?:/+[^\s:@/]*):[^\s@]*@", r"\1@", text)
+    text = re.sub(r"(postgres(?:ql)?:/+[^\s:@/]*):\S*@", r"\1@", text)
+    return re.sub(r"(password=)[^\s&'\"]+", r"\1…", text)
 
 
 def dump_line(url: str) -> str:

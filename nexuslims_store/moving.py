@@ -8,9 +8,11 @@ read, and stays as it is.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from itertools import chain, zip_longest
+from functools import partial
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,13 +154,13 @@ class _Move:
         self,
         source: Database,
         destination: Database,
-        send: Callable[[Table, Iterator[Row]], None],
+        send: Callable[[Table, Callable[[], Iterator[Row]]], None],
     ) -> dict[str, int]:
         counts = {t.name: source.rows(_select("count(*)", t))[0][0] for t in _tables()}
         self._total = 2 * sum(counts.values())
         for table in _tables():
             self._say(f"moving {table.name}")
-            send(table, self._read(source, table))
+            send(table, partial(self._read, source, table))
             arrived = chain.from_iterable(_lots(destination, table))
             for row, other in zip_longest(self._read(source, table), arrived):
                 if row != other:
@@ -179,7 +181,7 @@ class _UndoError(Exception):
     """Ends a dry run."""
 
 
-def _copy(server: PostgreSQLDatabase, table: Table, rows: Iterable[Row]) -> None:
+def _copy(server: PostgreSQLDatabase, table: Table, read: Callable[[], Iterator[Row]]) -> None:
     columns = list(table.columns.values())
     try:
         with (
@@ -187,7 +189,7 @@ def _copy(server: PostgreSQLDatabase, table: Table, rows: Iterable[Row]) -> None
             server.connection.cursor() as cursor,
             cursor.copy(f"COPY {table.name} ({_columns(table)}) FROM STDIN") as copy,
         ):
-            for row in rows:
+            for row in read():
                 for column, value in zip(columns, row, strict=True):
                     if reason := _why_not(column, value):
                         raise InvalidRowError(
@@ -202,18 +204,18 @@ def _copy(server: PostgreSQLDatabase, table: Table, rows: Iterable[Row]) -> None
     except InvalidRowError:
         raise
     except StoreError as error:
-        diagnosis = getattr(error.__cause__, "diag", None)
-        more = diagnosis and (diagnosis.message_detail or diagnosis.context)
-        raise StoreError(
-            f"the rows of {table.name} cannot be moved: {error}{f': {more}' if more else ''}. "
-            "Nothing was moved"
-        ) from error
+        context = getattr(getattr(error.__cause__, "diag", None), "context", None)
+        line = re.search(r"COPY \w+, line (\d+)", context or "")
+        if line is None:  # the server was lost, say
+            raise
+        row = next(islice(read(), int(line[1]) - 1, None))
+        raise StoreError(f"{_where(table, row)}: {error}. Nothing was moved") from error
 
 
-def _insert(file: SQLiteDatabase, table: Table, rows: Iterable[Row]) -> None:
+def _insert(file: SQLiteDatabase, table: Table, read: Callable[[], Iterator[Row]]) -> None:
     marks = ", ".join("?" for _ in table.columns)
     insert = f"INSERT INTO {table.name} ({_columns(table)}) VALUES ({marks})"  # noqa: S608
-    file.connection.executemany(insert, rows)
+    file.connection.executemany(insert, read())
 
 
 # -- what is in the way ----------------------------------------------------------------

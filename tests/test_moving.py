@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import sqlite3
 import subprocess
@@ -131,10 +132,21 @@ def test_what_a_server_cannot_hold_is_named_and_nothing_is_moved(
         assert store.session_logs.count() == 0
 
 
-def test_what_the_tables_refuse_is_named_by_its_row(copy: Path, server_url: str) -> None:
-    write(copy, "UPDATE session_log SET record_status = 'DONE' WHERE id_session_log = 7")
-    with pytest.raises(StoreError, match=r"session_log.*check_record_status.*\(7, .*Nothing was"):
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("record_status = 'DONE'", "check_record_status"),
+        (f"session_identifier = '{secrets.token_hex(20_000)}'", "index row"),
+    ],
+)
+def test_what_the_tables_refuse_is_named_by_its_row(
+    change: str, says: str, copy: Path, server_url: str
+) -> None:
+    write(copy, f"UPDATE session_log SET {change} WHERE id_session_log = 1234")
+    with pytest.raises(StoreError, match=rf"^session_log, row 1234: .*{says}.*Nothing was moved"):
         move(copy, server_url)
+    with Store(server_url) as store:
+        assert store.instruments.list() == []
 
 
 def own_column(path: Path) -> None:
