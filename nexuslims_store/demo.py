@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -64,6 +63,8 @@ _BUILT_AFTER = timedelta(days=2)  # NexusLIMS waits so long for files
 _CLAIMED = 2
 _LATEST = timedelta(hours=12)
 _BUILDER = "nexuslims"
+
+_Visit = tuple[Instrument, datetime, datetime]  # somebody at it, from an instant to another
 
 
 def create(
@@ -133,7 +134,7 @@ def _fill(store: Store, random: Random, weeks: int, now: datetime) -> None:
         for visit in _visits(random, instrument, row[-1], weeks, now)
     ]
     visits += _latest_visits(random, instruments, now)
-    visits.sort(key=lambda visit: (visit.end, visit.instrument.instrument_pid))
+    visits.sort(key=lambda visit: (visit[2], visit[0].instrument_pid))
     sessions = list(_sessions(random, visits, now))
     store.session_logs.insert_many(log for session in sessions for log in _logs(session, now))
     uploads = [log for session in sessions for log in _uploads(random, session, now)]
@@ -163,16 +164,7 @@ def _instrument(
 # -- sessions --------------------------------------------------------------------------
 
 
-class _Visit(NamedTuple):
-    """Somebody at an instrument, from an instant to another."""
-
-    instrument: Instrument
-    start: datetime
-    end: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class _Session:
+class _Session(NamedTuple):
     """A visit with what became of it; no `end` while it goes on, `built` when it was."""
 
     identifier: str
@@ -191,12 +183,16 @@ def _visits(
     today = now.astimezone(instrument.timezone).date()
     for days in range(7 * weeks, -1, -1):
         day = today - timedelta(days=days)
-        for start, end in _times(random, day, busy):
-            visit = _Visit(
-                instrument, instrument.localize_datetime(start), instrument.localize_datetime(end)
-            )
-            if visit.end < now - _LATEST:
-                yield visit
+        # On weekends a quarter as many come.
+        chance = busy / 4 if day.weekday() < 5 else busy / 16
+        end = datetime.combine(day, time(8))
+        for _ in range(4):
+            start = end + timedelta(minutes=random.randrange(5, 90), seconds=random.randrange(60))
+            end = start + timedelta(minutes=random.randrange(25, 200), seconds=random.randrange(60))
+            if random.random() < chance:
+                first, last = map(instrument.localize_datetime, (start, end))
+                if last < now - _LATEST:
+                    yield instrument, first, last
 
 
 def _latest_visits(
@@ -206,21 +202,10 @@ def _latest_visits(
     for instrument in instruments[:6]:
         end = now - timedelta(minutes=random.randrange(180, 360))
         start = end - timedelta(minutes=random.randrange(40, 240))
-        yield _Visit(instrument, start, end)
+        yield instrument, start, end
     for instrument in instruments[1:8:3]:
         start = now - timedelta(minutes=random.randrange(10, 100))
-        yield _Visit(instrument, start, now + timedelta(hours=1))
-
-
-def _times(random: Random, day: date, busy: float) -> Iterator[tuple[datetime, datetime]]:
-    # On weekends a quarter as many come.
-    chance = busy / 4 if day.weekday() < 5 else busy / 16
-    end = datetime.combine(day, time(8))
-    for _ in range(4):
-        start = end + timedelta(minutes=random.randrange(5, 90), seconds=random.randrange(60))
-        end = start + timedelta(minutes=random.randrange(25, 200), seconds=random.randrange(60))
-        if random.random() < chance:
-            yield start, end
+        yield instrument, start, now + timedelta(hours=1)
 
 
 def _sessions(random: Random, visits: list[_Visit], now: datetime) -> Iterator[_Session]:

@@ -32,6 +32,8 @@ def test_uploads(tmp_path: Path) -> None:
     ]
     none = call("--db", path, "uploads", "failed", "--destination", "elabftw")
     assert (none.status, none.out, none.err) == (0, "", "no failed uploads\n")
+    other = call("--db", path, "uploads", "list", "--session", "nobody's")
+    assert other.err == 'no such attempts\nthere is no session "nobody\'s"\n'
     for command in ("list", "failed"):
         unknown = call("--db", path, "uploads", command, "--destination", "cdcss", "--json")
         assert (unknown.status, unknown.json) == (0, [])

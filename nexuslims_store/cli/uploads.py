@@ -70,7 +70,10 @@ def _failed(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _name_unknown(store: Store, arguments: argparse.Namespace, output: Output) -> None:
-    """Say which destinations nothing was ever sent to: an empty list would be taken for good."""
+    """Say of which names nothing is known at all: an empty list would be taken for good."""
+    for name in getattr(arguments, "session", None) or ():
+        if not any(map(store.sessions.overview, names_to_look_for(store, [name]))):
+            output.message(f"there is no session {name!r}")
     if arguments.destination:
         known = {shown(one["destination_name"]) for one in iter_uploads(store._database)}
         known_names = ", ".join(sorted(known)) or "nowhere"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from nexuslims_store.display import cut, number, shown
 from nexuslims_store.report import needs
@@ -37,6 +38,10 @@ __all__ = ["compose"]
 _BARS = 15  # instruments in the chart
 _ROWS = 200  # instruments in the table behind it
 _FEWEST_PARTS = 4
+_HAPPENED = (
+    *("sessions begun", "hours of use", "records built", "builds failed"),
+    *("uploads arrived", "uploads failed"),
+)
 _COUNT = Column("sessions", number=True)
 
 
@@ -94,12 +99,16 @@ def _week(figures: Figures) -> Iterator[Block]:
             *(Column(head, number=True) for head in ("this week", by_now, "all of last week")),
         ],
         [
-            ["sessions begun", *(week.use.sessions for week in weeks)],
-            ["hours of use", *(hours(week.use.time) for week in weeks)],
-            ["records built", *(week.built for week in weeks)],
-            ["builds failed", *(week.failed for week in weeks)],
-            ["uploads arrived", *(week.arrived for week in weeks)],
-            ["uploads failed", *(week.lost for week in weeks)],
+            [
+                happened,
+                *(
+                    hours(timedelta(microseconds=week[happened]))
+                    if happened == "hours of use"
+                    else week[happened]
+                    for week in weeks
+                ),
+            ]
+            for happened in _HAPPENED
         ],
     )
 

@@ -32,7 +32,6 @@ __all__ = [
     "FoundSession",
     "Group",
     "Use",
-    "Week",
     "read",
     "sum_of",
 ]
@@ -60,17 +59,6 @@ class Use:
         """Count one more session."""
         self.sessions += 1
         self.time += time
-
-
-@dataclass(slots=True)
-class Week:
-    """What happened in a span of time: sessions by their start, builds and uploads by their own."""
-
-    use: Use = field(default_factory=Use)
-    built: int = 0
-    failed: int = 0
-    arrived: int = 0
-    lost: int = 0
 
 
 @dataclass(slots=True)
@@ -139,7 +127,8 @@ class Figures:
     delays
         How long it was from the end of each session to its record.
     last_weeks
-        This week, the last up to the same moment, and all of the last.
+        How often each thing happened this week, in the last up to the same moment, and in all of
+        the last; the hours of use in microseconds.
     attempts
         By destination, how many uploads arrived and how many failed.
     builds, uploads
@@ -157,7 +146,9 @@ class Figures:
     unused: int = 0
     some_unused: list[object] = field(default_factory=list)
     delays: Delays = field(default_factory=Delays)
-    last_weeks: tuple[Week, Week, Week] = field(default_factory=lambda: (Week(), Week(), Week()))
+    last_weeks: tuple[Counter[str], ...] = field(
+        default_factory=lambda: (Counter(), Counter(), Counter())
+    )
     attempts: dict[str, Counter[bool]] = field(default_factory=dict)
     builds: dict[str, dict[object, Group]] = field(default_factory=dict)
     uploads: dict[tuple[str, str], Group] = field(default_factory=dict)
@@ -169,7 +160,7 @@ class Figures:
         """The sessions of the span by status."""
         return sum(self.parts, Counter())
 
-    def weeks_of(self, moment: int | None) -> Iterator[Week]:
+    def weeks_of(self, moment: int | None) -> Iterator[Counter[str]]:
         """Yield those of the last weeks that an instant lies in."""
         if moment is None:
             return
@@ -234,8 +225,8 @@ def _read_sessions(figures: Figures, store: Store) -> None:
                     latest.add(session.began, session.number, session)
         for status, built in database.rows(_SQL.list_builds_of_part, part | first_day):
             for week in figures.weeks_of(built):
-                week.built += status in _WITH_RECORD
-                week.failed += status == RecordStatus.ERROR
+                week["records built"] += status in _WITH_RECORD
+                week["builds failed"] += status == RecordStatus.ERROR
     figures.failed_builds = latest.sorted()
 
 
@@ -244,16 +235,15 @@ def _count(figures: Figures, session: FoundSession) -> None:
     if session.status in _FAILED:
         of_status = figures.builds.setdefault(session.status, {})
         of_status.setdefault(session.instrument, Group()).add(began)
-    time = timedelta()
-    if began is not None and ended is not None:
-        time = max(ended - began, 0) * _MICROSECOND
+    time = 0 if began is None or ended is None else max(ended - began, 0)
     for week in figures.weeks_of(began):
-        week.use.add(time)
+        week["sessions begun"] += 1
+        week["hours of use"] += time
     part = figures.span.part(began)
     if part is None:
         return
     figures.parts[part][shown(session.status)] += 1
-    figures.use.setdefault(session.instrument, Use()).add(time)
+    figures.use.setdefault(session.instrument, Use()).add(time * _MICROSECOND)
     if session.status in _WITH_RECORD and ended is not None and built is not None:
         figures.delays.add((built - ended) * _MICROSECOND)
 
@@ -265,8 +255,7 @@ def _read_attempts(figures: Figures, store: Store) -> None:
         for destination, success, tried in attempts:
             arrived = success == 1
             for week in figures.weeks_of(tried):
-                week.arrived += arrived
-                week.lost += not arrived
+                week["uploads arrived" if arrived else "uploads failed"] += 1
             if figures.span.part(tried) is not None:
                 figures.attempts.setdefault(shown(destination), Counter())[arrived] += 1
 
