@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from nexuslims_store.backup import copy
@@ -18,6 +18,7 @@ from nexuslims_store.errors import (
     MigrationError,
     ReadOnlyError,
     StorageFullError,
+    StoreError,
 )
 from nexuslims_store.migrations.backend import Backend
 from nexuslims_store.migrations.opening import is_there, make_folder, no_folder, opened
@@ -63,8 +64,7 @@ def create(path: Path, plan: Plan, options: Options) -> MigrationReport | None:
             with opened(temporary, timeout=options.timeout) as connection:
                 connection.execute("PRAGMA synchronous = OFF")  # `publish` syncs it
                 connection.execute("BEGIN EXCLUSIVE")
-                with _all_or_nothing(connection, path, None, options):
-                    _change(connection, path, plan, options)
+                _change(connection, path, plan, options)
             publish(temporary, [file], temporary.stat())
     except TakenError:
         if not is_there(file):  # but what an earlier database left beside its own
@@ -86,8 +86,7 @@ def move(path: Path, direction: Direction, target: str, options: Options) -> Mig
         plan, backup = _lock(connection, path, look_at, options)
         if plan.nothing_to_do:
             return MigrationReport(path, plan)
-        with _all_or_nothing(connection, path, backup, options):
-            filled = _change(connection, path, plan, options)
+        filled = _change(connection, path, plan, options, backup)
     return MigrationReport(path, plan, backup, harvesters_filled=filled, changed=True)
 
 
@@ -164,93 +163,82 @@ def _require_room(connection: sqlite3.Connection, path: Path, plan: Plan, *, bac
 # -- the change ------------------------------------------------------------------------
 
 
-def _change(connection: sqlite3.Connection, path: Path, plan: Plan, options: Options) -> int:
-    """Do all that is planned, check it, and commit it. The caller rolls back what fails.
+def _change(
+    connection: sqlite3.Connection,
+    path: Path,
+    plan: Plan,
+    options: Options,
+    backup: Path | None = None,
+) -> int:
+    """Do all that is planned, check it and commit it; return how many instruments got a harvester.
 
-    Returns how many instruments got a harvester.
+    What fails is rolled back, and the error says what it was.
     """
-    with _doing("counting of the rows"):
+    doing = "counting of the rows"
+    try:
         rows = count_rows(connection, plan.before, plan.after)
         there = look(connection)
-        own = [*own_indexes(there.contents.of("index")), *there.triggers]
         filled = count_filled(connection, plan.steps, up=plan.up)
-    with _doing("setting aside of the triggers"):
+        doing = "setting aside of the triggers"
         set_aside(connection, there.triggers)
-    for table in plan.leftovers:
-        options.say(f"removing {table}, left behind by an unfinished upgrade")
-        with _doing(f"removal of {table}"):
+        for table in plan.leftovers:
+            doing = f"removal of {table}"
+            options.say(f"removing {table}, left behind by an unfinished upgrade")
             connection.execute(f"DROP TABLE {quoted(table)}")
-    with _doing("yoyo's marks"):
+        doing = "yoyo's marks"
         if plan.adopt:
             write_version_row(connection, plan.before)
         backend = Backend(connection)
         backend.put_marks_right(between(None, plan.before))
-    if not plan.up and plan.before == head():
-        for statement in leaving_head():
-            connection.execute(statement)
-    for step in plan.steps:
-        title = f"{step.revision} {step.title}"
-        options.say(f"{'applying' if plan.up else 'rolling back'} {title}")
-        with _doing(title):
+        if not plan.up and plan.before == head():
+            for statement in leaving_head():
+                connection.execute(statement)
+        for step in plan.steps:
+            doing = f"{step.revision} {step.title}"
+            options.say(f"{'applying' if plan.up else 'rolling back'} {doing}")
             (backend.apply if plan.up else backend.roll_back)(step)
-    for table in plan.made_anew:
-        options.say(f"making {table} anew")
-        with _doing(f"making anew of {table}"):
+        for table in plan.made_anew:
+            doing = f"making anew of {table}"
+            options.say(f"making {table} anew")
             for statement in made_again(table):
                 connection.execute(statement)
-    with _doing("making of the indexes and triggers"):
+        doing = "making of the indexes and triggers"
         if plan.after == head():
             backend.post_apply()
             for index in missing_indexes(look(connection), plan.after):
                 connection.execute(str(index.sql))
-        make_again(connection, own)
-    options.say("verifying")
-    with _doing("verification"):
+        make_again(connection, [*own_indexes(there.contents.of("index")), *there.triggers])
+        doing = "verification"
+        options.say("verifying")
         verify(connection, path, rows, plan.before, plan.after)
-    with _doing("commit"):
+        doing = "commit"
         connection.execute("COMMIT")
-    return filled
-
-
-class _FailedError(Exception):
-    """A statement failed; the argument says in doing what, the cause is SQLite's error."""
-
-
-@contextmanager
-def _doing(what: str) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _FailedError(what) from error
-
-
-@contextmanager
-def _all_or_nothing(
-    connection: sqlite3.Connection, path: Path, backup: Path | None, options: Options
-) -> Iterator[None]:
-    """Roll back what fails, and say in doing what it failed."""
-    try:
-        yield
     except BaseException as error:
         # After a full disk SQLite has rolled back already. Whatever this rollback meets, the
         # first error is the one to tell.
         if connection.in_transaction:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-        cause = error.__cause__
-        if isinstance(error, _FailedError) and isinstance(cause, sqlite3.Error):
-            meaning = translate(cause, path, timeout=options.timeout)
-            if isinstance(meaning, StorageFullError):
-                # The file is as it was, and each further attempt would leave a backup.
-                _remove(backup)
-            if isinstance(meaning, _NOT_THE_MIGRATIONS_FAULT):
-                raise meaning from cause
-            kept = f" (the backup {backup} is kept)" if backup else ""
-            raise MigrationError(
-                f"{path}: {error} failed: {cause}. All was rolled back, the file is as it was "
-                f"before{kept}"
-            ) from cause
-        raise
+        if not isinstance(error, sqlite3.Error):
+            raise
+        raise _failure(error, doing, path, backup, options) from error
+    return filled
+
+
+def _failure(
+    error: sqlite3.Error, doing: str, path: Path, backup: Path | None, options: Options
+) -> StoreError:
+    """Return what SQLite's error in a change, which was rolled back, means for the user."""
+    meaning = translate(error, path, timeout=options.timeout)
+    if isinstance(meaning, StorageFullError):
+        # The file is as it was, and each further attempt would leave a backup.
+        _remove(backup)
+    if isinstance(meaning, _NOT_THE_MIGRATIONS_FAULT):
+        return meaning
+    kept = f" (the backup {backup} is kept)" if backup else ""
+    return MigrationError(
+        f"{path}: {doing} failed: {error}. All was rolled back, the file is as it was before{kept}"
+    )
 
 
 _NOT_THE_MIGRATIONS_FAULT = (
