@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "Cards",
     "Cell",
     "Coded",
-    "Column",
     "Columns",
     "Document",
     "Identifier",
@@ -83,20 +82,15 @@ class Cards(NamedTuple):
     cards: Sequence[Card]
 
 
-class Column(NamedTuple):
-    """A column of a table; numbers stand at its right."""
-
-    head: str
-    number: bool = False
-
-
 class Table(NamedTuple):
     """Rows below a head.
 
     Attributes
     ----------
-    caption, columns, rows
-        The rows have a cell for each column.
+    caption, heads, rows
+        The rows have a cell for each head.
+    numbers
+        The heads of numbers, which stand at the right.
     more
         What is not in it, in words.
     kinds
@@ -108,8 +102,9 @@ class Table(NamedTuple):
     """
 
     caption: str
-    columns: Sequence[Column]
+    heads: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    numbers: Collection[str] = ()
     more: str = ""
     kinds: Sequence[Kind] = ()
     folded: bool = False

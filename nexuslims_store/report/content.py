@@ -12,7 +12,6 @@ from nexuslims_store.report.blocks import (
     Bar,
     Bars,
     Block,
-    Column,
     Columns,
     Document,
     Note,
@@ -42,7 +41,6 @@ _HAPPENED = (
     *("sessions begun", "hours of use", "records built", "builds failed"),
     *("uploads arrived", "uploads failed"),
 )
-_COUNT = Column("sessions", number=True)
 
 
 def compose(
@@ -91,13 +89,10 @@ def _verdict(needs: int) -> str:
 
 def _week(figures: Figures) -> Iterator[Block]:
     weeks = figures.last_weeks
-    by_now = f"last week until {figures.span.now:%A %H:%M}"
+    heads = ("this week", f"last week until {figures.span.now:%A %H:%M}", "all of last week")
     yield Table(
         f"Since Monday {figures.span.monday:%Y-%m-%d}, UTC",
-        [
-            Column(""),
-            *(Column(head, number=True) for head in ("this week", by_now, "all of last week")),
-        ],
+        ["", *heads],
         [
             [
                 happened,
@@ -110,6 +105,7 @@ def _week(figures: Figures) -> Iterator[Block]:
             ]
             for happened in _HAPPENED
         ],
+        numbers=heads,
     )
 
 
@@ -136,14 +132,12 @@ def _sessions(figures: Figures) -> Iterator[Block]:
                 for name, mark, part in parts
             ],
         )
+        heads = ["all", *(one.words for one in kinds)]
         yield Table(
             f"Sessions that began in each {span.noun}",
-            [
-                Column(f"{span.noun} of" if span.noun == "week" else span.noun),
-                Column("all", number=True),
-                *(Column(one.words, number=True) for one in kinds),
-            ],
+            [f"{span.noun} of" if span.noun == "week" else span.noun, *heads],
             [[name, part.total(), *(part[one.code] for one in kinds)] for name, _, part in parts],
+            numbers=heads,
             of_chart=True,
         )
     ever = Counter({shown(code): count for code, count in figures.work.sessions.items()})
@@ -151,12 +145,9 @@ def _sessions(figures: Figures) -> Iterator[Block]:
     if codes:
         yield Table(
             "Sessions by status",
-            [
-                Column("status"),
-                Column("in this time", number=True),
-                Column("ever", number=True),
-            ],
+            ["status", "in this time", "ever"],
             [[status(code), total[code], ever[code]] for code in codes],
+            numbers=("in this time", "ever"),
             kinds=[kind(code) for code in codes],
         )
 
@@ -202,16 +193,12 @@ def _use(figures: Figures) -> Iterator[Block]:
     if used:
         yield Table(
             "Use of each instrument in this time",
-            [
-                Column("instrument"),
-                _COUNT,
-                Column("hours", number=True),
-                Column("hours per session", number=True),
-            ],
+            ["instrument", "sessions", "hours", "hours per session"],
             [
                 [instrument, use.sessions, hours(use.time), hours(use.time / use.sessions)]
                 for instrument, use in named
             ],
+            numbers=("sessions", "hours", "hours per session"),
             more=f"and {len(used) - _ROWS:,} more" if len(used) > _ROWS else "",
             of_chart=True,
         )
@@ -237,8 +224,9 @@ def _delays(figures: Figures) -> Iterator[Block]:
         )
         yield Table(
             "Records by the time they took",
-            [Column("time"), Column("records", number=True), Column("share", number=True)],
+            ["time", "records", "share"],
             [[words, count, share(count, delays.count)] for words, count in groups.items()],
+            numbers=("records", "share"),
             of_chart=True,
         )
     if delays.below_zero:
@@ -270,15 +258,11 @@ def _uploads(figures: Figures) -> Iterator[Block]:
     )
     yield Table(
         "Attempts in this time, and sessions whose latest attempt failed",
-        [
-            Column("destination"),
-            Column("arrived", number=True),
-            Column("failed", number=True),
-            Column("sessions not there yet", number=True),
-        ],
+        ["destination", "arrived", "failed", "sessions not there yet"],
         [
             [name, found[True], found[False], waiting.get(name, 0)]
             for name, found in attempts.items()
         ],
+        numbers=("arrived", "failed", "sessions not there yet"),
         folded=True,
     )

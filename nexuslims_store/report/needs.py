@@ -12,7 +12,6 @@ from nexuslims_store.report.blocks import (
     Card,
     Cards,
     Cell,
-    Column,
     Identifier,
     Points,
     Table,
@@ -21,6 +20,8 @@ from nexuslims_store.report.figures import NAMED, Figures, Group, sum_of
 from nexuslims_store.report.words import KINDS, moment, status
 
 __all__ = ["blocks"]
+
+_COUNTS = ("sessions",)
 
 
 def blocks(figures: Figures, needs: Sequence[str]) -> Iterator[Block]:
@@ -33,7 +34,7 @@ def blocks(figures: Figures, needs: Sequence[str]) -> Iterator[Block]:
         oldest = work.oldest_to_build
         yield Table(
             "The session that waits longest for its record",
-            [Column("session"), Column("instrument"), Column("ended"), Column("waits for")],
+            ["session", "instrument", "ended", "waits for"],
             [
                 [
                     Identifier(shown(oldest.session_identifier)),
@@ -86,7 +87,7 @@ def _causes(figures: Figures) -> Iterator[Block]:
     ]
     yield from _listed(
         "Failures by cause, the most frequent first",
-        [Column("cause"), Column("where"), Column("sessions", number=True), Column("latest")],
+        ["cause", "where", "sessions", "latest"],
         rows,
         len(causes),
         folded=False,
@@ -104,13 +105,7 @@ def _where(figures: Figures, instruments: Mapping[object, Group]) -> str:
 def _failed_builds(figures: Figures) -> Iterator[Block]:
     yield from _listed(
         "Builds that failed, the latest first",
-        [
-            Column("session"),
-            Column("instrument"),
-            Column("user"),
-            Column("began"),
-            Column("status"),
-        ],
+        ["session", "instrument", "user", "began", "status"],
         [
             [
                 Identifier(shown(one.session_identifier)),
@@ -128,7 +123,7 @@ def _failed_builds(figures: Figures) -> Iterator[Block]:
 def _failed_uploads(figures: Figures) -> Iterator[Block]:
     yield from _listed(
         "Uploads that failed, the latest first",
-        [Column("session"), Column("destination"), Column("tried"), Column("cause")],
+        ["session", "destination", "tried", "cause"],
         [
             [
                 Identifier(shown(one.session_identifier)),
@@ -147,7 +142,7 @@ def _odd(figures: Figures) -> Iterator[Block]:
     unpaired = work.unpaired or []
     yield from _listed(
         "To be built, but START and END make no session",
-        [Column("session"), Column("instrument"), Column("reason")],
+        ["session", "instrument", "reason"],
         [
             [
                 Identifier(shown(odd.session_identifier)),
@@ -164,7 +159,7 @@ def _odd(figures: Figures) -> Iterator[Block]:
     ):
         yield from _listed(
             caption,
-            [Column("session"), Column("instrument"), Column("since"), Column("for")],
+            ["session", "instrument", "since", "for"],
             [
                 [
                     Identifier(shown(claim.session_identifier)),
@@ -180,7 +175,7 @@ def _odd(figures: Figures) -> Iterator[Block]:
 
 def _listed(
     caption: str,
-    columns: Sequence[Column],
+    heads: Sequence[str],
     rows: Sequence[Sequence[Cell]],
     total: int,
     *,
@@ -189,4 +184,6 @@ def _listed(
     """Yield a table of the first few and how many more there are, or nothing."""
     if total:
         more = f"and {total - len(rows):,} more" if total > len(rows) else ""
-        yield Table(f"{caption} ({total:,})", columns, rows, more=more, folded=folded)
+        yield Table(
+            f"{caption} ({total:,})", heads, rows, numbers=_COUNTS, more=more, folded=folded
+        )

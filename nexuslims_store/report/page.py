@@ -14,7 +14,6 @@ from nexuslims_store.report.blocks import (
     Cards,
     Cell,
     Coded,
-    Column,
     Columns,
     Document,
     Identifier,
@@ -111,15 +110,15 @@ def _(chart: Bars) -> str:
 @_block.register
 def _(table: Table) -> str:
     body = "\n".join(
-        f"<tr>{''.join(_cells(table.columns, row, kind))}</tr>"
+        f"<tr>{''.join(_cells(table, row, kind))}</tr>"
         for row, kind in zip_longest(table.rows, table.kinds)
     )
     heads = "".join(
-        f'<th scope="col"{_class("number" if column.number else "")}>{html(column.head)}</th>'
-        for column in table.columns
+        f'<th scope="col"{_class("number" if head in table.numbers else "")}>{html(head)}</th>'
+        for head in table.heads
     )
     # On a phone each row of a wide table becomes a list.
-    size = sum(1 if column.number else 2 for column in table.columns)
+    size = sum(1 if head in table.numbers else 2 for head in table.heads)
     wide = "wide" if size >= _WIDE else ""
     content = (
         f"<table{_class(wide)}><caption>{html(table.caption)}</caption>\n"
@@ -147,13 +146,13 @@ def _words(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html(text))
 
 
-def _cells(columns: Sequence[Column], row: Sequence[Cell], kind: Kind | None) -> Iterator[str]:
-    for place, (column, cell) in enumerate(zip(columns, row, strict=True)):
+def _cells(table: Table, row: Sequence[Cell], kind: Kind | None) -> Iterator[str]:
+    for place, (head, cell) in enumerate(zip(table.heads, row, strict=True)):
         content = _cell(cell)
         empty = "empty" if cell in (0, None, "") else ""
-        classes = _class(" ".join(filter(None, ["number" if column.number else "", empty])))
+        classes = _class(" ".join(filter(None, ["number" if head in table.numbers else "", empty])))
         if place:
-            yield f'<td{classes} data-head="{html(column.head)}">{content}</td>'
+            yield f'<td{classes} data-head="{html(head)}">{content}</td>'
         else:
             swatch = _swatch(kind) if kind else ""
             yield f'<th scope="row"{classes}>{swatch}{content}</th>'

@@ -100,13 +100,13 @@ def _(table: Table) -> Iterator[str]:
         return
     yield from _wrapped(f"{table.caption}:")
     rows = [[_cell(cell) for cell in row] for row in table.rows]
-    heads = [column.head for column in table.columns]
+    heads = table.heads
     widths = [max(map(columns, cells)) for cells in zip(heads, *rows, strict=True)]
     if sum(widths) + len(_GAP) * (len(widths) - 1) <= _WIDTH:
         for texts in (heads, *rows):
             yield _GAP.join(
-                padded(text, width, right=column.number)
-                for text, width, column in zip(texts, widths, table.columns, strict=True)
+                padded(text, width, right=head in table.numbers)
+                for text, width, head in zip(texts, widths, heads, strict=True)
             )
     else:
         for row, cells in zip(table.rows, rows, strict=True):
