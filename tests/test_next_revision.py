@@ -90,7 +90,8 @@ def test_the_walk_is_all_that_a_revision_needs(copy: Path) -> None:
         "message, metadata_json, checksum\n",
     )
     edit(copy / "sql" / "upload_log.sql", r":metadata_json\n", ":metadata_json, :checksum\n")
-    edit(copy / "sql" / "doctor.sql", r"metadata_json, id\b", "metadata_json, checksum, id")
+    for file in (copy / "sql" / "doctor.sql", copy / "sql" / "postgresql" / "doctor.sql"):
+        edit(file, r"metadata_json, id\b", "metadata_json, checksum, id")
     edit(
         copy / "nexuslims_store" / "repository" / "upload_logs.py",
         r'( *)"metadata_json": log.metadata_json,\n',

@@ -19,8 +19,9 @@ What belongs to {revision}, in this order:
   2. nexuslims_store/models.py: a field with a description for each new column, in the order of
      the columns, and the values of each new CHECK in nexuslims_store/enums.py.
   3. sql/: each new column in every statement that stores or reads whole rows of its table, in
-     sql/doctor.sql too, and among the parameters that its class in nexuslims_store/repository/
-     gives them; a new table gets a file of its own, and a class.
+     sql/doctor.sql too, in their variants in sql/postgresql/, and among the parameters that its
+     class in nexuslims_store/repository/ gives them; a new table gets a file of its own, and a
+     class.
   4. README.md: `python tests/test_readme_schema.py` writes the tables anew.
   5. tests/helpers/migration_files.py: what NexusLIMS's own database has at {revision}, once it is
      released; until then the files are taken at their word.
