@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nexuslims_store.cli.output import Output
@@ -46,10 +45,10 @@ class OneOf:
         self.options = options
 
 
-class Command(NamedTuple):
+class Command:
     """A command, or a group of commands.
 
-    Attributes
+    Parameters
     ----------
     run
         What it does, with the arguments and the output, and returns the exit status. None for a
@@ -66,12 +65,22 @@ class Command(NamedTuple):
         of the command must be the first word.
     """
 
-    run: Run | None = None
-    summary: str = ""
-    options: Sequence[Option | OneOf] = ()
-    description: str = ""
-    examples: Sequence[str] = ()
-    commands: Mapping[str, Command] = MappingProxyType({})
+    def __init__(
+        self,
+        run: Run | None = None,
+        summary: str = "",
+        *,
+        options: Sequence[Option | OneOf] = (),
+        description: str = "",
+        examples: Sequence[str] = (),
+        commands: Mapping[str, Command] | None = None,
+    ) -> None:
+        self.run = run
+        self.summary = summary
+        self.options = options
+        self.description = description
+        self.examples = examples
+        self.commands = commands or {}
 
     @property
     def takes_words(self) -> bool:
