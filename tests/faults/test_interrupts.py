@@ -30,7 +30,7 @@ from typing import Any
 import pytest
 from helpers.support import PID, SESSION, TABLES, Clock, contents, instrument, write
 from test_transactions import MUTATORS, claimed
-from test_transactions import path as filled  # noqa: F401 -- a fixture
+from test_transactions import filled as fill
 
 import nexuslims_store
 from nexuslims_store import Store
@@ -44,6 +44,13 @@ def first(models: Any) -> None:
     """Stop after one."""
     with closing(models):
         next(models)
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    place = fill(tmp_path)
+    assert isinstance(place, Path)
+    return place
 
 
 READERS: dict[str, Callable[[Store], object]] = {
@@ -241,19 +248,19 @@ every_method = pytest.mark.parametrize("work", ALL.values(), ids=list(ALL))
 
 
 @every_method
-def test_interrupted_at_every_line(filled: Path, work: Callable[[Store], object]) -> None:  # noqa: F811
+def test_interrupted_at_every_line(filled: Path, work: Callable[[Store], object]) -> None:
     assert sweep(filled, work, instructions=False) > 10
 
 
 @pytest.mark.parametrize("work", [failing, READERS["external_ids.get"]])
-def test_interrupted_at_every_instruction(filled: Path, work: Callable[[Store], object]) -> None:  # noqa: F811
+def test_interrupted_at_every_instruction(filled: Path, work: Callable[[Store], object]) -> None:
     assert sweep(filled, work, instructions=True) > 100
 
 
 @pytest.mark.soak
 @every_method
 def test_every_method_interrupted_at_every_instruction(
-    filled: Path,  # noqa: F811
+    filled: Path,
     work: Callable[[Store], object],
 ) -> None:
     assert sweep(filled, work, instructions=True) > 100
@@ -261,7 +268,7 @@ def test_every_method_interrupted_at_every_instruction(
 
 @pytest.mark.parametrize("work", [nested, failing, MUTATORS["sessions.add"]])
 def test_interrupted_in_a_store_for_any_thread(
-    filled: Path,  # noqa: F811
+    filled: Path,
     work: Callable[[Store], object],
 ) -> None:
     """Other threads have their turn at once."""
@@ -285,7 +292,7 @@ every_time = pytest.mark.parametrize(
 
 
 @every_time
-def test_opening_and_closing_are_interrupted(filled: Path, every: bool) -> None:  # noqa: F811
+def test_opening_and_closing_are_interrupted(filled: Path, every: bool) -> None:
     """Nothing is locked after: there is no store yet, and what there was is gone."""
 
     def work() -> None:
@@ -306,7 +313,7 @@ def test_opening_and_closing_are_interrupted(filled: Path, every: bool) -> None:
 
 
 @every_time
-def test_a_backup_is_interrupted(filled: Path, tmp_path: Path, every: bool) -> None:  # noqa: F811
+def test_a_backup_is_interrupted(filled: Path, tmp_path: Path, every: bool) -> None:
     """No half copy has the name of one, and the store goes on to write."""
     copies = tmp_path / "copies"
     copies.mkdir()
@@ -371,7 +378,7 @@ def alarm_raises() -> Iterator[None]:
 
 @needs_signals
 @pytest.mark.parametrize("name", ["session_logs.insert", "sessions.add", "external_ids.store"])
-def test_a_signal_while_a_lock_is_waited_for(filled: Path, name: str) -> None:  # noqa: F811
+def test_a_signal_while_a_lock_is_waited_for(filled: Path, name: str) -> None:
     """The lock is free again some time after the signal, when nobody waits for it any more."""
     work = MUTATORS[name]
     with (
@@ -408,7 +415,7 @@ def test_a_signal_while_a_lock_is_waited_for(filled: Path, name: str) -> None:  
 @pytest.mark.parametrize(
     "name", ["sessions.add", "nested", "sessions.list_to_build", "sessions.claim"]
 )
-def test_a_signal_at_any_time(filled: Path, name: str) -> None:  # noqa: F811
+def test_a_signal_at_any_time(filled: Path, name: str) -> None:
     """Real ones, at moments that are spread over the time which the method takes."""
     work = ALL[name]
     rung = 0
@@ -443,7 +450,7 @@ def test_a_signal_at_any_time(filled: Path, name: str) -> None:  # noqa: F811
     ("number", "says"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "SystemExit")]
 )
 def test_a_process_that_is_told_to_end_while_it_waits(
-    filled: Path,  # noqa: F811
+    filled: Path,
     number: signal.Signals,
     says: str,
 ) -> None:
@@ -489,7 +496,7 @@ def test_a_process_that_is_told_to_end_while_it_waits(
     assert "Unused" not in [row[0] for row in contents(filled)["instruments"]]
 
 
-def test_what_is_raised_inside_sqls_function_is_not_lost(filled: Path) -> None:  # noqa: F811
+def test_what_is_raised_inside_sqls_function_is_not_lost(filled: Path) -> None:
     """`sqlite3` drops what a function of SQL raises: Ctrl-C would be an error of the tables."""
 
     def interruption(at: str) -> Callable[[FrameType, str, object], Any]:

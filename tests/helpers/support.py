@@ -197,8 +197,12 @@ def contents(place: Store | Path | str) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of the four tables, as another program sees them on a connection of its own."""
     connection = _connect(place)
     try:
+        # In the order of their coming; an update moves a row of PostgreSQL to the end.
+        order = "rowid" if isinstance(connection, sqlite3.Connection) else "ctid"
         return {
-            table: connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+            table: connection.execute(
+                f"SELECT * FROM {table} ORDER BY {order if table == 'instruments' else 1}"
+            ).fetchall()
             for table in TABLES
         }
     finally:
