@@ -108,6 +108,8 @@ def test_an_error_says_where_the_path_is_from(
         missing = call(*command)
         assert missing.status == 2
         assert f"(the path is from NX_DB_PATH in {tmp_path / '.env'})" in missing.err
+    # That of another file is not.
+    assert "the path is from" not in call("restore", "backup.db").err
 
 
 def test_a_database_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,8 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         arguments.parser.error(str(error))
     except StoreError as error:
         message = error.for_command
-        if arguments.db is None and isinstance(error, _ABOUT_THE_PATH):
+        default = getattr(arguments, "default_path", None)
+        if default is not None and isinstance(error, _ABOUT_THE_PATH) and str(default) in message:
             message += f"\n(the path is from {origin_of_default_path()})"
         _tell(output, message, debug=arguments.debug)
     except BrokenPipeError:

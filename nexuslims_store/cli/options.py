@@ -231,6 +231,8 @@ def limit(what: str) -> Option:
 def database_path(arguments: argparse.Namespace) -> Path | str:
     """Return the path of the database that the user means, or its URL.
 
+    Where none is given, it is kept as `default_path` of the arguments, for errors that name it.
+
     Raises
     ------
     StoreError
@@ -238,7 +240,7 @@ def database_path(arguments: argparse.Namespace) -> Path | str:
     """
     path: Path | str | None = arguments.db
     if path is None:
-        path = default_path()
+        path = arguments.default_path = default_path()
     if is_url(path):
         return path
     require_file(path, "--db")
