@@ -1,24 +1,19 @@
-"""Backups: what a copy holds, what it is called, and what is left when none can be made."""
+"""A backup: what is copied, and as what."""
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sqlite3
 import stat
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 from helpers.database_files import (
-    HOLD,
-    KILL_AT_EVERY_LINE,
     build,
     content,
     end,
@@ -31,25 +26,12 @@ from helpers.database_files import (
     start,
 )
 
-from nexuslims_store.backup import (
-    PARTIAL_FILES,
-    copy,
-    free_name,
-)
+from nexuslims_store.backup import PARTIAL_FILES, copy
 from nexuslims_store.connection import MEMORY
-from nexuslims_store.errors import (
-    BackupError,
-    CorruptDatabaseError,
-    DatabaseLockedError,
-    DatabaseNotFoundError,
-    NotANexusLIMSDatabaseError,
-    StorageFullError,
-    StoreError,
-)
+from nexuslims_store.errors import StorageFullError
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions, signals and limits")
 both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
-NOW = datetime(2025, 3, 4, 5, 6, 7)
 
 
 @contextmanager
@@ -350,232 +332,3 @@ finally:
 """,
         tmp_path,
     )
-
-
-# -- names -----------------------------------------------------------------------------------
-
-
-def test_a_backup_gets_the_first_free_name(tmp_path: Path) -> None:
-    path = tmp_path / "nexus.lims.sqlite"
-    first = tmp_path / "nexus.lims_backup_20250304_050607.db"
-    assert free_name(path, now=NOW) == first
-    first.touch()
-    assert free_name(path, now=NOW) == tmp_path / "nexus.lims_backup_20250304_050607_2.db"
-    # SQLite would play the leftover of another database into a new one of that name.
-    (tmp_path / "nexus.lims_backup_20250304_050607_2.db-wal").touch()
-    assert free_name(path, now=NOW) == tmp_path / "nexus.lims_backup_20250304_050607_3.db"
-    (tmp_path / "nexus.lims_backup_20250304_050607_3.db").symlink_to("nowhere")
-    assert free_name(path, now=NOW) == tmp_path / "nexus.lims_backup_20250304_050607_4.db"
-
-
-def test_backups_at_the_same_moment_all_get_a_name(tmp_path: Path) -> None:
-    path = build(tmp_path / "a.db", sessions=20)
-    with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: copy(path, path.parent, now=NOW), range(16)))
-    assert len(set(made)) == 16
-    assert set(names(tmp_path)) == {"a.db", *(copied.name for copied in made)}
-    assert all(content(copied) == content(path) for copied in made)
-
-
-def test_a_backup_is_beside_the_symbolic_link_that_was_named(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "home").mkdir()
-    path = build(tmp_path / "data" / "real.db", wal=True)
-    link = tmp_path / "home" / "link.db"
-    link.symlink_to(path)
-    copied = copy(link, link.parent, now=NOW)
-    assert copied == tmp_path / "home" / "link_backup_20250304_050607.db"
-    assert content(copied) == content(path)
-    assert not copied.is_symlink()
-    assert names(tmp_path / "data") == ["real.db"]
-
-
-def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = build(tmp_path / "a.db")
-    monkeypatch.chdir(tmp_path)
-    assert copy(Path("a.db"), Path("b.db")) == Path("b.db")
-    assert content(tmp_path / "b.db") == content(path)
-
-
-def test_a_folder_as_destination(tmp_path: Path) -> None:
-    path = build(tmp_path / "a.db")
-    folder = tmp_path / "backups"
-    folder.mkdir()
-    copied = copy(path, folder)
-    assert copied.parent == folder
-    assert fnmatch(copied.name, "a_backup_*.db")
-    assert content(copied) == content(path)
-
-
-@pytest.mark.parametrize("hard_links", [True, False])
-def test_no_file_is_ever_overwritten(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool
-) -> None:
-    if not hard_links:
-
-        def refuse(*_: object) -> None:
-            raise PermissionError(errno.EPERM, "no hard links here")
-
-        monkeypatch.setattr(os, "link", refuse)
-    path = build(tmp_path / "a.db")
-    mine = tmp_path / "mine.db"
-    mine.write_text("precious")
-    (tmp_path / "dangling.db").symlink_to("nowhere")
-    (tmp_path / "stale.db-journal").write_text("of another database")
-    for name, reason in (
-        ("mine.db", "exists already"),
-        ("a.db", "exists already"),
-        ("dangling.db", "exists already"),
-        ("stale.db", "stale.db-journal is in the way"),
-    ):
-        with unchanged(tmp_path), pytest.raises(BackupError, match=reason):
-            copy(path, tmp_path / name)
-
-    def take(done: int, total: int) -> None:
-        (tmp_path / "late.db").write_text("quicker")
-
-    with pytest.raises(BackupError, match="exists already"):
-        copy(path, tmp_path / "late.db", progress=take)
-    assert (tmp_path / "late.db").read_text() == "quicker"
-    with unchanged(tmp_path), pytest.raises(BackupError, match="there is no folder"):
-        copy(path, tmp_path / "missing" / "b.db")
-    assert content(copy(path, tmp_path / "good.db")) == content(path)
-    assert sorted(
-        set(names(tmp_path)) - {"a.db", "mine.db", "dangling.db", "stale.db-journal"}
-    ) == [
-        "good.db",
-        "late.db",
-    ]
-
-
-# -- sources that cannot be copied -----------------------------------------------------------
-
-
-def flip(path: Path, offset: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[offset] ^= 0x55
-    path.write_bytes(data)
-
-
-def damage(path: Path, kind: str) -> None:
-    data = path.read_bytes()
-    match kind:
-        case "flipped byte":
-            flip(path, 512 * 100)  # the kind of a page
-        case "zeroed page":
-            path.write_bytes(data[: 512 * 60] + bytes(512) + data[512 * 61 :])
-        case "tables":
-            path.write_bytes(data.replace(b"CREATE TABLE", b"CREATE STOOL"))
-        case "cut by half":
-            path.write_bytes(data[: len(data) // 2])
-        case "cut by 100 bytes":
-            path.write_bytes(data[:-100])
-        case "header":
-            flip(path, 3)
-        case "text":
-            path.write_text("not a database\n" * 1000)
-        case "short text":
-            path.write_text("hello")
-        case _:
-            raise AssertionError(kind)
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("flipped byte", CorruptDatabaseError),
-        ("zeroed page", CorruptDatabaseError),
-        ("tables", CorruptDatabaseError),
-        ("cut by half", CorruptDatabaseError),
-        ("cut by 100 bytes", CorruptDatabaseError),
-        ("header", NotANexusLIMSDatabaseError),
-        ("text", NotANexusLIMSDatabaseError),
-        ("short text", NotANexusLIMSDatabaseError),
-    ],
-)
-def test_a_damaged_source(tmp_path: Path, kind: str, expected: type[StoreError]) -> None:
-    path = build(tmp_path / "a.db")
-    damage(path, kind)
-    with unchanged(tmp_path), pytest.raises(expected, match=r"a\.db"):
-        copy(path, tmp_path / "copy.db")
-
-
-def test_a_source_that_is_no_file(tmp_path: Path) -> None:
-    with unchanged(tmp_path), pytest.raises(DatabaseNotFoundError):
-        copy(tmp_path / "none.db", tmp_path / "copy.db")
-    with unchanged(tmp_path), pytest.raises(NotANexusLIMSDatabaseError, match="is a folder"):
-        copy(tmp_path, tmp_path / "copy.db")
-
-
-@both_modes
-def test_a_locked_source_is_waited_for_no_longer_than_the_timeout(
-    tmp_path: Path, wal: bool
-) -> None:
-    path = build(tmp_path / "a.db", wal=wal)
-    # In WAL mode only a connection in this locking mode keeps readers out.
-    lock = "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE" if wal else "BEGIN EXCLUSIVE"
-    holder = start(
-        HOLD.replace("connection.execute(sys", "connection.executescript(sys"), path, lock
-    )
-    began = time.monotonic()
-    with pytest.raises(DatabaseLockedError, match=r"a\.db is locked .* 0\.3 s"):
-        copy(path, tmp_path / "copy.db", timeout=0.3)
-    assert 0.2 < time.monotonic() - began < 5
-    assert not list(tmp_path.glob("*copy*")) + list(tmp_path.glob(PARTIAL_FILES))
-    end(holder)
-    assert content(copy(path, tmp_path / "copy.db")) == content(path)
-
-
-# -- interruptions ---------------------------------------------------------------------------
-
-
-def test_an_exception_on_the_way_leaves_nothing(tmp_path: Path) -> None:
-    path = build(tmp_path / "a.db")
-
-    def interrupt(done: int, total: int) -> None:
-        if done > total / 2:
-            raise KeyboardInterrupt
-
-    with unchanged(tmp_path), pytest.raises(KeyboardInterrupt):
-        copy(path, tmp_path / "copy.db", progress=interrupt)
-    # And no lock either.
-    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
-        connection.execute("BEGIN EXCLUSIVE")
-
-
-@pytest.mark.slow
-@posix
-@both_modes
-@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.soak)])
-def test_killed_at_any_line(tmp_path: Path, wal: bool, every: int) -> None:
-    path = build(tmp_path / "a.db", wal=wal, sessions=100)
-    kills = run(
-        """
-from fnmatch import fnmatch
-from nexuslims_store.backup import PARTIAL_FILES, copy
-from datetime import datetime
-path = Path(sys.argv[1])
-before = content(path)
-copied = path.with_name("a_backup_20250304_050607.db")
-def prepare():
-    for file in path.parent.iterdir():
-        if file != path:
-            file.unlink()
-def work():
-    copy(path, path.parent, now=datetime(2025, 3, 4, 5, 6, 7))
-def judge(survived):
-    assert content(path) == before
-    for name in names(path.parent):
-        assert name in ("a.db", copied.name) or fnmatch(name, PARTIAL_FILES) and not survived, name
-    if copied.exists():
-        assert content(copied) == before
-    # The next one works, whatever was left.
-    if kills % 2 == 0 or survived:
-        work()
-        assert content(copied) == before
-"""
-        + KILL_AT_EVERY_LINE,
-        path,
-        every,
-    )
-    assert int(kills) > 100 / every

@@ -98,7 +98,7 @@ def test_the_older_lineage_behind_a_former_name(path: Path) -> None:
     execute(
         path,
         "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);"
-        f"INSERT INTO alembic_version VALUES ('{BASELINE}')",
+        f"INSERT INTO alembic_version (version_num) VALUES ('{BASELINE}')",
     )
     report = migrations.upgrade(path)
     assert facts(path)["tables"]["session_log"] == expected(HEAD)["tables"]["session_log"]

@@ -1,4 +1,4 @@
-"""What is a facility's own in a file: kept, or told by name, and never lost in silence."""
+"""Columns, indexes and tables of a facility's own: kept, or told by name, and never lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import older_lineage
 from helpers.command_line import call
-from helpers.migration_checks import at, refused
+from helpers.migration_checks import MOVES, at, refused
 from helpers.migration_files import HEAD, backups, execute, expected, facts, query
 
 from nexuslims_store import MigrationError, SchemaMismatchError, Store, doctor, migrations
@@ -84,11 +84,6 @@ def test_an_index_of_ones_own_survives_a_table_that_is_made_anew(path: Path) -> 
 # -- columns: no step drops one ---------------------------------------------------------
 
 
-MOVES = [
-    (start, end, "upgrade" if position(end) > position(start) else "downgrade")
-    for step in migrations.history()
-    for start, end in [(step.down_revision, step.revision), (step.revision, step.down_revision)]
-]
 TABLES = [
     (start, end, direction, table)
     for start, end, direction in MOVES
@@ -136,172 +131,6 @@ def test_each_step_keeps_an_own_column_or_is_refused_by_its_name(
 def test_there_are_such_steps_in_both_directions() -> None:
     lossy = [move for *move, table in TABLES if not column_survives(move[0], move[1], table)]
     assert {direction for *_, direction in lossy} == {"upgrade", "downgrade"}
-
-
-# -- views, triggers, names -------------------------------------------------------------
-
-
-def test_a_view_that_breaks_is_named_and_found_dead(path: Path) -> None:
-    at(
-        "v1_4_3",
-        path,
-        "CREATE VIEW names AS SELECT schema_name FROM instruments;"
-        'CREATE VIEW computers AS SELECT "computer_name" FROM instruments;'
-        "CREATE VIEW places AS SELECT location FROM instruments;",
-    )
-    plan = str(migrations.plan(path))
-    for name in ("names", "computers"):
-        assert f"break your view {name}" in plan
-    assert "places" not in plan
-    report = migrations.upgrade(path)
-
-    assert report.plan.views_broken == ("names", "computers")
-    assert "your view names does not work any more" in str(report)
-    (dead,) = (finding for finding in doctor.examine(path) if finding.code == "dead-view")
-    assert "names" in dead.message
-    assert "schema_name" in dead.message
-
-
-def test_a_trigger_that_breaks_is_named(path: Path) -> None:
-    at(
-        "v1_4_3",
-        path,
-        "CREATE TABLE visits (pid, note);"
-        "CREATE TRIGGER busy AFTER UPDATE OF note ON visits BEGIN "
-        "UPDATE instruments SET computer_name = new.note WHERE instrument_pid = new.pid; END;"
-        "CREATE TRIGGER fine AFTER UPDATE ON visits BEGIN DELETE FROM visits WHERE pid = 1; END;",
-    )
-    assert "break your trigger busy" in str(migrations.plan(path))
-    assert migrations.upgrade(path).plan.triggers_broken == ("busy",)
-    codes = [finding.code for finding in doctor.examine(path)]
-    assert "dead-trigger" in codes
-
-
-GONE = [
-    (start, end, direction, table, column)
-    for start, end, direction in MOVES
-    for table in sorted(known_tables() & tables_at(start).keys())
-    for column in tables_at(start)[table].columns
-    # At base nothing of one's own may be left, which is refused.
-    if end and column not in getattr(tables_at(end).get(table), "columns", {})
-]
-
-
-@pytest.mark.parametrize(("start", "end", "direction", "table", "column"), GONE)
-def test_what_needs_a_column_that_goes_is_named_in_both_directions(
-    path: Path, start: str, end: str, direction: Direction, table: str, column: str
-) -> None:
-    migrations.upgrade(path, start)
-    execute(
-        path,
-        f"CREATE VIEW mine AS SELECT {column} FROM {table};"
-        "CREATE TABLE visits (note);"
-        "CREATE TRIGGER busy AFTER INSERT ON visits BEGIN "
-        f"DELETE FROM {table} WHERE {column} = new.note; END;",
-    )
-    plan = migrations.plan(path, end, direction=direction)
-    assert (plan.views_broken, plan.triggers_broken) == (("mine",), ("busy",))
-    report = getattr(migrations, direction)(path, end, backup=False)
-    for kind, name in (("view", "mine"), ("trigger", "busy")):
-        assert f"break your {kind} {name}" in str(plan)
-        assert f"your {kind} {name} does not work any more" in str(report)
-    dead = [finding.code for finding in doctor.examine(path) if finding.code.startswith("dead-")]
-    assert dead == ["dead-view", "dead-trigger"]
-
-
-def test_a_file_of_ones_own_tables_alone_is_not_left_behind(path: Path) -> None:
-    at(HEAD, path, "CREATE TABLE visits (day); CREATE VIEW days AS SELECT day FROM visits;")
-    assert "refused: without NexusLIMS's tables" in str(
-        migrations.plan(path, "base", direction="downgrade")
-    )
-    with pytest.raises(MigrationError, match=r"days, visits of your own.*Nothing was changed"):
-        migrations.downgrade(path, "base")
-    assert migrations.current(path) == HEAD
-
-
-AUDIT = "CREATE TRIGGER audit AFTER INSERT ON {} BEGIN INSERT INTO mine (what) VALUES ('x'); END"
-TRIGGERS = "SELECT sql FROM sqlite_master WHERE type = 'trigger'"
-
-
-@pytest.mark.parametrize(
-    "table", ["session_log", "instruments", "alembic_version", "_yoyo_migration", "_yoyo_log"]
-)
-def test_a_trigger_shuts_no_reader_out_and_survives_every_step(path: Path, table: str) -> None:
-    at("v1_4_3", path, f"CREATE TABLE mine (what); {AUDIT.format(table)};")
-    plan = call("--db", path, "migrate", "--plan")
-    assert plan.status == 0
-    assert "make your trigger audit again, which goes with its table" in plan.lines
-    script = migrations.plan(path).to_sql()
-    for move, target in (("upgrade", "head"), ("downgrade", "v1_4_3"), ("upgrade", "head")):
-        assert getattr(migrations, move)(path, target, backup=False).changed
-        assert query(path, TRIGGERS) == [(AUDIT.format(table),)]
-    migrations.stamp(path, HEAD)
-    assert query(path, "SELECT what FROM mine") == []
-
-    for command in ("status", "migrate current", "migrate check", "migrate --plan", "report -"):
-        done = call("--db", path, *command.replace("report -", "report --output -").split())
-        assert done.status == 0, done.err
-    if table.startswith(("_yoyo", "alembic")):  # which no store writes to
-        Store(path).close()
-        return
-    assert call("--db", path, "doctor").status == 1
-    with pytest.raises(SchemaMismatchError, match=f"trigger audit on {table}.*> triggers.sql"):
-        Store(path)
-    places = ("DROP TRIGGER", "CREATE TABLE", "CREATE TRIGGER audit")
-    assert sorted(places, key=script.index) == list(places)
-
-
-def test_a_trigger_whose_table_goes_is_named(path: Path) -> None:
-    at(HEAD, path, f"CREATE TABLE mine (what); {AUDIT.format('upload_log')};")
-    plan = migrations.plan(path, "v1_4_3", direction="downgrade")
-    assert "drop your trigger audit, whose table goes" in str(plan)
-    assert "dropped your trigger audit" in str(migrations.downgrade(path, "v1_4_3"))
-    assert query(backups(path)[0], TRIGGERS) == [(AUDIT.format("upload_log"),)]
-
-
-@pytest.mark.parametrize(
-    ("head", "body"),
-    [("UPDATE OF computer_name", "SELECT 1"), ("INSERT", "SELECT new.computer_name")],
-)
-def test_a_trigger_that_names_a_column_that_goes(path: Path, head: str, body: str) -> None:
-    at("v1_4_3", path, f"CREATE TRIGGER old AFTER {head} ON instruments BEGIN {body}; END;")
-    assert "break your trigger old" in str(migrations.plan(path))
-    assert migrations.upgrade(path).plan.triggers_broken == ("old",)
-    assert "dead-trigger" in {finding.code for finding in doctor.examine(path)}
-
-
-@pytest.mark.parametrize(
-    ("script", "what"),
-    [
-        (
-            "CREATE INDEX idx_nexuslims_username ON session_log (user)",
-            "the index idx_nexuslims_username on session_log",
-        ),
-        ("CREATE TABLE instruments_new (x)", "the table instruments_new"),
-        ("CREATE VIEW Instruments_New AS SELECT 1", "the view Instruments_New"),
-    ],
-)
-def test_an_own_name_that_a_step_needs_is_refused_by_name(
-    path: Path, script: str, what: str
-) -> None:
-    at("v1_4_3", path, script)
-    before = path.read_bytes()
-    plan = migrations.plan(path)
-    assert f"refused: {what} is your own" in str(plan)
-    for move in (plan.to_sql, lambda: migrations.upgrade(path)):
-        with pytest.raises(MigrationError, match=f"{what} is your own"):
-            move()
-    assert path.read_bytes() == before
-    assert not backups(path)
-
-
-def test_a_unique_index_of_ones_own_is_kept(path: Path) -> None:
-    at("v1_4_3", path, "CREATE UNIQUE INDEX mine ON session_log (session_identifier, event_type)")
-    migrations.upgrade(path)
-    assert query(path, "SELECT name FROM sqlite_master WHERE name = 'mine'")
-    (drift,) = (finding for finding in doctor.examine(path) if finding.code == "drift")
-    assert "session_identifier, event_type) is UNIQUE" in drift.message
-    assert "mine is an index of your own" in drift.remedy
 
 
 # -- tables that are not NexusLIMS's any more --------------------------------------------

@@ -79,14 +79,14 @@ def test_wrong_stamp(path: Path) -> None:
 
 def test_version_row_without_tables(path: Path) -> None:
     base(path)
-    execute(path, "INSERT INTO alembic_version VALUES ('v2_4_0a')")
+    execute(path, "INSERT INTO alembic_version (version_num) VALUES ('v2_4_0a')")
     refused(path, SchemaMismatchError, "migrate stamp base")
     migrations.stamp(path, "base")
     assert migrations.current(path) is None
 
 
 def test_several_version_rows(path: Path) -> None:
-    at("v2_4_0b", path, "INSERT INTO alembic_version VALUES ('v2_5_0a'), ('zz')")
+    at("v2_4_0b", path, "INSERT INTO alembic_version (version_num) VALUES ('v2_5_0a'), ('zz')")
     refused(path, UnknownRevisionError, "v2_4_0b, v2_5_0a, 'zz'", "migrate stamp v2_4_0b")
     migrations.stamp(path, "v2_4_0b")
     assert facts(path) == expected("v2_4_0b")
@@ -104,9 +104,11 @@ def test_later_nexuslims(path: Path, revision: str) -> None:
         "CREATE TABLE songs (title);",
         "CREATE TABLE instruments (name, tuning);",
         "CREATE TABLE alembic_version (version_num); CREATE TABLE songs (title);",
-        "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('ab12');"
+        "CREATE TABLE alembic_version (version_num);"
+        "INSERT INTO alembic_version (version_num) VALUES ('ab12');"
         "CREATE TABLE songs (title);",
-        "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('base');"
+        "CREATE TABLE alembic_version (version_num);"
+        "INSERT INTO alembic_version (version_num) VALUES ('base');"
         "CREATE TABLE songs (title);",
         "CREATE TABLE alembic_version (other); CREATE TABLE songs (title);",
         "CREATE VIEW session_log AS SELECT 1 AS id_session_log;",
@@ -157,7 +159,9 @@ def test_rows_that_the_new_table_refuses_are_named(path: Path) -> None:
     at(
         "v2_4_0a",
         path,
-        "INSERT INTO session_log SELECT 100 + value, 's', 'sem', 't', 'START', 'ODD', NULL "
+        "INSERT INTO session_log (id_session_log, session_identifier, instrument, timestamp, "
+        "event_type, record_status, user) "
+        "SELECT 100 + value, 's', 'sem', 't', 'START', 'ODD', NULL "
         "FROM json_each('[1, 2, 3, 4, 5, 6, 7]');",
     )
     before = path.read_bytes()

@@ -166,7 +166,7 @@ OTHERS = {
     "another program's": ("CREATE TABLE projects (id int)", NotANexusLIMSDatabaseError, "projects"),
     "another program's version row": (
         "CREATE TABLE alembic_version (version_num text);"
-        " INSERT INTO alembic_version VALUES ('4f2c')",
+        " INSERT INTO alembic_version (version_num) VALUES ('4f2c')",
         *(NotANexusLIMSDatabaseError, "4f2c"),
     ),
     "tables without a version row": (
@@ -175,12 +175,12 @@ OTHERS = {
     ),
     "a newer revision": (
         "CREATE TABLE session_log (id int); CREATE TABLE alembic_version (version_num text);"
-        " INSERT INTO alembic_version VALUES ('v9_9_9')",
+        " INSERT INTO alembic_version (version_num) VALUES ('v9_9_9')",
         *(UnknownRevisionError, "v9_9_9"),
     ),
     "a version row that is wrong": (
         "CREATE TABLE session_log (id int); CREATE TABLE alembic_version (version_num text);"
-        f" INSERT INTO alembic_version VALUES ('{HEAD}')",
+        f" INSERT INTO alembic_version (version_num) VALUES ('{HEAD}')",
         *(SchemaMismatchError, "instruments"),
     ),
 }

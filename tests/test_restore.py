@@ -1,14 +1,11 @@
-"""Restoring: the content comes back, the earlier one is kept, and a refusal changes nothing."""
+"""A restore: what is there afterwards, also of a damaged database."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import stat
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from fnmatch import fnmatch
@@ -16,34 +13,20 @@ from pathlib import Path
 
 import pytest
 from helpers.database_files import (
-    HOLD,
-    KILL_AT_EVERY_LINE,
     build,
     content,
+    damage,
     end,
     files,
     insert_pair,
     journal_mode,
     names,
     query,
-    run,
-    script,
     start,
 )
 
-from nexuslims_store.backup import copying, restore
-from nexuslims_store.backup import restoring as module
-from nexuslims_store.errors import (
-    BackupError,
-    CorruptDatabaseError,
-    DatabaseLockedError,
-    DatabaseNotFoundError,
-    NotANexusLIMSDatabaseError,
-    SchemaMismatchError,
-    StorageFullError,
-    StoreError,
-    UnknownRevisionError,
-)
+from nexuslims_store.backup import restore
+from nexuslims_store.errors import BackupError
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions, signals and limits")
 both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
@@ -187,28 +170,6 @@ def test_others_that_have_the_file_open_go_on(home: Path, backup: Path, wal: boo
 # -- damaged databases -----------------------------------------------------------------------
 
 
-def damage(path: Path, kind: str) -> None:
-    data = bytearray(path.read_bytes())
-    match kind:
-        case "text":
-            data[:] = b"not a database\n" * 1000
-        case "short text":
-            data[:] = b"hello"
-        case "header":
-            data[3] ^= 0x55
-        case "cut by half":
-            del data[len(data) // 2 :]
-        case "tables":
-            data = data.replace(b"CREATE TABLE", b"CREATE STOOL")
-        case "zeroed pages":
-            data[512 * 40 : 512 * 200] = bytes(512 * 160)
-        case "flipped byte":
-            data[512 * 100] ^= 0x55
-        case _:
-            raise AssertionError(kind)
-    path.write_bytes(data)
-
-
 @pytest.mark.parametrize(
     "kind",
     ["text", "short text", "header", "cut by half", "tables", "zeroed pages", "flipped byte"],
@@ -271,330 +232,3 @@ def test_the_owner_of_a_replaced_file_can_still_write_it(home: Path, backup: Pat
     os.chown(live, 65534, 65534)
     restore(backup, live)
     assert (live.stat().st_uid, live.stat().st_gid) == (65534, 65534)
-
-
-# -- refusals --------------------------------------------------------------------------------
-
-
-def other_program(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE bookmarks (url)")
-
-
-def unusable(path: Path, kind: str) -> None:
-    match kind:
-        case "text":
-            path.write_text("not a database\n" * 1000)
-        case "empty":
-            path.write_bytes(b"")
-        case "another program's":
-            path.unlink()
-            other_program(path)
-        case "damaged":
-            damage(path, "flipped byte")
-        case "truncated":
-            path.write_bytes(path.read_bytes()[:-100])
-        case "missing":
-            path.unlink()
-        case "a folder":
-            path.unlink()
-            path.mkdir()
-        case "newer" | "wrong stamp":
-            revision = "v9_9_9" if kind == "newer" else "v1_4_3"
-            with closing(sqlite3.connect(path)) as connection:
-                connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
-                connection.commit()
-        case _:
-            raise AssertionError(kind)
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("text", NotANexusLIMSDatabaseError),
-        ("empty", NotANexusLIMSDatabaseError),
-        ("another program's", NotANexusLIMSDatabaseError),
-        ("damaged", CorruptDatabaseError),
-        ("truncated", CorruptDatabaseError),
-        ("missing", DatabaseNotFoundError),
-        ("a folder", NotANexusLIMSDatabaseError),
-        ("newer", UnknownRevisionError),
-        ("wrong stamp", SchemaMismatchError),
-    ],
-)
-@pytest.mark.parametrize("there", [True, False], ids=["existing", "new"])
-def test_a_backup_that_cannot_be_used(
-    home: Path, backup: Path, kind: str, expected: type[StoreError], there: bool
-) -> None:
-    if there:
-        build(home / "live.db")
-    unusable(backup, kind)
-    with unchanged(home, backup.parent), pytest.raises(expected, match="backup"):
-        restore(backup, home / "live.db")
-
-
-def test_another_programs_database_is_not_overwritten(home: Path, backup: Path) -> None:
-    other_program(home / "live.db")
-    with unchanged(home), pytest.raises(NotANexusLIMSDatabaseError, match="another program"):
-        restore(backup, home / "live.db")
-
-
-def test_a_database_that_needs_mending_is_restored(home: Path, backup: Path) -> None:
-    live = build(home / "live.db")
-    unusable(live, "newer")
-    kept = restore(backup, live)
-    assert content(live) == content(backup)
-    assert kept is not None
-    assert query(kept, "SELECT * FROM alembic_version") == [("v9_9_9",)]
-
-
-def test_the_same_file(home: Path, tmp_path: Path) -> None:
-    live = build(home / "live.db")
-    (tmp_path / "symbolic.db").symlink_to(live)
-    os.link(live, tmp_path / "hard.db")
-    for other in (live, tmp_path / "symbolic.db", tmp_path / "hard.db"):
-        with unchanged(home), pytest.raises(BackupError, match="the same file"):
-            restore(other, live)
-        with unchanged(home), pytest.raises(BackupError, match="the same file"):
-            restore(live, other)
-    with unchanged(home), pytest.raises(BackupError, match="not a file"):
-        restore(live, home)
-
-
-@both_modes
-@pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
-def test_a_database_that_is_being_written_is_waited_for_no_longer_than_the_timeout(
-    home: Path, backup: Path, wal: bool, lock: str
-) -> None:
-    live = build(home / "live.db", wal=wal)
-    before = content(live)
-    holder = start(HOLD, live, lock)
-    there = names(home)
-    began = time.monotonic()
-    with pytest.raises(DatabaseLockedError, match=r"live\.db is locked .* 0\.3 s"):
-        restore(backup, live, timeout=0.3)
-    assert 0.2 < time.monotonic() - began < 5
-    assert names(home) == there
-    end(holder)
-    assert content(live) == before
-    restore(backup, live)
-    assert content(live) == content(backup)
-
-
-def test_a_reader_of_a_database_with_a_rollback_journal_is_waited_for(
-    home: Path, backup: Path
-) -> None:
-    live = build(home / "live.db")
-    with closing(sqlite3.connect(live, isolation_level=None)) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT * FROM session_log").fetchone()
-        with pytest.raises(DatabaseLockedError):
-            restore(backup, live, timeout=0.1)
-        assert names(home) == ["live.db"]
-
-
-@both_modes
-def test_no_row_is_lost_between_keeping_and_replacing(
-    home: Path, backup: Path, monkeypatch: pytest.MonkeyPatch, wal: bool
-) -> None:
-    live = build(home / "live.db", wal=wal)
-    copy_pages = copying.copy_pages
-    refused = []
-
-    def write_first(*arguments: object, **options: object) -> None:
-        # Another program, at the worst of moments.
-        with closing(sqlite3.connect(live, timeout=0)) as writer:
-            try:
-                insert_pair(writer, "late")
-                writer.commit()
-            except sqlite3.OperationalError as error:
-                refused.append(error)
-        copy_pages(*arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "copy_pages", write_first)
-    late = "SELECT count(*) FROM session_log WHERE session_identifier = 'late'"
-    if wal:
-        with pytest.raises(DatabaseLockedError, match="wrote to"):
-            restore(backup, live)
-        assert query(live, late) == [(2,)]
-        assert not refused
-    else:
-        restore(backup, live)
-        assert content(live) == content(backup)
-        assert len(refused) == 1
-
-
-def test_a_lock_between_keeping_and_replacing_is_waited_for_no_longer_than_the_timeout(
-    home: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    live = build(home / "live.db", wal=True)
-    before = content(live)
-    copy_pages = copying.copy_pages
-    with closing(sqlite3.connect(live, isolation_level=None)) as writer:
-
-        def lock_first(*arguments: object, **options: object) -> None:
-            writer.execute("BEGIN IMMEDIATE")
-            copy_pages(*arguments, **options)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(module, "copy_pages", lock_first)
-        with pytest.raises(DatabaseLockedError, match=r"live\.db is locked .* 0\.2 s"):
-            restore(backup, live, timeout=0.2)
-    assert content(live) == before
-
-
-# -- room on the disk ------------------------------------------------------------------------
-
-
-def test_no_room_is_said_before_anything_is_written(
-    home: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    live = build(home / "live.db")
-    new, old = backup.stat().st_size, live.stat().st_size
-    needed = new + old + max(new, old)
-    usage = shutil.disk_usage(home)._replace(free=needed - 1)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with unchanged(home), pytest.raises(StorageFullError, match=f"{needed:,}.*{needed - 1:,}"):
-        restore(backup, live)
-
-
-@posix
-@pytest.mark.parametrize("kind", ["delete", "wal", "text"])
-def test_a_full_disk_leaves_the_database_as_it_was(home: Path, backup: Path, kind: str) -> None:
-    live = home / "live.db"
-    if kind == "text":
-        live.write_text("ruined" * 50_000)
-    else:
-        build(live, wal=kind == "wal", sessions=450)
-    full = run(
-        """
-from nexuslims_store.errors import StorageFullError
-from nexuslims_store.backup import restore
-backup, live, kind = *map(Path, sys.argv[1:3]), sys.argv[3]
-look = Path.read_text if kind == "text" else content
-before, after = look(live), content(backup)
-full = 0
-limit = 0
-while True:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    try:
-        restore(backup, live)
-    except StorageFullError as error:
-        full += 1
-    else:
-        break
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-    assert look(live) == before, limit
-    for name in names(live.parent):
-        if name != "live.db":
-            # Made before the disk was full, and whole.
-            assert name.startswith("live_backup_") and name.endswith(".db"), name
-            assert look(live.with_name(name)) == before
-            live.with_name(name).unlink()
-    limit += 9973
-assert content(live) == after
-print(full)
-""",
-        backup,
-        live,
-        kind,
-    )
-    assert int(full) > 15
-
-
-# -- interruptions ---------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@posix
-@pytest.mark.parametrize("kind", ["delete", "wal", "text", "missing"])
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.soak)])
-def test_killed_at_any_line(home: Path, tmp_path: Path, kind: str, every: int) -> None:
-    backup = build(tmp_path / "backup.db", mark="backed up", sessions=60)
-    original = tmp_path / "original.db"
-    if kind == "text":
-        original.write_text("ruined")
-    elif kind != "missing":
-        build(original, wal=kind == "wal", sessions=80)
-    kills = run(
-        """
-import shutil
-from fnmatch import fnmatch
-from nexuslims_store.backup import PARTIAL_FILES, restore
-backup, original, live, kind = *map(Path, sys.argv[1:4]), sys.argv[4]
-def look(path):
-    if not path.exists():
-        return None
-    return path.read_text() if path.read_bytes() == b"ruined" else content(path)
-before, after = look(original), look(backup)
-def prepare():
-    for file in live.parent.iterdir():
-        file.unlink()
-    if original.exists():
-        shutil.copy(original, live)
-def work():
-    restore(backup, live)
-def judge(survived):
-    found = look(live)
-    assert found == after or found == before and not survived
-    kept = []
-    for name in names(live.parent):
-        if fnmatch(name, "live_backup_*.db"):
-            kept.append(name)
-            assert look(live.with_name(name)) == before, name
-        else:
-            # SQLite's journal may stay too, emptied; it is used again.
-            left = fnmatch(name, PARTIAL_FILES) or name == "live.db-journal"
-            assert name == "live.db" or left and not survived, name
-    assert kept or found == before or before is None
-    # The next one works, whatever was left.
-    if kills % 2 == 0 or survived:
-        work()
-        assert look(live) == after
-"""
-        + KILL_AT_EVERY_LINE,
-        backup,
-        original,
-        home / "live.db",
-        kind,
-        every,
-    )
-    assert int(kills) > 100 / every
-
-
-@pytest.mark.slow
-@posix
-@both_modes
-def test_killed_at_any_moment(home: Path, tmp_path: Path, wal: bool) -> None:
-    one = build(tmp_path / "one.db", mark="one", sessions=1500)
-    two = build(tmp_path / "two.db", mark="two", sessions=2000)
-    live = build(home / "live.db", mark="one", sessions=1500, wal=wal)
-    contents = [content(one), content(two)]
-    for delay in (0, 11, 23, 37):
-        child = subprocess.Popen(
-            script(
-                """
-from nexuslims_store.backup import restore
-one, two, live = map(Path, sys.argv[1:])
-print("ready", flush=True)
-while True:
-    restore(two, live)
-    restore(one, live)
-""",
-                one,
-                two,
-                live,
-            ),
-            stdout=subprocess.PIPE,
-        )
-        assert child.stdout is not None
-        child.stdout.readline()
-        time.sleep(0.1 + delay / 1000)
-        child.kill()
-        child.wait()
-        child.stdout.close()
-        assert content(live) in contents
-        for name in set(names(home)) - {"live.db"}:
-            if fnmatch(name, KEPT):
-                assert content(home / name) in contents
-            (home / name).unlink()

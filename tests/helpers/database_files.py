@@ -118,6 +118,28 @@ def end(child: subprocess.Popen[str]) -> str:
     return printed
 
 
+def damage(path: Path, kind: str) -> None:
+    data = bytearray(path.read_bytes())
+    match kind:
+        case "text":
+            data[:] = b"not a database\n" * 1000
+        case "short text":
+            data[:] = b"hello"
+        case "header":
+            data[3] ^= 0x55
+        case "cut by half":
+            del data[len(data) // 2 :]
+        case "tables":
+            data = data.replace(b"CREATE TABLE", b"CREATE STOOL")
+        case "zeroed pages":
+            data[512 * 40 : 512 * 200] = bytes(512 * 160)
+        case "flipped byte":
+            data[512 * 100] ^= 0x55
+        case _:
+            raise AssertionError(kind)
+    path.write_bytes(data)
+
+
 # A child of this kind holds a lock until its stdin ends.
 HOLD = """
 connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=10)

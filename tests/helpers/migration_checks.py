@@ -12,6 +12,26 @@ from helpers.migration_files import REVISIONS, backups, execute
 from nexuslims_store import migrations
 from nexuslims_store.errors import StoreError
 from nexuslims_store.recognition import check_head
+from nexuslims_store.revisions import position
+
+# Each step, up and down: from, to, which way.
+MOVES = [
+    (start, end, "upgrade" if position(end) > position(start) else "downgrade")
+    for step in migrations.history()
+    for start, end in [(step.down_revision, step.revision), (step.revision, step.down_revision)]
+]
+
+# The arguments: a file, the folder that the package must be in, a target or nothing.
+TRY_TO_UPGRADE = """
+import sys
+from nexuslims_store import migrations
+from nexuslims_store.errors import MigrationError
+assert migrations.__file__.startswith(sys.argv[2]), migrations.__file__
+try:
+    migrations.upgrade(sys.argv[1], *sys.argv[3:])
+except MigrationError as error:
+    print(error)
+"""
 
 
 def at(revision: str, path: Path, script: str = "") -> Path:

@@ -1,0 +1,235 @@
+"""The doctor: tables that differ from those of their revision, and revisions."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from helpers import migration_files
+from helpers.command_line import call
+from helpers.findings import EVENT, codes, examine, good, spoil, the
+
+from nexuslims_store import migrations
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return good(tmp_path)
+
+
+# -- tables ----------------------------------------------------------------------------
+
+
+def remake(path: Path, table: str, change: tuple[str, str]) -> None:
+    """Make a table anew with other words in its CREATE statement."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (sql,) = connection.execute(
+            "SELECT sql FROM sqlite_master WHERE name = ?", (table,)
+        ).fetchone()
+        indexes = connection.execute(
+            "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND type = 'index' "
+            "AND sql IS NOT NULL",
+            (table,),
+        ).fetchall()
+        assert change[0] in sql
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("PRAGMA legacy_alter_table = ON")
+        connection.execute(f"ALTER TABLE {table} RENAME TO former")
+        for (index,) in indexes:
+            connection.execute(f"DROP INDEX {index.split()[2]}")
+        connection.execute(sql.replace(*change))
+        connection.execute(f"INSERT INTO {table} SELECT * FROM former")
+        connection.execute("DROP TABLE former")
+        for (index,) in indexes:
+            connection.execute(index)
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "severity", "part"),
+    [
+        ("instruments", ("api_url VARCHAR NOT NULL", "api_url VARCHAR"), "warning", "may be NULL"),
+        ("instruments", (",\n    UNIQUE (api_url)", ""), "warning", "(api_url) is not UNIQUE"),
+        ("instruments", ("UNIQUE (api_url)", "UNIQUE (location)"), "warning", "(location) is UN"),
+        ("instruments", ("location VARCHAR(100)", "location BLOB"), "warning", "BLOB instead of"),
+        ("instruments", ("location VARCHAR(100)", "location TEXT"), "note", "TEXT instead of"),
+        ("instruments", ("harvester VARCHAR", "harvester VARCHAR DEFAULT 'x'"), "note", "default"),
+        ("session_log", (", 'NO_RESERVATION'", ""), "warning", "lacks CHECK (record_status IN"),
+        ("session_log", ("'START', 'END'", "'START', 'STOP', 'END'"), "warning", "checks of its"),
+        (
+            "session_log",
+            ("CONSTRAINT check_event_type", ""),
+            "note",
+            "check_event_type has another",
+        ),
+        (
+            "session_log",
+            ("(instrument_pid)", "(instrument_pid) ON DELETE CASCADE"),
+            "warning",
+            "CASC",
+        ),
+        (
+            "session_log",
+            ('"user" VARCHAR(50)', '"user" VARCHAR(50) NOT NULL'),
+            "warning",
+            "user may",
+        ),
+        (
+            "upload_log",
+            ("    PRIMARY KEY (id)", "    PRIMARY KEY (success)"),
+            "warning",
+            "of the key",
+        ),
+        (
+            "external_user_identifiers",
+            ('CONSTRAINT "system_external_id_UNIQUE"', ""),
+            "note",
+            "named",
+        ),
+    ],
+)
+def test_drift_of_a_table(
+    path: Path, table: str, change: tuple[str, str], severity: str, part: str
+) -> None:
+    remake(path, table, change)
+    found = [finding for finding in examine(path) if "drift" in finding.code]
+    assert part in " ".join(finding.message for finding in found)
+    assert {finding.severity for finding in found} == {severity}
+    assert {finding.table for finding in found} == {table}
+    assert {finding.code for finding in found} == {
+        "harmless-drift" if severity == "note" else "drift"
+    }
+
+
+def test_an_alembic_version_that_differs(path: Path) -> None:
+    remake(path, "alembic_version", ("CONSTRAINT alembic_version_pkc", ""))
+    assert the("harmless-drift", examine(path)).table == "alembic_version"
+
+
+def test_the_packages_own_index_below_the_head_is_no_drift(path: Path) -> None:
+    migrations.downgrade(path, backup=False)
+    before = examine(path)
+    # As a downgrade by NexusLIMS, which does not know it, leaves it.
+    spoil(path, "CREATE INDEX nxs_session_log_to_build ON session_log (session_identifier)")
+    assert examine(path) == before
+
+
+def test_the_packages_own_index_is_missed_and_comes_back(path: Path) -> None:
+    spoil(path, "DROP INDEX nxs_session_log_to_build")
+    finding = the("missing-index", examine(path))
+    assert "nxs_session_log_to_build" in finding.message
+    assert finding.remedy == "nexuslims-store migrate"
+    migrations.upgrade(path, backup=False)
+    assert examine(path) == []
+
+
+def test_missing_and_foreign_indexes(path: Path) -> None:
+    spoil(
+        path,
+        "DROP INDEX idx_external_lookup; CREATE INDEX mine ON session_log (user);"
+        "DROP INDEX ix_upload_log_destination_name;"
+        "CREATE INDEX ix_upload_log_destination_name ON upload_log (record_id);",
+    )
+    found = examine(path)
+    assert "idx_external_lookup" in the("missing-index", found).message
+    assert "mine" in the("harmless-drift", found).message
+    assert "record_id" in the("drift", found).message
+
+
+# -- revisions -------------------------------------------------------------------------
+
+
+def test_leftovers_of_an_interrupted_upgrade(tmp_path: Path) -> None:
+    path = tmp_path / "left.db"
+    migrations.upgrade(path, "v2_4_0a")
+    spoil(
+        path,
+        "CREATE TABLE session_log_new (id_session_log, session_identifier, instrument, "
+        "timestamp, event_type, record_status, user);",
+    )
+    finding = the("leftover", examine(path))
+    assert (finding.severity, finding.table) == ("error", "session_log_new")
+    migrations.upgrade(path, backup=False)
+    assert examine(path) == []
+
+
+def test_a_wrong_stamp(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.db"
+    migrations.upgrade(path, "v1_4_3")
+    spoil(path, "UPDATE alembic_version SET version_num = 'v2_5_0b'")
+    spoil(path, EVENT + "(3, 's', 'gone', '2025-01-01', 'START', 'ERROR')")
+    found = examine(path)
+    assert codes(found) == {"wrong-revision", "unknown-instrument"}
+    assert "migrate stamp v1_4_3" in the("wrong-revision", found).remedy
+
+
+def test_several_version_rows(path: Path) -> None:
+    spoil(path, "INSERT INTO alembic_version (version_num) VALUES ('v1_4_3')")
+    assert f"migrate stamp {migration_files.HEAD}" in the("wrong-revision", examine(path)).remedy
+
+
+def test_an_unknown_revision_with_known_tables_is_mended_by_its_remedy(path: Path) -> None:
+    spoil(path, "UPDATE alembic_version SET version_num = 'deadbeef'")
+    remedy = the("wrong-revision", examine(path)).remedy
+    command = re.search("`nexuslims-store (migrate stamp [^`]*)`", remedy)
+    assert command is not None
+    assert call("--db", path, *command[1].split()).status == 0
+    assert examine(path) == []
+
+
+def test_sessions_of_an_instrument_that_is_not_valid_wait_for_it(path: Path) -> None:
+    spoil(path, "UPDATE instruments SET api_url = 'https://a/b' || char(8203)")
+    found = examine(path)
+    unpaired = [finding for finding in found if finding.code == "unpaired"]
+    assert unpaired
+    for finding in unpaired:
+        assert finding.remedy == "put the instrument right, as is said of 'Titan' itself"
+        assert "doctor" not in finding.message
+    assert "--api-url" in the("bad-url", found).remedy
+
+
+def test_a_later_nexuslims(path: Path) -> None:
+    spoil(path, "UPDATE alembic_version SET version_num = 'v9_0_0'; DROP TABLE upload_log;")
+    found = examine(path)
+    assert codes(found) == {"unknown-revision"}
+    assert "upgrade nexuslims_store" in the("unknown-revision", found).remedy
+    assert "v9_0_0" in found[0].message
+
+
+def test_tables_of_no_revision_are_examined_as_far_as_can_be(path: Path) -> None:
+    spoil(
+        path,
+        "ALTER TABLE upload_log DROP COLUMN success;"
+        "UPDATE session_log SET timestamp = 'x' WHERE id_session_log = 1",
+    )
+    found = examine(path)
+    assert codes(found) == {"unknown-tables", "unreadable-time"}
+    assert "upload_log lacks success" in the("unknown-tables", found).message
+
+
+def test_marks_out_of_step(path: Path) -> None:
+    spoil(path, "DELETE FROM _yoyo_migration WHERE migration_id LIKE '0003%'")
+    finding = the("marks", examine(path))
+    assert finding.severity == "note"
+    migrations.upgrade(path, backup=False)
+    assert examine(path) == []
+
+
+def test_a_trigger(path: Path) -> None:
+    make = "CREATE TRIGGER t AFTER INSERT ON session_log BEGIN DELETE FROM instruments; END"
+    spoil(path, make)
+    finding = the("own-trigger", examine(path))
+    assert finding.severity == "warning"
+    assert "t on session_log" in finding.message
+    keep = finding.remedy.partition("(")[2].partition(")")[0]
+    subprocess.run(keep, shell=True, check=True, cwd=path.parent)
+    assert (path.parent / "triggers.sql").read_text() == f"{make};\n"
+
+
+def test_a_file_without_tables(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    assert codes(examine(tmp_path / "empty.db")) == {"no-tables"}
+    assert codes(examine(migration_files.base(tmp_path / "base.db"))) == {"no-tables"}
