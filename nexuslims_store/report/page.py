@@ -143,7 +143,13 @@ def _legend(kinds: Sequence[Kind]) -> str:
 
 def _words(text: str) -> str:
     """Return a text whose commands, in backticks, look like commands."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html(text))
+    return re.sub(r"`([^`]+)`", _command, html(text))
+
+
+def _command(found: re.Match[str]) -> str:
+    # A line that ends in the midst of an option cannot be read.
+    whole_options = re.sub(r"--[a-z-]+", r"<span>\g<0></span>", found[1])
+    return f"<code>{whole_options}</code>"
 
 
 def _cells(table: Table, row: Sequence[Cell], kind: Kind | None) -> Iterator[str]:

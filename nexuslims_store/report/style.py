@@ -31,6 +31,7 @@ ul { list-style: none; margin: 0; padding: 0; }
 a { color: var(--link); }
 code { background: var(--panel); border-radius: 3px; padding: .1em .3em; font-size: .85em;
   font-family: ui-monospace, SFMono-Regular, Consolas, "Liberation Mono", monospace; }
+code span { white-space: nowrap; }
 .verdict { border-left: 6px solid; border-radius: 4px; font-size: 1.25rem; font-weight: 600;
   line-height: 1.35; margin: 1.2rem 0 0; padding: .8rem 1rem; }
 .verdict.calm { background: var(--calm-panel); color: var(--calm); }
