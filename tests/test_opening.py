@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from helpers.support import add_pair, contents, instrument, memory_store, new_database, new_store
-from test_store import open_folder, unprivileged  # noqa: F401 -- a fixture
+from test_store_files import open_folder, unprivileged  # noqa: F401 -- a fixture
 
 from nexuslims_store import (
     DatabaseLockedError,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from helpers.support import (
-    NOW,
     PID,
     SESSION,
     Clock,
@@ -22,23 +20,17 @@ from helpers.support import (
     log,
     memory_store,
     new_store,
-    place_of,
-    run,
-    upload,
     write,
     write_log,
 )
 from pydantic import ValidationError
 
 from nexuslims_store import (
-    ClaimLostError,
-    ConsentError,
     EventType,
     Instrument,
     InvalidRowError,
     InvalidValueError,
     RecordStatus,
-    ResetSummary,
     Session,
     Store,
     UnknownInstrumentError,
@@ -50,8 +42,6 @@ BLOB = pytest.mark.only_sqlite("PostgreSQL's columns hold but texts")
 
 START = datetime.fromisoformat("2025-06-02T09:00:00-04:00")
 END = datetime.fromisoformat("2025-06-02T11:30:00-04:00")
-CONSENT = (RecordStatus.NO_CONSENT, RecordStatus.NO_RESERVATION)
-RETRIED = (RecordStatus.ERROR, RecordStatus.NO_FILES_FOUND, RecordStatus.BUILT_NOT_EXPORTED)
 
 
 def identifiers(sessions: list[Session]) -> list[str]:
@@ -370,356 +360,3 @@ def test_a_span_has_its_start_and_not_its_end(start: str, end: str, found: list[
             datetime.fromisoformat(start), datetime.fromisoformat(end)
         )
         assert identifiers(list(sessions)) == found
-
-
-# -- status ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("status", RecordStatus)
-@pytest.mark.parametrize("as_text", [True, False])
-def test_the_status_of_all_rows_is_set(status: RecordStatus, as_text: bool) -> None:
-    with memory_store() as store:
-        add_pair(store)
-        store.session_logs.insert(log(EventType.RECORD_GENERATION))
-        add_pair(store, "bystander")
-        changed = store.sessions.set_status(SESSION, status.value if as_text else status)
-        assert changed == (0 if status is RecordStatus.TO_BE_BUILT else 3)
-        assert statuses(store) == [status] * 3
-        assert statuses(store, "bystander") == [RecordStatus.TO_BE_BUILT] * 2
-
-
-def test_of_two_that_expect_the_same_status_one_changes_it() -> None:
-    with memory_store() as store:
-        add_pair(store)
-        assert store.sessions.set_status(SESSION, "COMPLETED", expected="TO_BE_BUILT") == 2
-        assert store.sessions.set_status(SESSION, "ERROR", expected="TO_BE_BUILT") == 0
-        assert statuses(store) == [RecordStatus.COMPLETED] * 2
-        assert store.sessions.set_status("nobody's", "ERROR") == 0
-
-
-def test_a_row_in_another_status_than_expected_stays() -> None:
-    with memory_store() as store:
-        store.session_logs.insert(log(record_status="ERROR"))
-        store.session_logs.insert(log(EventType.END))
-        assert store.sessions.set_status(SESSION, "COMPLETED", expected="ERROR") == 1
-        assert statuses(store) == [RecordStatus.COMPLETED, RecordStatus.TO_BE_BUILT]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        (("DONE",), InvalidValueError),
-        (("ERROR", "DONE"), InvalidValueError),
-        ((None,), TypeError),
-        ((5,), TypeError),
-    ],
-)
-def test_a_status_that_is_none_is_refused(
-    arguments: tuple[Any, ...], error: type[Exception]
-) -> None:
-    with memory_store() as store:
-        add_pair(store)
-        with pytest.raises(error, match="RecordStatus"):
-            store.sessions.set_status(SESSION, *arguments)
-        assert statuses(store) == [RecordStatus.TO_BE_BUILT] * 2
-
-
-def test_sessions_are_counted_by_the_status_of_their_start() -> None:
-    with memory_store(instrument(), instrument("Other")) as store:
-        add_pair(store, "1")
-        add_pair(store, "1", instrument="Other")
-        add_pair(store, "2", record_status="ERROR")
-        store.session_logs.insert(log(session_identifier="3", record_status="WAITING_FOR_END"))
-        store.session_logs.insert(log(EventType.END, session_identifier="no START"))
-        store.session_logs.insert(log(EventType.RECORD_GENERATION, session_identifier="4"))
-        counts = store.sessions.counts_by_status()
-        assert counts == {
-            RecordStatus.TO_BE_BUILT: 2,
-            RecordStatus.ERROR: 1,
-            RecordStatus.WAITING_FOR_END: 1,
-        }
-        assert counts[RecordStatus.COMPLETED] == 0
-        assert all(isinstance(status, RecordStatus) for status in counts)
-
-
-@pytest.mark.parametrize("status", RecordStatus)
-def test_a_session_is_reset(status: RecordStatus) -> None:
-    with memory_store() as store:
-        add_pair(store, record_status=status)
-        if status in CONSENT:
-            with pytest.raises(ConsentError, match=status.value):
-                store.sessions.reset(SESSION)
-            assert statuses(store) == [status] * 2
-        named = [status] if status in CONSENT else None
-        changed = store.sessions.reset(SESSION, named)
-        assert changed == (0 if status is RecordStatus.TO_BE_BUILT else 2)
-        assert statuses(store) == [RecordStatus.TO_BE_BUILT] * 2
-
-
-@pytest.mark.parametrize(
-    ("named", "expected"),
-    [
-        (None, RETRIED),
-        ((RecordStatus.NO_CONSENT,), (RecordStatus.NO_CONSENT,)),
-        (("ERROR", "NO_RESERVATION"), (RecordStatus.ERROR, RecordStatus.NO_RESERVATION)),
-        ((), ()),
-    ],
-)
-def test_sessions_of_a_bad_week_are_reset_by_status(
-    named: tuple[str, ...] | None, expected: tuple[RecordStatus, ...]
-) -> None:
-    arguments: dict[str, Any] = {} if named is None else {"statuses": named}
-    with memory_store() as store:
-        for status in RecordStatus:
-            add_pair(store, status.value, record_status=status)
-        week = (datetime(2025, 6, 1), datetime(2025, 6, 8))
-        assert store.sessions.reset_between(*week, **arguments) == (len(expected), 0, 0)
-        for status in RecordStatus:
-            now = RecordStatus.TO_BE_BUILT if status in expected else status
-            assert statuses(store, status.value) == [now] * 2
-
-
-def test_consent_withheld_at_any_event_keeps_the_session() -> None:
-    with memory_store() as store:
-        for event in EventType:
-            for status in CONSENT:
-                name = f"{event.value} {status.value}"
-                add_pair(store, name, record_status="ERROR")
-                if event is EventType.RECORD_GENERATION:
-                    store.session_logs.insert(
-                        log(event, session_identifier=name, record_status="ERROR")
-                    )
-                write_status(store, name, event, status)
-        week = (datetime(2025, 6, 1), datetime(2025, 6, 8))
-        # Two are in a state without consent by their START, and were not asked for.
-        assert store.sessions.reset_between(*week) == ResetSummary(0, 4, 0)
-        assert store.sessions.reset_between(*week, [RecordStatus.ERROR, CONSENT[0]]) == (3, 2, 0)
-        assert store.sessions.reset_between(*week, [RecordStatus.ERROR, CONSENT[1]]) == (3, 0, 0)
-
-
-def write_status(store: Store, identifier: str, event: EventType, status: RecordStatus) -> None:
-    """Set the status of one event alone, as only a program that was stopped half-way leaves it."""
-    run(
-        store,
-        "UPDATE session_log SET record_status = ? WHERE session_identifier = ? AND event_type = ?",
-        (status.value, identifier, event.value),
-    )
-
-
-def test_whole_sessions_are_reset() -> None:
-    with memory_store() as store:
-        # Ends after the span; its claim is reset with it.
-        add_pair(store, "across", end="2025-06-20T00:00:00-04:00", record_status="ERROR")
-        store.session_logs.insert(
-            log(EventType.RECORD_GENERATION, session_identifier="across", record_status="ERROR")
-        )
-        # Has only its END in the span.
-        add_pair(store, "early", start="2025-05-01T00:00:00-04:00", record_status="ERROR")
-        # Has no END.
-        store.session_logs.insert(log(session_identifier="open", record_status="ERROR"))
-        # On the last moment of the last day, and on the first of the day after.
-        add_pair(store, "last", "2025-06-07T23:59:59", "2025-06-08T01:00:00", record_status="ERROR")
-        add_pair(
-            store, "after", "2025-06-08T00:00:00", "2025-06-08T01:00:00", record_status="ERROR"
-        )
-        assert store.sessions.reset_between(datetime(2025, 6, 1), datetime(2025, 6, 8)) == (2, 0, 0)
-        assert statuses(store, "across") == [RecordStatus.TO_BE_BUILT] * 3
-        assert statuses(store, "last") == [RecordStatus.TO_BE_BUILT] * 2
-        for untouched in ("early", "open", "after"):
-            assert set(statuses(store, untouched)) == {RecordStatus.ERROR}
-
-
-def test_a_session_is_deleted_with_its_uploads() -> None:
-    with memory_store() as store:
-        for identifier in (SESSION, "bystander"):
-            add_pair(store, identifier)
-            store.upload_logs.insert(upload(session_identifier=identifier))
-        store.session_logs.insert(log(EventType.RECORD_GENERATION))
-        assert store.sessions.delete(SESSION) == 3
-        assert store.sessions.delete(SESSION) == 0
-        assert store.session_logs.list_for_session(SESSION) == []
-        assert store.upload_logs.list_for_session(SESSION) == []
-        assert len(store.session_logs.list_for_session("bystander")) == 2
-        assert len(store.upload_logs.list_for_session("bystander")) == 1
-
-
-# -- builders --------------------------------------------------------------------------
-
-
-def test_a_record_generation_says_who_and_when() -> None:
-    with memory_store(clock=Clock()) as store:
-        session = store.sessions.add(SESSION, PID, START, END, "ned")
-        stored = store.sessions.record_generation(session)
-        assert stored == log(
-            EventType.RECORD_GENERATION,
-            timestamp=NOW.astimezone(ZoneInfo("America/New_York")),
-            record_status="WAITING_FOR_END",
-            user="nexuslims",
-            id_session_log=3,
-        )
-        assert stored.timestamp.isoformat() == "2025-06-02T08:00:00.250000-04:00"
-        assert store.session_logs.get(3) == stored
-
-
-def test_builders_share_the_work() -> None:
-    with memory_store(clock=Clock()) as store:
-        expected = [
-            store.sessions.add(str(day), PID, datetime(2025, 6, day), datetime(2025, 6, day + 1))
-            for day in (1, 2, 3)
-        ]
-        assert [store.sessions.claim() for _ in range(4)] == [*expected, None]
-        # Claims take nothing from what is to be built.
-        assert store.sessions.list_to_build() == expected
-
-
-@pytest.mark.parametrize("lease", [timedelta(hours=6), timedelta(minutes=1), timedelta(days=400)])
-def test_a_claim_ends_with_its_lease(lease: timedelta) -> None:
-    clock = Clock()
-    with memory_store(clock=clock) as store:
-        add_pair(store)
-        assert store.sessions.claim(lease) is not None
-        clock.now += lease - timedelta(microseconds=1)
-        assert store.sessions.claim(lease) is None
-        clock.now += timedelta(microseconds=1)
-        assert store.sessions.claim(lease) is not None
-        # The new claim counts, not the old one.
-        assert store.sessions.claim(lease) is None
-
-
-def test_the_default_lease_is_six_hours() -> None:
-    clock = Clock()
-    with memory_store(clock=clock) as store:
-        add_pair(store)
-        assert store.sessions.claim() is not None
-        clock.move(hours=5, minutes=59)
-        assert store.sessions.claim() is None
-        clock.move(minutes=1)
-        assert store.sessions.claim() is not None
-
-
-def test_a_lease_may_never_end() -> None:
-    clock = Clock()
-    with memory_store(clock=clock) as store:
-        add_pair(store)
-        assert store.sessions.claim(timedelta.max) is not None
-        clock.move(days=10_000)
-        assert store.sessions.claim(timedelta.max) is None
-
-
-def test_a_build_by_nexuslims_itself_is_a_claim(tmp_path: Path) -> None:
-    with new_store(tmp_path, clock=Clock()) as store:
-        add_pair(store)
-        write_log(
-            place_of(store),
-            event_type="RECORD_GENERATION",
-            timestamp="2025-06-02T07:00:00",  # local time, one hour ago
-            record_status="WAITING_FOR_END",
-        )
-        assert store.sessions.claim() is None
-        assert store.sessions.claim(timedelta(minutes=59)) is not None
-
-
-@pytest.mark.parametrize(
-    "claim",
-    [
-        {"session_identifier": "another session"},
-        {"instrument": "Other"},
-        {"record_status": "COMPLETED"},
-        {"record_status": "TO_BE_BUILT"},
-        {"timestamp": "garbage"},
-    ],
-)
-def test_what_is_no_claim_of_the_session(tmp_path: Path, claim: dict[str, object]) -> None:
-    with new_store(tmp_path, clock=Clock()) as store:
-        add_pair(store)
-        row = {
-            "event_type": "RECORD_GENERATION",
-            "timestamp": NOW.isoformat(),
-            "record_status": "WAITING_FOR_END",
-        }
-        write_log(store, **(row | claim))
-        assert store.sessions.claim() is not None
-
-
-def test_a_released_session_is_as_if_it_was_never_claimed(tmp_path: Path) -> None:
-    with new_store(tmp_path, clock=Clock()) as store:
-        add_pair(store)
-        before = contents(store)
-        claimed = store.sessions.claim()
-        assert claimed is not None
-        assert store.sessions.release(claimed) is True
-        assert contents(store) == before
-        with pytest.raises(ClaimLostError):
-            store.sessions.release(claimed)
-        assert store.sessions.claim() == claimed
-
-
-def test_a_session_that_was_not_claimed_cannot_be_released_or_renewed() -> None:
-    with memory_store(clock=Clock()) as store:
-        add_pair(store)
-        (session,) = store.sessions.list_to_build()
-        store.sessions.record_generation(session)
-        for method in (store.sessions.release, store.sessions.renew):
-            with pytest.raises(ClaimLostError, match="not claimed"):
-                method(session)
-        assert store.session_logs.count() == 3
-
-
-@pytest.mark.parametrize("status", [*RecordStatus, "COMPLETED"])
-def test_a_build_is_finished_with_all_its_rows(status: RecordStatus) -> None:
-    with memory_store(instrument(), instrument("Other"), clock=Clock()) as store:
-        add_pair(store)
-        add_pair(store, start="2025-06-02T10:00:00-04:00", instrument="Other")
-        claimed = store.sessions.claim()
-        assert claimed is not None
-        changed = store.sessions.finish(claimed, status)
-        logs = store.session_logs.list_for_session(SESSION)
-        assert [log.record_status for log in logs if log.instrument == PID] == [status] * 3
-        assert [log.record_status for log in logs if log.instrument == "Other"] == (
-            [RecordStatus.TO_BE_BUILT] * 2
-        )
-        waiting = {RecordStatus.TO_BE_BUILT: 1, RecordStatus.WAITING_FOR_END: 2}
-        assert changed == waiting.get(RecordStatus(status), 3)
-
-
-def test_a_session_that_was_reset_can_be_claimed_at_once() -> None:
-    with memory_store(clock=Clock()) as store:
-        add_pair(store)
-        claimed = store.sessions.claim()
-        assert claimed is not None
-        store.sessions.finish(claimed, RecordStatus.ERROR)
-        assert store.sessions.claim() is None
-        store.sessions.reset(SESSION)
-        assert store.sessions.claim() == claimed
-
-
-def test_the_clock_may_be_in_any_zone() -> None:
-    clock = Clock(NOW.astimezone(ZoneInfo("Asia/Tokyo")))
-    with memory_store(clock=clock) as store:
-        add_pair(store)
-        assert store.sessions.claim() is not None
-        clock.now = (NOW + timedelta(hours=5)).astimezone(UTC)
-        assert store.sessions.claim() is None
-        clock.now = (NOW + timedelta(hours=6)).astimezone(ZoneInfo("America/Los_Angeles"))
-        assert store.sessions.claim() is not None
-
-
-def test_a_naive_end_in_the_repeated_hour_is_after_its_start() -> None:
-    with memory_store() as store:
-        add_pair(store)
-        store.connection.execute(
-            "UPDATE session_log SET timestamp = CASE event_type "
-            "WHEN 'START' THEN '2024-11-03T01:50:00' ELSE '2024-11-03T01:10:00' END"
-        )
-        (session,) = store.sessions.list_to_build()
-        assert session.duration == timedelta(minutes=20)
-        assert session.dt_to.isoformat() == "2024-11-03T01:10:00-05:00"
-
-
-def test_a_reset_of_a_session_whose_name_is_not_utf_8_is_counted() -> None:
-    with memory_store() as store:
-        add_pair(store, record_status=RecordStatus.ERROR)
-        store.connection.execute("UPDATE session_log SET session_identifier = CAST(x'ff' AS TEXT)")
-        start, end = datetime(2025, 6, 1), datetime(2025, 6, 3)
-        assert store.sessions.reset_between(start, end) == (1, 0, 0)
-        assert store.sessions.reset_between(start, end) == (0, 0, 0)

@@ -1,0 +1,272 @@
+"""Whose a store is: the thread and the process that opened it, until it is closed."""
+
+# ruff: noqa: PT012, PT031 -- what goes wrong inside a transaction is the point
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import pickle
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from helpers.support import (
+    PID,
+    SESSION,
+    add_pair,
+    contents,
+    file_of,
+    instrument,
+    log,
+    new_store,
+    place_of,
+    upload,
+    write,
+)
+
+from nexuslims_store import (
+    Store,
+    StoreError,
+)
+
+
+@contextmanager
+def plainly(path: Path) -> Iterator[sqlite3.Connection]:
+    """Another program's connection, in autocommit mode."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+# -- whose it is -----------------------------------------------------------------------
+
+
+def pids(store: Store) -> list[str]:
+    """What another program sees."""
+    return [row[0] for row in contents(store)["instruments"]]
+
+
+def uses(store: Store) -> list[Callable[[], object]]:
+    """Ways to use a store: reads, writes, iterators, transactions, the connection."""
+
+    def transaction() -> None:
+        with store.transaction():
+            pytest.fail("a transaction was begun")
+
+    return [
+        store.instruments.list,
+        lambda: store.instruments.add(instrument("Another")),
+        lambda: store.instruments.find_by_path("/data/a.dm3", root="/data"),
+        lambda: list(store.session_logs.iter_all()),
+        lambda: store.session_logs.insert(log()),
+        lambda: store.session_logs.insert_many([log()]),
+        store.sessions.claim,
+        lambda: list(store.sessions.iter_between(log().timestamp, log().timestamp)),
+        lambda: store.upload_logs.insert(upload()),
+        lambda: store.external_ids.get("ned", "nemo"),
+        lambda: store.external_ids.remove("ned", "nemo"),
+        lambda: store.connection,
+        transaction,
+        lambda: store.backup(file_of(store).with_name("copy.db")),
+    ]
+
+
+def refusals(store: Store) -> list[str]:
+    """What each use is answered with."""
+    answers = []
+    for use in uses(store):
+        with pytest.raises(StoreError) as caught:
+            use()
+        answers.append(str(caught.value))
+    return answers
+
+
+def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    before = contents(store)
+    store.close()
+    store.close()
+    assert all("closed" in answer for answer in refusals(store))
+    assert contents(store) == before
+    assert os.listdir(tmp_path) == [file_of(store).name]
+
+
+def test_closing_rolls_an_open_transaction_back(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    with pytest.raises(StoreError, match="closed"), store.transaction():
+        store.instruments.add(instrument("A"))
+        store.close()
+    assert pids(store) == [PID]
+
+
+def test_another_thread_is_refused_and_does_no_harm(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        answers: list[str] = []
+
+        def work() -> None:
+            answers.extend(refusals(store))
+            with pytest.raises(StoreError, match="thread"):
+                store.close()
+
+        with store.transaction():
+            store.session_logs.insert(log())
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        assert answers
+        assert all("thread" in answer for answer in answers)
+        assert [len(rows) for rows in contents(store).values()] == [1, 1, 0, 0]
+
+
+def test_an_iterator_in_another_thread_is_refused(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        store.session_logs.insert(log())
+        events = store.session_logs.iter_all()
+        caught: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                next(events)
+            except StoreError as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert "thread" in str(caught[0])
+        assert store.session_logs.count() == 1
+
+
+CHILD = """
+import gc, os, sys
+from nexuslims_store import Instrument, Store, StoreError
+
+store = Store(sys.argv[1])
+first, second = (
+    store.instruments.get("First").model_copy(update={"instrument_pid": pid, "api_url": url})
+    for pid, url in (("second", "http://2"), ("third", "http://3"))
+)
+events = store.session_logs.iter_all()
+next(events)
+with store.transaction():
+    store.instruments.add(first)
+    child = os.fork()
+    if child == 0:
+        add = lambda: store.instruments.add(second)
+        for use in (store.instruments.list, add, lambda: list(events)):
+            try:
+                use()
+            except StoreError as error:
+                print(error)
+            else:
+                os._exit(3)
+        LEAVE
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    store.instruments.add(second)
+assert len(list(events)) == 1
+store.close()
+"""
+LEAVES = {
+    "exit": "sys.exit()",
+    "close": "store.close(); sys.exit()",
+    "forget": "del store, events; gc.collect(); sys.exit()",
+    "exit at once": "sys.stdout.flush(); os._exit(0)",
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.usefixtures("each_store")
+@pytest.mark.parametrize("leave", LEAVES.values(), ids=list(LEAVES))
+def test_a_forked_child_is_refused_and_does_no_harm(tmp_path: Path, leave: str) -> None:
+    with new_store(tmp_path) as store:
+        store.instruments.rename(PID, "First")
+        add_pair(store, instrument="First")
+    place = place_of(store)
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", CHILD.replace("LEAVE", leave), str(place)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert len(result.stdout.splitlines()) == 3
+    assert all("process" in line for line in result.stdout.splitlines())
+    # What the parent wrote before and after its child lived is all there.
+    assert [row[0] for row in contents(place)["instruments"]] == ["First", "second", "third"]
+    if isinstance(place, Path):
+        with plainly(place) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.usefixtures("each_store")
+def test_a_forked_child_opens_a_store_of_its_own(tmp_path: Path) -> None:
+    code = textwrap.dedent("""
+        import os, sys
+        from nexuslims_store import Store
+
+        with Store(sys.argv[1]) as store:
+            child = os.fork()
+            if child == 0:
+                with Store(sys.argv[1]) as own:
+                    own.instruments.remove("First")
+                sys.exit()
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            assert store.instruments.list() == []
+    """)
+    with new_store(tmp_path) as store:
+        store.instruments.rename(PID, "First")
+    place = str(place_of(store))
+    subprocess.run([sys.executable, "-W", "error", "-c", code, place], check=True)
+
+
+def test_a_store_that_is_not_closed_warns_and_lets_the_file_go(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    path = file_of(store)
+    store.connection.execute("BEGIN EXCLUSIVE")
+    with pytest.warns(ResourceWarning, match="unclosed <Store .*nexuslims"):
+        del store
+        gc.collect()
+    write(path, "DELETE FROM instruments")
+
+
+def test_a_repository_keeps_its_store_open(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        add_pair(store)
+    with pytest.warns(ResourceWarning, match="unclosed <Store .*nexuslims"):
+        assert Store(store.path).sessions.get(SESSION) is not None
+    with pytest.warns(ResourceWarning):
+        assert len(list(Store(store.path).session_logs.iter_all())) == 2
+    with pytest.warns(ResourceWarning), Store(store.path).transaction():
+        pass
+    write(file_of(store), "DELETE FROM session_log")
+
+
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_store_is_not_copied(tmp_path: Path, duplicate: Callable[[Store], object]) -> None:
+    with new_store(tmp_path) as store:
+        with pytest.raises(TypeError, match="open another Store"):
+            duplicate(store)
+        assert store.instruments.list() == [instrument()]
+
+
+def test_sql_of_the_users_own(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        store.connection.execute("UPDATE instruments SET location = ?", ("elsewhere",))
+        assert contents(store)["instruments"][0][3] == "elsewhere"
+        with pytest.raises(sqlite3.OperationalError):
+            store.connection.execute("SELECT * FROM no_such_table")
+        with pytest.raises(sqlite3.IntegrityError):
+            store.connection.execute(
+                "INSERT INTO session_log (session_identifier, instrument, timestamp, event_type, "
+                "record_status) VALUES ('s', 'Nobody''s', '2025', 'START', 'ERROR')"
+            )
