@@ -47,6 +47,7 @@ __all__ = [
     "resolve",
     "revision_of",
     "tables_at",
+    "without_key",
 ]
 
 BASE = "base"
@@ -338,6 +339,16 @@ def _telling_checks() -> dict[str, frozenset[str]]:
 def revision_of(layout: Layout) -> str | None:
     """Return the oldest revision whose tables are exactly these, `BASE`, or None."""
     return next((name or BASE for name, tables in layouts().items() if tables == layout), None)
+
+
+def without_key(
+    tables: Mapping[str, Table], revision: str | None
+) -> tuple[str, Table, Table] | None:
+    """Return a table that has not the primary key of a revision: its name, it, and what it was."""
+    for name, expected in tables_at(revision).items():
+        if name in tables and sorted(tables[name].key) != sorted(expected.key):
+            return name, tables[name], expected
+    return None
 
 
 def own_columns(layout: Layout) -> Layout:

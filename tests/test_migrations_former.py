@@ -29,16 +29,20 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "nexuslims.db"
 
 
+def shape(name: str) -> str:
+    return (sql_folder() / "shapes" / f"{name}.sql").read_text(encoding="utf-8")
+
+
 def former(path: Path, name: str) -> Path:
     """Make a file as those releases did: times may be NULL, and the name is the former one."""
     at(NAMES[name], path)
     tables = ["session_log", "upload_log"] if name != BASELINE else ["session_log"]
-    shape = "demo" if name == CHECKS else "from_2_2_to_2_4"
-    script = (sql_folder() / "shapes" / f"{shape}.sql").read_text(encoding="utf-8")
+    shapes = {"session_log": "demo" if name == CHECKS else "from_2_2_to_2_4"}
     made = "".join(
         part + ";"
-        for part in script.split(";")
-        if any(f" {table} (" in part or f"ON {table} " in part for table in tables)
+        for table in tables
+        for part in shape(shapes.get(table, "from_2_2_to_2_4")).split(";")
+        if f" {table} (" in part or f"ON {table} " in part
     )
     execute(
         path,

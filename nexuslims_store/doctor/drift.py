@@ -16,7 +16,7 @@ from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor.finding import Finding, in_shell
 from nexuslims_store.migrations.script import made_again
 from nexuslims_store.migrations.shapes import shapes
-from nexuslims_store.revisions import head, is_own_index, layout_of, tables_at
+from nexuslims_store.revisions import head, is_own_index, layout_of, tables_at, without_key
 from nexuslims_store.tables import Column, Contents, Table, read, why_dead
 
 __all__ = ["examine_code", "examine_tables", "lost_key", "mending"]
@@ -63,18 +63,18 @@ def examine_code(database: SQLiteDatabase) -> Iterator[Finding]:
 
 def lost_key(path: Path, contents: Contents, revision: str | None) -> Finding | None:
     """Return what is to be said of a table that has not the primary key of its revision."""
-    for name, expected in tables_at(revision).items():
-        table = contents.tables.get(name)
-        if table is not None and sorted(table.key) != sorted(expected.key):
-            return Finding(
-                "lost-key",
-                "error",
-                f"{path}: {name} has lost its PRIMARY KEY ({', '.join(expected.key)}), which "
-                "keeps its rows apart; nothing is written to it",
-                mending(path, name, table, expected),
-                table=name,
-            )
-    return None
+    found = without_key(contents.tables, revision)
+    if found is None:
+        return None
+    name, table, expected = found
+    return Finding(
+        "lost-key",
+        "error",
+        f"{path}: {name} has lost its PRIMARY KEY ({', '.join(expected.key)}), which keeps its "
+        "rows apart; nothing is written to it",
+        mending(path, name, table, expected),
+        table=name,
+    )
 
 
 def mending(path: Path, name: str, there: Table, expected: Table) -> str:
@@ -166,9 +166,12 @@ def _differences(there: Table, expected: Table) -> Iterator[Difference]:
     columns = [name for name in there.columns if name in expected.columns]
     if columns != [name for name in expected.columns if name in there.columns]:
         yield Difference("order", "", "its columns are in another order")
+    collations, right = ddl.collations(there.sql), ddl.collations(expected.sql)
     for name in columns:
         yield from _column_differences(name, there.columns[name], expected.columns[name])
-    yield from _collation_differences(there, expected)
+        if collations[name] != right[name]:
+            text = f"{name} is compared by {collations[name]} instead of {right[name]}"
+            yield Difference("collation", name, text)
     for unique in sorted(expected.unique - there.unique):
         listed = ", ".join(unique)
         yield Difference("not unique", listed, f"({listed}) is not UNIQUE")
@@ -213,15 +216,6 @@ def _column_differences(name: str, there: Column, expected: Column) -> Iterator[
         yield Difference("default", name, f"{name} has the default {there.default or 'NULL'}")
     if there.key != expected.key:
         yield Difference("key", name, f"{name} is {'' if there.key else 'not '}part of the key")
-
-
-def _collation_differences(there: Table, expected: Table) -> Iterator[Difference]:
-    collations = ddl.collations(there.sql)
-    for name, collation in ddl.collations(expected.sql).items():
-        found = collations.get(name, collation)
-        if found != collation:
-            text = f"{name} is compared by {found} instead of {collation}"
-            yield Difference("collation", name, text)
 
 
 def _check_differences(there: Table, expected: Table) -> Iterator[Difference]:

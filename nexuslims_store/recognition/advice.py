@@ -18,6 +18,7 @@ from nexuslims_store.revisions import (
     names,
     revision_of,
     tables_at,
+    without_key,
 )
 from nexuslims_store.tables import Table
 
@@ -49,16 +50,16 @@ def everywhere(remedy: str) -> dict[str, str]:
 
 def lost_key(catalogue: Catalogue, path: Path, revision: str | None) -> SchemaMismatchError | None:
     """Return the error for a table without the key of a revision: nothing is written to it."""
-    for name, expected in tables_at(revision).items():
-        table = catalogue.tables.get(name)
-        if table is not None and sorted(table.key) != sorted(expected.key):
-            return SchemaMismatchError(
-                f"{path}: {name} has lost its PRIMARY KEY ({', '.join(expected.key)}); a program "
-                "has made it anew without, as pandas' to_sql(if_exists='replace') does. Nothing is "
-                "written to it; `nexuslims-store doctor` prints the command that makes it as it "
-                "should be and keeps its rows"
-            )
-    return None
+    found = without_key(catalogue.tables, revision)
+    if found is None:
+        return None
+    name, _, expected = found
+    return SchemaMismatchError(
+        f"{path}: {name} has lost its PRIMARY KEY ({', '.join(expected.key)}); a program has made "
+        "it anew without, as pandas' to_sql(if_exists='replace') does. Nothing is written to it; "
+        "`nexuslims-store doctor` prints the command that makes it as it should be and keeps its "
+        "rows"
+    )
 
 
 def own_triggers(catalogue: Catalogue, path: Path) -> SchemaMismatchError:

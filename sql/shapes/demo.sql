@@ -1,6 +1,6 @@
 -- as in NexusLIMS's demo
 -- From the models of 2.4.1 to 2.8.0: a time may be NULL. NexusLIMS 2.4.1 made new databases like
--- that.
+-- that. Its upload_log is that of from_2_2_to_2_4.sql.
 
 CREATE TABLE session_log (
     id_session_log INTEGER NOT NULL,
@@ -17,23 +17,6 @@ CREATE TABLE session_log (
 );
 
 CREATE INDEX ix_session_log_session_identifier ON session_log (session_identifier);
-
-CREATE TABLE upload_log (
-    id INTEGER NOT NULL,
-    session_identifier VARCHAR(36) NOT NULL,
-    destination_name VARCHAR(100) NOT NULL,
-    success BOOLEAN NOT NULL,
-    timestamp VARCHAR,
-    record_id VARCHAR(255),
-    record_url VARCHAR(500),
-    error_message VARCHAR,
-    metadata_json VARCHAR,
-    PRIMARY KEY (id)
-);
-
-CREATE INDEX ix_upload_log_session_identifier ON upload_log (session_identifier);
-
-CREATE INDEX ix_upload_log_destination_name ON upload_log (destination_name);
 
 CREATE TABLE external_user_identifiers (
     id INTEGER NOT NULL,
