@@ -35,8 +35,9 @@ from nexuslims_store.migrations.server import make_plan as plan_on_server
 from nexuslims_store.opening import open_server
 from nexuslims_store.recognition import Catalogue, State, judge, look
 from nexuslims_store.recognition.advice import own_triggers
+from nexuslims_store.recognition.layouts import most_similar, revision_of
 from nexuslims_store.recognition.server import columns_on_server
-from nexuslims_store.revisions import BASE, head, most_similar, names, revision_of
+from nexuslims_store.revisions import BASE, head, names
 from nexuslims_store.times import require_zone_data, utc_now
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor.finding import Finding, in_shell
 from nexuslims_store.migrations.script import made_again
 from nexuslims_store.migrations.shapes import shapes
-from nexuslims_store.revisions import head, is_own_index, layout_of, tables_at, without_key
+from nexuslims_store.recognition.layouts import layout_of, without_key
+from nexuslims_store.revisions import head, is_own_index, tables_at
 from nexuslims_store.tables import Column, Contents, Table, read, why_dead
 
 __all__ = ["examine_code", "examine_tables", "lost_key", "mending"]

@@ -38,7 +38,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nexuslims_store import revisions
-from nexuslims_store.arguments import as_path, require_choice, require_flags, require_type
+from nexuslims_store.arguments import (
+    as_path,
+    require_choice,
+    require_flags,
+    require_function,
+    require_type,
+)
 from nexuslims_store.config import is_url
 from nexuslims_store.connection import MEMORY, connect
 from nexuslims_store.errors import MigrationError
@@ -200,7 +206,6 @@ def upgrade(
     DatabaseLockedError, ReadOnlyError, CorruptDatabaseError
         The file cannot be written now, or not by this user, or is damaged.
     """
-    require_type("target", target, str)
     options = Options(backup, timeout, progress or _silent, percent)
     return _run(path, "upgrade", target, options)
 
@@ -219,7 +224,6 @@ def downgrade(
     Parameters, result and errors are those of `upgrade`; `target` is a revision or any unique
     start of one, "base", or "-N". The plan in the report says how many rows are gone, by table.
     """
-    require_type("target", target, str)
     options = Options(backup, timeout, progress or _silent, percent)
     return _run(path, "downgrade", target, options)
 
@@ -280,6 +284,10 @@ def _file(path: PathLike) -> Path:
 
 
 def _run(path: PathLike, direction: Direction, target: str, options: Options) -> MigrationReport:
+    require_type("target", target, str)
+    require_flags(backup=options.backup)
+    require_function("progress", options.say)
+    require_function("percent", options.percent or _silent)
     if is_url(path):
         from nexuslims_store.migrations import server  # noqa: PLC0415 -- for those who have one
 

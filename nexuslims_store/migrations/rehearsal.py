@@ -16,13 +16,13 @@ from nexuslims_store.migrations.script import made_again, text_of
 from nexuslims_store.migrations.shapes import known_indexes
 from nexuslims_store.recognition import Catalogue
 from nexuslims_store.recognition.advice import listed
+from nexuslims_store.recognition.layouts import own_columns
 from nexuslims_store.revisions import (
     VERSION_TABLE,
     between,
     head,
     is_own_index,
     known_tables,
-    own_columns,
     position,
     tables_at,
 )

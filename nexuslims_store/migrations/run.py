@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexuslims_store.arguments import require_flags, require_function
 from nexuslims_store.display import number
 from nexuslims_store.migrations.opening import is_there, opened
 from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file
@@ -17,6 +16,12 @@ if TYPE_CHECKING:
     from nexuslims_store.backup import Progress
 
 __all__ = ["MigrationReport", "Options", "run"]
+
+
+_TOLD_OF_A_PLAN = (
+    *("before", "after", "former", "made_anew", "rows_dropped", "indexes_lost", "triggers_lost"),
+    *("views_broken", "triggers_broken"),
+)
 
 
 class MigrationReport(NamedTuple):
@@ -83,24 +88,11 @@ class MigrationReport(NamedTuple):
         """Return it as JSON has it."""
         plan = self.plan
         return {
-            "path": self.path,
-            "before": plan.before,
-            "after": plan.after,
+            **{name: value for name, value in self._asdict().items() if name != "plan"},
             "applied": self.applied,
-            "backup": self.backup,
             "adopted": plan.adopt,
-            "former": plan.former,
             "leftovers_removed": plan.leftovers,
-            "harvesters_filled": self.harvesters_filled,
-            "made_anew": plan.made_anew,
-            "rows_dropped": plan.rows_dropped,
-            "indexes_lost": plan.indexes_lost,
-            "triggers_lost": plan.triggers_lost,
-            "views_broken": plan.views_broken,
-            "triggers_broken": plan.triggers_broken,
-            "created": self.created,
-            "changed": self.changed,
-            "seconds": self.seconds,
+            **{name: getattr(plan, name) for name in _TOLD_OF_A_PLAN},
         }
 
     def __str__(self) -> str:
@@ -134,24 +126,13 @@ class MigrationReport(NamedTuple):
             yield f"the file as it was before: {self.backup}"
 
 
-class Options:
+class Options(NamedTuple):
     """How a run is to be done: the arguments of `upgrade` that are not about what is done."""
 
-    def __init__(
-        self,
-        backup: bool = True,  # noqa: FBT001, FBT002 -- as `upgrade` has it
-        timeout: float = 30.0,
-        say: Callable[[str], None] = lambda _: None,
-        percent: Progress | None = None,
-    ) -> None:
-        require_flags(backup=backup)
-        require_function("progress", say)
-        if percent is not None:
-            require_function("percent", percent)
-        self.backup = backup
-        self.timeout = timeout
-        self.say = say
-        self.percent = percent
+    backup: bool = True
+    timeout: float = 30.0
+    say: Callable[[str], None] = lambda _: None
+    percent: Progress | None = None
 
 
 def run(path: Path, direction: Direction, target: str, options: Options) -> MigrationReport:

@@ -10,7 +10,8 @@ from nexuslims_store.migrations.opening import opened
 from nexuslims_store.migrations.plan import Plan, marks_wrong
 from nexuslims_store.migrations.run import MigrationReport
 from nexuslims_store.recognition import Catalogue, judge, look, refuse_foreign, refuse_other_files
-from nexuslims_store.revisions import BASE, FORMER, between, names, resolve, revision_of
+from nexuslims_store.recognition.layouts import revision_of
+from nexuslims_store.revisions import BASE, FORMER, between, names, resolve
 
 __all__ = ["write_stamp"]
 

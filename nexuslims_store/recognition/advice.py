@@ -7,19 +7,14 @@ from pathlib import Path
 
 from nexuslims_store.errors import SchemaMismatchError, UnknownRevisionError
 from nexuslims_store.recognition.catalogue import Catalogue
-from nexuslims_store.revisions import (
-    BASE,
-    FORMER,
-    REVISION_NAME,
+from nexuslims_store.recognition.layouts import (
     differences,
-    head,
     layouts,
     most_similar,
-    names,
     revision_of,
-    tables_at,
     without_key,
 )
+from nexuslims_store.revisions import BASE, FORMER, REVISION_NAME, head, names, tables_at
 from nexuslims_store.tables import Table
 
 __all__ = [

@@ -7,7 +7,8 @@ from functools import cache
 from typing import NamedTuple
 
 from nexuslims_store.queries import Queries, load
-from nexuslims_store.revisions import VERSION_TABLE, Layout, known_tables, layout_of
+from nexuslims_store.recognition.layouts import Layout, layout_of
+from nexuslims_store.revisions import VERSION_TABLE, known_tables
 from nexuslims_store.tables import Contents, Named, Table, quoted, read, snapshot
 
 __all__ = ["YOYO_TABLES", "Catalogue", "look", "rebuilds"]

@@ -23,19 +23,8 @@ from nexuslims_store.recognition.advice import (
     unknown,
 )
 from nexuslims_store.recognition.catalogue import Catalogue, look, rebuilds
-from nexuslims_store.revisions import (
-    BASE,
-    FORMER,
-    VERSION_TABLE,
-    fits,
-    head,
-    is_head,
-    known_columns,
-    layouts,
-    names,
-    position,
-    revision_of,
-)
+from nexuslims_store.recognition.layouts import fits, is_head, known_columns, layouts, revision_of
+from nexuslims_store.revisions import BASE, FORMER, VERSION_TABLE, head, names, position
 from nexuslims_store.translation import CHECK_PATH, translated
 
 __all__ = ["State", "check_head", "judge", "recognise", "refuse_foreign", "refuse_other_files"]
