@@ -10,6 +10,7 @@ written. And an error undoes its own statement alone: each write is a transactio
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Generator, Iterable, Iterator
@@ -38,6 +39,12 @@ Connection = psycopg.Connection[Row]
 
 _ROWS_AT_A_TIME = 1024
 _MINIMUM_SERVER = 150000
+
+# Of an error among many statements, which it raises, psycopg also warns that it has ignored those
+# which follow from it; where nobody configures logging, that would stand on standard error.
+logging.getLogger("psycopg").addFilter(
+    lambda record: not str(record.msg).startswith("error ignored terminating")
+)
 
 # Every program that writes takes this lock, of the database, until its transaction ends.
 _LOCK = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'nexusLIM')})"
@@ -132,9 +139,7 @@ class PostgreSQLDatabase(Database):
         self.read_only = read_only
         self.timeout = checked_timeout(timeout)
         self._begin_reading = _READING
-        self._begin = (
-            _READING if read_only else f"BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; {_LOCK}"
-        )
+        self._begin = _READING if read_only else f"BEGIN ISOLATION LEVEL READ COMMITTED; {_LOCK}"
         self._numbers = count()
         self._left: list[str] = []  # cursors to be closed
         self._must_roll_back = False

@@ -50,7 +50,7 @@ def translate(  # noqa: PLR0911 -- one line for each kind of error
                 f"{name}: this user lacks a right ({said}); have the owner of the tables GRANT "
                 "SELECT, INSERT, UPDATE and DELETE on them"
             )
-        case errors.DiskFull() | errors.InsufficientResources() | errors.OutOfMemory():
+        case errors.DiskFull() | errors.ConfigurationLimitExceeded() | errors.OutOfMemory():
             return StorageFullError(
                 f"no room to write {name} ({said}): have some space freed on the server and try "
                 "again; the database is as it was before"

@@ -102,7 +102,7 @@ class Server:
     def remove(self) -> None:
         for administrator in self._administrators.values():
             administrator.close()
-        with contextlib.suppress(subprocess.CalledProcessError):
+        with contextlib.suppress(RuntimeError):  # it was stopped already
             self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
