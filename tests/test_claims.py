@@ -254,6 +254,28 @@ def test_the_claim_is_of_the_session_that_is_listed_and_shown_first(tmp_path: Pa
         assert activity.last_session == datetime.fromisoformat("2025-02-01T00:00:00-05:00")
 
 
+@pytest.mark.only_sqlite("what is counted is told by SQLite's connection")
+def test_who_was_overtaken_takes_the_next_without_waiting_again(
+    tmp_path: Path, clock: Clock
+) -> None:
+    begun: list[str] = []
+    quicker: list[str] = []
+    with new_store(tmp_path, clock=clock) as slow, Store(place_of(slow), clock=clock) as other:
+        for day in range(1, 6):
+            add_pair(slow, str(day), f"2025-06-0{day}T09:00:00-04:00", "2025-06-20T00:00:00-04:00")
+
+        def overtake(statement: str) -> None:
+            if statement == "BEGIN IMMEDIATE":  # and has not the lock yet
+                begun.append(statement)
+                while len(quicker) < 3:
+                    quicker.append(claimed(other).session_identifier)
+
+        slow.connection.set_trace_callback(overtake)
+        assert claimed(slow).session_identifier == "4"
+    assert quicker == ["1", "2", "3"]
+    assert len(begun) == 1
+
+
 def test_sessions_that_were_given_back_are_skipped(tmp_path: Path) -> None:
     with new_store(tmp_path, clock=Clock()) as store:
         for day in range(1, 9):

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
+from itertools import chain, islice
 from types import NoneType
 from typing import TypeVar
 
@@ -33,6 +34,7 @@ __all__ = ["SessionClaims"]
 _SQL = queries.load("session_log.sql")
 
 _BUILDER = "nexuslims"
+_AT_ONCE = 16  # sessions that a claim looks at while it holds the write lock
 _MICROSECOND = timedelta(microseconds=1)
 _MICROSECONDS_A_SECOND = 1_000_000
 
@@ -100,16 +102,23 @@ class SessionClaims(SessionOverviews):
         skipped = _names_of(skip)
         session: Session | None = None
         try:
-            for start_id, *names in self._starts_to_build():
-                if not skipped.isdisjoint((names[0], tuple(names))):
-                    continue
+            starts = (
+                start_id
+                for start_id, *names in self._starts_to_build()
+                if skipped.isdisjoint((names[0], tuple(names)))
+            )
+            for start_id in starts:
                 # Looked at before the write lock is taken, and once more under it.
                 if self._claimable(start_id, lease) is None:
                     continue
                 with self._database.transaction():
-                    session = self._claimable(start_id, lease)
-                    if session is not None:
-                        self._hold(session, self.record_generation(session))
+                    # Who waited for the lock may have been overtaken, by several: to wait once more
+                    # for each next one would have many builders stand in line all the time.
+                    for candidate in chain([start_id], islice(starts, _AT_ONCE)):
+                        session = self._claimable(candidate, lease)
+                        if session is not None:
+                            self._hold(session, self.record_generation(session))
+                            break
                 if session is not None:
                     return session
         except BaseException:

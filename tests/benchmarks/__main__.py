@@ -72,7 +72,7 @@ def rows(options: argparse.Namespace, folder: Path, memory: Path | None) -> Iter
         ),
         "overviews": lambda: reads.overviews(folder, options.largest, min(rounds, 3)),
         "server": lambda: server.measure(
-            folder, size, min(rounds, 5), *((1, 1) if options.smoke else (25, 20))
+            folder, size, min(rounds, 5), *((1, 1) if options.smoke else (10, 20))
         ),
         "upgrade": lambda: upgrades.measure(folder, options.upgrade, min(rounds, 3)),
     }

@@ -124,7 +124,8 @@ def _insert(path: Path, url: str, rounds: int, repeat: int) -> Row:
 
 
 def _build(path: Path, url: str, rounds: int, claims: int) -> Row:
-    work = f"claim and finish by {PROCESSES} processes, on a server beside a file"
+    pending = PROCESSES * claims * (rounds + 1)
+    work = f"claim and finish, {PROCESSES} processes, {pending} pending, on a server"
 
     def build(place: object) -> float:
         sessions, seconds = run(BUILD, place, claims).output.split()
