@@ -197,7 +197,7 @@ ODD_FILES: dict[str, tuple[Callable[[Path], object], type[StoreError], str]] = {
         "worked",
     ),
     "leftover": (
-        head_with("CREATE TABLE _alembic_tmp_instruments (instrument_pid)"),
+        head_with("CREATE TABLE _alembic_tmp_instruments AS SELECT * FROM instruments"),
         SchemaMismatchError,
         "_alembic_tmp_instruments",
     ),
