@@ -259,7 +259,7 @@ def test_what_was_restored_is_looked_at_once_more(tmp_path: Path) -> None:
 
     with pytest.raises(CorruptDatabaseError, match="What was there before is in") as caught:
         restore(backup, live, progress=spoil)
-    (kept,) = (file.path for file in list_backups(live))
+    (kept,) = tmp_path.glob("live_backup_*_replaced.db")
     assert str(kept) in str(caught.value)
     assert content(kept) == before
 
