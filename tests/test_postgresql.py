@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,17 @@ def test_a_database_that_is_not_ready(server: Server, server_url: str) -> None:
     server.execute("INSERT INTO alembic_version VALUES ('v9_9_9')", database=database)
     with pytest.raises(UnknownRevisionError, match="v9_9_9"):
         Store(server_url)
+
+
+def test_who_has_no_server_needs_no_psycopg() -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['psycopg'] = None\n"  # as where it is not installed
+        "from nexuslims_store import Store, StoreError\n"
+        "Store(':memory:').close()\n"
+        "try:\n    Store('postgresql://nexus:secret@db/nexus')\n"
+        "except StoreError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'nexuslims-store[postgresql]'" in done.stdout
+    assert "secret" not in done.stdout

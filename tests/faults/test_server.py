@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -347,6 +348,42 @@ def test_a_signal_that_raises_while_a_lock_is_waited_for(url: str, inside: bool)
             with one.transaction():  # no lock is left
                 one.instruments.add(instrument("New"))
             assert other.sessions.claim() is not None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no such signals")
+def test_what_runs_in_the_midst_of_a_statement_waits_for_none(url: str) -> None:
+    """A handler of a signal, or the garbage collector: psycopg would wait for itself, for ever."""
+    told: list[str] = []
+
+    def suspended(store: Store) -> Iterator[None]:
+        with store.transaction():
+            store.instruments.add(instrument("Lost"))
+            yield
+
+    def ring(*_: object) -> None:
+        with pytest.raises(StoreError, match="in whose midst") as caught:
+            store.instruments.list()
+        told.append(str(caught.value))
+        generators.clear()  # which ends its transaction, or would
+
+    former = signal.signal(signal.SIGALRM, ring)
+    try:
+        with Store(url) as store:
+            before = contents(url)
+            generators = [suspended(store)]
+            next(generators[0])
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the generator's error has nowhere to go
+                store.connection.execute("SELECT pg_sleep(0.6)")
+            assert len(told) == 1
+            assert not store._database.in_transaction
+            store.instruments.add(instrument("New"))
+            assert store.instruments.get("Lost") is None
+        assert len(contents(url)["instruments"]) == len(before["instruments"]) + 1
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
