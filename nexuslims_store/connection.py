@@ -29,7 +29,15 @@ from nexuslims_store.translation import (
 )
 from nexuslims_store.turns import AnyThread
 
-__all__ = ["MEMORY", "SQLiteDatabase", "SharedSQLiteDatabase", "absolute", "connect", "pragma"]
+__all__ = [
+    "MEMORY",
+    "SQLiteDatabase",
+    "SharedSQLiteDatabase",
+    "absolute",
+    "connect",
+    "leniently",
+    "pragma",
+]
 
 MEMORY = Path(":memory:")
 """The path of a private database that is never a file."""
@@ -108,6 +116,16 @@ def connect(
             connection.close()
             raise
     return connection
+
+
+@contextmanager
+def leniently(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read texts that are not UTF-8 with lone surrogates, which no model takes."""
+    connection.text_factory = lambda stored: stored.decode(errors="surrogateescape")
+    try:
+        yield
+    finally:
+        connection.text_factory = str
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> Any:
@@ -297,14 +315,11 @@ class SQLiteDatabase(Database):
         not lost. The cursor still stands there; to run the statement again could write again, or
         meet other rows.
         """
-        connection = self.connection
         try:
-            connection.text_factory = _decode_leniently
-            rows.extend(remaining)
+            with leniently(self.connection):
+                rows.extend(remaining)
         except _ERRORS as error:
             raise self._meaning(error) from error
-        finally:
-            connection.text_factory = str
 
     # -- transactions ------------------------------------------------------------------
 
@@ -382,7 +397,3 @@ class SharedSQLiteDatabase(AnyThread, SQLiteDatabase):
 # What a statement can raise: UnicodeEncodeError and OverflowError come from parameters that
 # SQLite has no form for.
 _ERRORS = (*SQLITE_ERRORS, UnicodeEncodeError, OverflowError)
-
-
-def _decode_leniently(stored: bytes) -> str:
-    return stored.decode(errors="surrogateescape")

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from nexuslims_store import queries
-from nexuslims_store.connection import SQLiteDatabase
+from nexuslims_store.connection import SQLiteDatabase, leniently
 from nexuslims_store.database import Database
 from nexuslims_store.doctor.finding import Finding, in_command, in_shell, shown
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
@@ -26,6 +26,7 @@ from nexuslims_store.models import (
     column_of,
 )
 from nexuslims_store.repository.rows import column_types, row_adapter
+from nexuslims_store.revisions import head, tables_at
 from nexuslims_store.translation import is_undecodable
 
 __all__ = ["MODELS", "Row", "Rows", "last_rowid"]
@@ -41,12 +42,6 @@ MODELS: dict[str, type[BaseModel]] = {
 """The model of each table, in the order in which they are read: what refers to an event before the
 events, so that what is recorded meanwhile is no finding."""
 
-_KEYS = {
-    "instruments": "instrument_pid",
-    "session_log": "id_session_log",
-    "upload_log": "id",
-    "external_user_identifiers": "id",
-}
 # What is wrong with a row, by the column it is in, and what would be right there.
 _KINDS = {
     "timestamp": ("unreadable-time", "<time, ISO 8601>"),
@@ -96,7 +91,8 @@ class Rows:
                 "schema_name" if name == "display_name" else name for name in self._stored
             ]
         self._adapter = row_adapter([int, *column_types(MODELS[table]).values()])
-        self._key = self._stored.index(_KEYS[table])
+        self._key_column = tables_at(head())[table].key[0]
+        self._key = self._stored.index(self._key_column)
         self.readable = columns.issuperset(self._stored)
         """Whether the table has all columns of the model. Else nothing can be said of its rows."""
 
@@ -131,12 +127,8 @@ class Rows:
             except sqlite3.OperationalError as error:
                 if not is_undecodable(error):
                     raise
-            # Text that is not UTF-8 comes with lone surrogates, which no model takes.
-            connection.text_factory = _decode_leniently
-            try:
+            with leniently(connection):
                 return self._read(first)
-            finally:
-                connection.text_factory = str
 
     def _read(self, first: int) -> list[Row]:
         cursor = self._database.connection.execute(
@@ -180,13 +172,13 @@ class Rows:
     def _remedy(self, column: str, value: object, right: str, rowid: int, key: object) -> str:
         where = f"rowid = {rowid}"
         if not isinstance(self._database, SQLiteDatabase):
-            where = f"{_KEYS[self._table]} = {rowid}"
+            where = f"{self._key_column} = {rowid}"
         update = f"UPDATE {self._table} SET {column} = "  # noqa: S608 -- to show, not to run
         if isinstance(value, bytes) and _is_text(value) and column not in _KINDS:
             # Nothing is lost: it is the text that it should be, stored as a BLOB.
             return in_shell(self._place, f"{update}CAST({column} AS TEXT) WHERE {where}")
         pid = in_command(key, "") if self._table == "instruments" and self._at_head else ""
-        if pid and column != _KEYS["instruments"]:
+        if pid and column != self._key_column:
             option = column.replace("_", "-")
             return f"nexuslims-store instruments update {pid} --{option} '{right}'"
         return in_shell(self._place, f"{update}'{right}' WHERE {where}")
@@ -195,10 +187,6 @@ class Rows:
 def last_rowid(database: Database, table: str) -> int:
     """Return the highest rowid of a table, 0 where there is none: a measure of its length."""
     return int(database.rows(_SQL[f"get_last_rowid_of_{table}"])[0][0] or 0)
-
-
-def _decode_leniently(stored: bytes) -> str:
-    return stored.decode(errors="surrogateescape")
 
 
 def _is_text(value: bytes) -> bool:

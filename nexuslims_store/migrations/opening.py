@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from nexuslims_store.config import own_folder
-from nexuslims_store.connection import connect
+from nexuslims_store.connection import connect, leniently
 from nexuslims_store.errors import (
     DatabaseNotFoundError,
     ReadOnlyError,
@@ -43,9 +43,8 @@ def opened(path: Path, *, timeout: float) -> Iterator[sqlite3.Connection]:
         connection.execute("PRAGMA foreign_keys = OFF")
         # A facility's own views stay out of it when a table is renamed.
         connection.execute("PRAGMA legacy_alter_table = ON")
-        # Text that is not UTF-8 is no business of a migration.
-        connection.text_factory = lambda stored: stored.decode(errors="surrogateescape")
-        yield connection
+        with leniently(connection):  # text that is not UTF-8 is no business of a migration
+            yield connection
 
 
 def refuse_missing_folder(folder: Path) -> None:
