@@ -51,3 +51,18 @@ SELECT
     error_message, metadata_json, id
 FROM upload_log
 ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') NULLS FIRST, id;
+
+-- name: list_latest_uploads(number)
+-- The latest attempts of all, in the order of time. No index is in the order of instants, so all
+-- times are looked at; but only as many are kept as are asked for, and only those rows are read.
+SELECT
+    session_identifier, destination_name, success, timestamp, record_id, record_url,
+    error_message, metadata_json, id
+FROM upload_log
+WHERE id IN (
+    SELECT id
+    FROM upload_log
+    ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') DESC NULLS LAST, id DESC
+    LIMIT :number
+)
+ORDER BY nxs_instant(CAST(timestamp AS BLOB), 'UTC') NULLS FIRST, id;

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nexuslims_store import Store
+from nexuslims_store.repository.stored import iter_uploads
 
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
@@ -97,6 +98,8 @@ def test_attempts_in_the_order_of_time(found: list[Row]) -> None:
             assert [log.id for log in store.upload_logs.iter_between(limit=limit)] == (
                 model.in_order[-limit:]
             )
+            shown = iter_uploads(store._database, limit=limit)
+            assert [record["id"] for record in shown] == model.in_order[-limit:]
         for session in ("s", "t", "nobody's"):
             assert [log.id for log in store.upload_logs.list_for_session(session)] == [
                 number for number in model.in_order if model.rows[number].session == session

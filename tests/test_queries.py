@@ -211,6 +211,7 @@ FEEDS: dict[str, type[BaseModel]] = {
     "correct_event": SessionLog,
     "list_uploads_of_session": UploadLog,
     "list_all_uploads": UploadLog,
+    "list_latest_uploads": UploadLog,
     "list_failed_uploads": UploadLog,
     "store_external_id": ExternalUserIdentifier,
     "list_external_ids_of_user": ExternalUserIdentifier,
@@ -374,6 +375,7 @@ SCANS = {
     "list_failed_uploads": "no index by success",
     "count_failed_uploads": "no index by success",
     "list_all_uploads": "gives every row",
+    "list_latest_uploads": "no index is in the order of instants",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -39,7 +39,7 @@ Record = dict[str, object]
 
 def _list(arguments: argparse.Namespace, output: Output) -> int:
     with open_store(arguments, read_only=True) as store:
-        found: Iterable[Record] = iter_uploads(
+        found = iter_uploads(
             store._database,
             arguments.since,
             arguments.until,
@@ -47,9 +47,8 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
                 None if arguments.session is None else names_to_look_for(store, arguments.session)
             ),
             destinations=arguments.destination,
+            limit=arguments.limit,
         )
-        if arguments.limit is not None:
-            found = deque(found, maxlen=arguments.limit)
         if not output.records(_ATTEMPTS, found):
             _name_unknown(store, arguments, output)
     return 0

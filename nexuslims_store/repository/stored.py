@@ -5,6 +5,7 @@ A time that can be read is a datetime; everything else is as SQLite has it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
@@ -60,6 +61,7 @@ def iter_uploads(
     *,
     session_identifiers: Collection[str] | None = None,
     destinations: Collection[str] | None = None,
+    limit: int | None = None,
 ) -> Iterator[Record]:
     """Yield attempts to export a record in the order of time.
 
@@ -70,14 +72,20 @@ def iter_uploads(
         time is taken as UTC. An attempt whose time cannot be read is in no span.
     session_identifiers, destinations
         Only attempts of one of these.
+    limit
+        Only that many, the latest.
     """
-    for record in _upload_records(database, _UPLOADS.list_all_uploads):
-        if (
-            (session_identifiers is None or record["session_identifier"] in session_identifiers)
-            and (destinations is None or record["destination_name"] in destinations)
-            and _within(record["timestamp"], start, end)
-        ):
-            yield record
+    if limit is not None and (start, end, session_identifiers, destinations) == (None,) * 4:
+        yield from _upload_records(database, _UPLOADS.list_latest_uploads, {"number": limit})
+        return
+    chosen = (
+        record
+        for record in _upload_records(database, _UPLOADS.list_all_uploads)
+        if (session_identifiers is None or record["session_identifier"] in session_identifiers)
+        and (destinations is None or record["destination_name"] in destinations)
+        and _within(record["timestamp"], start, end)
+    )
+    yield from chosen if limit is None else deque(chosen, maxlen=limit)
 
 
 def iter_uploads_of(database: Database, session_identifier: str) -> Iterator[Record]:

@@ -130,11 +130,13 @@ class UploadLogRepository(Repository):
         require_type("start", start, (datetime, NoneType))
         require_type("end", end, (datetime, NoneType))
         require_limit(limit)
-        logs = (
-            _MAPPER.stream(self._database.stream(_SQL.list_all_uploads))
-            if session_identifiers is None
-            else self._stream_for_sessions(texts("session_identifiers", session_identifiers))
-        )
+        if session_identifiers is not None:
+            logs = self._stream_for_sessions(texts("session_identifiers", session_identifiers))
+        elif limit is not None and (start, end, destinations) == (None,) * 3:
+            latest_of_all = self._database.stream(_SQL.list_latest_uploads, {"number": limit})
+            logs = _MAPPER.stream(latest_of_all)
+        else:
+            logs = _MAPPER.stream(self._database.stream(_SQL.list_all_uploads))
         wanted = None if destinations is None else set(texts("destinations", destinations))
         earliest = None if start is None else aware(start, UTC)
         latest = None if end is None else aware(end, UTC)
