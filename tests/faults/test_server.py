@@ -32,6 +32,7 @@ from helpers.support import (
     log,
     stores_on,
 )
+from test_building import interrupted
 from test_transactions import MUTATORS, filled
 
 from nexuslims_store import (
@@ -351,6 +352,31 @@ def test_a_signal_that_raises_while_a_lock_is_waited_for(url: str, inside: bool)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
+
+
+def test_a_transaction_interrupted_anywhere_leaves_nothing_open(url: str) -> None:
+    def nested() -> None:
+        with store.transaction():
+            store.instruments.add(instrument("A"))
+            with contextlib.suppress(ZeroDivisionError), store.transaction():
+                store.instruments.add(instrument("B"))
+                raise ZeroDivisionError
+            with store.transaction():
+                store.instruments.add(instrument("C"))
+
+    with Store(url) as store, Store(url, timeout=0.5) as other:
+        before = len(other.instruments.list())
+        for at in count(step=3):
+            going_on = interrupted(nested, at)
+            assert not store._database.in_transaction
+            stored = [one.name for one in other.instruments.list() if len(one.name) == 1]
+            assert stored in ([], ["A", "C"])
+            for pid in stored:
+                other.instruments.remove(pid)  # which waits for no lock
+            if not going_on:
+                break
+        assert at > 50
+        assert len(other.instruments.list()) == before
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no such signals")
