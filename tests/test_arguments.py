@@ -88,6 +88,12 @@ UNCHECKED: dict[str, Callable[[Store], object]] = {
     ),
     "eror": lambda s: s.upload_logs.insert(upload().model_copy(update={"eror": "misspelt"})),
     "user": lambda s: s.session_logs.insert(log().model_copy(update={"user": "a\0"})),
+    "session_identifier": lambda s: s.session_logs.insert_many(
+        [log(), log().model_copy(update={"session_identifier": "a\0"})]
+    ),
+    "record_status": lambda s: s.session_logs.insert_many(
+        [log(), log().model_copy(update={"record_status": "DONE"})]
+    ),
     "event_type": lambda s: s.session_logs.insert(log().model_copy(update={"event_type": "GO"})),
     "external_id": lambda s: s.external_ids.store_many(
         [

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import items, member, require_type, require_valid
+from nexuslims_store.arguments import member, require_type, require_valid, valid_items
 from nexuslims_store.database import Row
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.errors import InvalidRowError
@@ -148,19 +148,7 @@ class SessionLogRepository(Repository):
         logs
             Any iterable; it is read a few at a time, so that memory stays constant.
         """
-        inserted = updated = unchanged = 0
-        zones: dict[str, tzinfo] = {}
-        remaining = items("logs", logs, SessionLog)
-        with self._database.transaction():
-            ((last_id,),) = self._database.rows(_SQL.get_last_id)
-            while events := [self._columns(log, zones) for log in islice(remaining, _AT_A_TIME)]:
-                new = self._insert_all(events)
-                # Those that were there may differ; the new ones do not.
-                corrected = self._correct_all(events, last_id) if new < len(events) else 0
-                inserted += new
-                updated += corrected
-                unchanged += len(events) - new - corrected
-        return InsertSummary(inserted, updated, unchanged)
+        return self._insert_valid(valid_items("logs", logs, SessionLog))
 
     def get(self, id_session_log: int) -> SessionLog | None:
         """Return the row of an id, or None.
@@ -214,6 +202,21 @@ class SessionLogRepository(Repository):
         return (
             self._database.change(_SQL.remove_session_log, {"id_session_log": id_session_log}) > 0
         )
+
+    def _insert_valid(self, logs: Iterator[SessionLog]) -> InsertSummary:
+        """Do what `insert_many` does with events that were made just now, and are valid."""
+        inserted = updated = unchanged = 0
+        zones: dict[str, tzinfo] = {}
+        with self._database.transaction():
+            ((last_id,),) = self._database.rows(_SQL.get_last_id)
+            while events := [self._columns(log, zones) for log in islice(logs, _AT_A_TIME)]:
+                new = self._insert_all(events)
+                # Those that were there may differ; the new ones do not.
+                corrected = self._correct_all(events, last_id) if new < len(events) else 0
+                inserted += new
+                updated += corrected
+                unchanged += len(events) - new - corrected
+        return InsertSummary(inserted, updated, unchanged)
 
     def _columns(self, log: SessionLog, zones: dict[str, tzinfo] | None = None) -> _Columns:
         """Return what is stored of an event, its time with an offset.

@@ -233,7 +233,7 @@ class SessionRepository(SessionResets):
         ------
         As `add`; a note on the error says which session it was.
         """
-        return self._logs.insert_many(self._events_of_many(sessions))
+        return self._logs._insert_valid(self._events_of_many(sessions))
 
     def delete(self, session_identifier: str) -> int:
         """Delete all events of a session and its upload logs; return the number of events."""
