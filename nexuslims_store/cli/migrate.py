@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 
 from nexuslims_store import migrations
 from nexuslims_store.cli.changes import REFUSED, confirmed
@@ -40,19 +39,14 @@ def _migrate(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _upgrade(arguments: argparse.Namespace, output: Output) -> int:
-    return _move(arguments, output, "upgrade", migrations.upgrade)
+    return _move(arguments, output, "upgrade")
 
 
 def _downgrade(arguments: argparse.Namespace, output: Output) -> int:
-    return _move(arguments, output, "downgrade", migrations.downgrade)
+    return _move(arguments, output, "downgrade")
 
 
-def _move(
-    arguments: argparse.Namespace,
-    output: Output,
-    direction: Direction,
-    move: Callable[..., migrations.MigrationReport],
-) -> int:
+def _move(arguments: argparse.Namespace, output: Output, direction: Direction) -> int:
     path = database_path(arguments)
     loses_for_good = (arguments.no_backup or is_url(path)) and direction == "downgrade"
     if arguments.plan or arguments.sql or loses_for_good:
@@ -72,7 +66,7 @@ def _move(
             question = f"Without a backup, {', '.join(loss for loss, _ in plan.losses)}?"
             if not confirmed(question, arguments, output, preview="--plan"):
                 return REFUSED
-    report = move(
+    report = (migrations.upgrade if direction == "upgrade" else migrations.downgrade)(
         path,
         arguments.target,
         backup=not arguments.no_backup,
