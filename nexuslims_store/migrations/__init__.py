@@ -86,6 +86,7 @@ PathLike = str | os.PathLike[str]
 
 def history(path: PathLike = "") -> list[Migration]:
     """Return the schema's history, oldest revision first: that of SQLite files, or of a URL."""
+    require_type("path", path, (str, os.PathLike))
     return list(revisions.history(server=is_url(path)))
 
 
