@@ -21,9 +21,7 @@ from nexuslims_store.database import Database
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.errors import ClaimLostError, InvalidValueError, StoreError
 from nexuslims_store.models import Session, SessionLog
-from nexuslims_store.repository.overviews import (
-    SessionOverviews,
-)
+from nexuslims_store.repository.overviews import SessionOverviews
 from nexuslims_store.repository.session_logs import SessionLogRepository
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import CLOCK_SKEW, LEASE

@@ -13,9 +13,7 @@ from nexuslims_store.arguments import member, require_type, valid_items
 from nexuslims_store.database import Database, Row
 from nexuslims_store.enums import ExternalSystem, SystemName
 from nexuslims_store.errors import DuplicateError
-from nexuslims_store.models import (
-    ExternalUserIdentifier,
-)
+from nexuslims_store.models import ExternalUserIdentifier
 from nexuslims_store.repository.base import Repository
 from nexuslims_store.repository.batches import SET_ASIDE, find_clash
 from nexuslims_store.repository.rows import RowMapper

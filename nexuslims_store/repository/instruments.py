@@ -13,10 +13,7 @@ from nexuslims_store.arguments import as_path, require_type, require_valid, vali
 from nexuslims_store.config import data_root
 from nexuslims_store.database import Row
 from nexuslims_store.errors import DuplicateError, InstrumentInUseError, UnknownInstrumentError
-from nexuslims_store.models import (
-    Instrument,
-    column_of,
-)
+from nexuslims_store.models import Instrument, column_of
 from nexuslims_store.repository.base import Repository
 from nexuslims_store.repository.batches import SET_ASIDE, find_clash
 from nexuslims_store.repository.rows import RowMapper

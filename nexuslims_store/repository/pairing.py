@@ -12,18 +12,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from nexuslims_store.errors import InvalidRowError, StoreError
-from nexuslims_store.models import (
-    Instrument,
-    Session,
-    SessionLog,
-)
+from nexuslims_store.models import Instrument, Session, SessionLog
 from nexuslims_store.repository.instruments import InstrumentRepository
-from nexuslims_store.repository.rows import (
-    SharedFieldsSet,
-    assemble,
-    column_types,
-    row_adapter,
-)
+from nexuslims_store.repository.rows import SharedFieldsSet, assemble, column_types, row_adapter
 from nexuslims_store.results import UnpairedSession
 
 __all__ = ["PairRow", "Pairing", "warn"]

@@ -13,9 +13,7 @@ from nexuslims_store.arguments import member, require_type, require_valid, valid
 from nexuslims_store.database import Row
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.errors import InvalidRowError
-from nexuslims_store.models import (
-    SessionLog,
-)
+from nexuslims_store.models import SessionLog
 from nexuslims_store.repository.base import Repository
 from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.repository.rows import Dicts, RowMapper

@@ -10,11 +10,7 @@ from types import NoneType
 from nexuslims_store import queries
 from nexuslims_store.arguments import items, member, require_type
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
-from nexuslims_store.models import (
-    Instrument,
-    Session,
-    SessionLog,
-)
+from nexuslims_store.models import Instrument, Session, SessionLog
 from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.repository.pairing import Pairing, warn
 from nexuslims_store.repository.resets import SessionResets
