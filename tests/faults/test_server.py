@@ -379,6 +379,26 @@ def test_a_transaction_interrupted_anywhere_leaves_nothing_open(url: str) -> Non
         assert len(other.instruments.list()) == before
 
 
+def test_the_outer_transaction_goes_on_wherever_the_inner_was_interrupted(url: str) -> None:
+    """PostgreSQL ends a whole transaction that would go back to a savepoint which is not there."""
+
+    def inner() -> None:
+        with store.transaction():
+            store.instruments.add(instrument("A"))
+
+    with Store(url) as store:
+        for at in count():
+            with store.transaction():
+                going_on = interrupted(inner, at)
+                store.instruments.add(instrument("B"))
+            store.instruments.remove("B")
+            if not going_on:
+                break
+            with contextlib.suppress(UnknownInstrumentError):
+                store.instruments.remove("A")  # the interrupt came after its end
+        assert at > 20
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no such signals")
 def test_what_runs_in_the_midst_of_a_statement_waits_for_none(url: str) -> None:
     """A handler of a signal, or the garbage collector: psycopg would wait for itself, for ever."""
