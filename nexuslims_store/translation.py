@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -183,7 +184,7 @@ def _why_read_only(path: Path, extended: int) -> str:  # noqa: PLR0911 -- one fo
     if extended == sqlite3.SQLITE_READONLY_DBMOVED:
         return f"{path} was moved or replaced while it was open; open it again"
     if path.exists() and not os.access(path, os.W_OK):
-        if hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY:
+        if sys.platform != "win32" and os.statvfs(path).f_flag & os.ST_RDONLY:
             return f"{path} is on a disk that is mounted read-only; work on a copy of it elsewhere"
         return f"{path} is read-only for this user; change the file's permissions to write"
     if not os.access(path.parent, os.W_OK):
