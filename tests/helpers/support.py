@@ -198,7 +198,8 @@ def contents(place: Store | Path | str) -> dict[str, list[tuple[Any, ...]]]:
     connection = _connect(place)
     try:
         # In the order of their coming; an update moves a row of PostgreSQL to the end.
-        order = "rowid" if isinstance(connection, sqlite3.Connection) else "ctid"
+        written = "xmin::text::bigint, cmin::text::bigint"
+        order = "rowid" if isinstance(connection, sqlite3.Connection) else written
         return {
             table: connection.execute(
                 f"SELECT * FROM {table} ORDER BY {order if table == 'instruments' else 1}"
