@@ -138,6 +138,8 @@ def test_a_database_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
          "did you mean '--strict'?"),
         (("users", "set", "a", "nmo", "1"), "nexuslims-store users set: error: argument SYSTEM: "
          "invalid choice: 'nmo'; did you mean 'nemo'?"),
+        (("sessions", "list", "--status", "completed,ERORR"), "nexuslims-store sessions list: "
+         "error: argument --status: 'ERORR' is no status; did you mean 'ERROR'?"),
         (("sessions", "reset"), "nexuslims-store sessions reset: error: say which: name sessions"),
     ],
 )  # fmt: skip

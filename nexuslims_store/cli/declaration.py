@@ -7,13 +7,13 @@ that command is asked for, so what stands here needs no more than argparse does.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nexuslims_store.cli.output import Output
 
-__all__ = ["Command", "OneOf", "Option", "UsageError"]
+__all__ = ["Command", "OneOf", "Option", "UsageError", "meant"]
 
 Run = Callable[[argparse.Namespace, "Output"], int]
 
@@ -89,3 +89,11 @@ class Command:
             isinstance(option, Option) and not option.names[0].startswith("-")
             for option in self.options
         )
+
+
+def meant(word: object, known: Iterable[str]) -> str:
+    """Return a question whether another word was meant, nothing where none is like it."""
+    from difflib import get_close_matches  # noqa: PLC0415 -- after a slip of the pen only
+
+    close = get_close_matches(str(word), list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

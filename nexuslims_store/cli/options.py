@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
-from nexuslims_store.cli.declaration import OneOf, Option
+from nexuslims_store.cli.declaration import OneOf, Option, meant
 from nexuslims_store.config import default_path, is_url, require_file, without_password
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.errors import StoreError
@@ -141,7 +141,7 @@ def _statuses(text: str) -> list[str]:
     for name in names:
         if name not in known:
             raise argparse.ArgumentTypeError(
-                f"{name!r} is no status (choose from {', '.join(known)})"
+                f"{name!r} is no status{meant(name, known)} (choose from {', '.join(known)})"
             )
     return names
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from nexuslims_store import __version__
-from nexuslims_store.cli.declaration import Command, OneOf, Option
+from nexuslims_store.cli.declaration import Command, OneOf, Option, meant
 from nexuslims_store.cli.options import COMMON
 from nexuslims_store.cli.tables import terminal_width
 from nexuslims_store.config import hide_passwords
@@ -120,7 +120,7 @@ class _Parser(argparse.ArgumentParser):
         namespace, unknown = super().parse_known_args(args, namespace)
         if unknown:
             known = [name for action in self._actions for name in action.option_strings]
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown[0], known)}")
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant(unknown[0], known)}")
         return namespace, unknown
 
     def error(self, message: str) -> NoReturn:
@@ -130,15 +130,8 @@ class _Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             known = list(map(str, action.choices))
-            message = f"invalid choice: {value!r}{_meant(value, known)}"
+            message = f"invalid choice: {value!r}{meant(value, known)}"
             raise argparse.ArgumentError(action, f"{message} (choose from {', '.join(known)})")
-
-
-def _meant(word: object, known: Iterable[str]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 -- after a slip of the pen only
-
-    close = get_close_matches(str(word), list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _flat(options: Iterable[Option | OneOf]) -> Iterator[Option]:
@@ -184,10 +177,10 @@ def _group_of(command: Command) -> Command:
 
 def _misspelt(word: str, commands: Iterable[str]) -> str:
     """Say what a word may have meant that is taken for a file, but is no path by its looks."""
-    meant = _meant(word, commands)
-    if not meant or set("./\\").intersection(word) or os.path.exists(word):
+    hint = meant(word, commands)
+    if not hint or set("./\\").intersection(word) or os.path.exists(word):
         return ""
-    return f"{word!r} is no command{meant} (a file of that name is ./{word})"
+    return f"{word!r} is no command{hint} (a file of that name is ./{word})"
 
 
 def _declare(
