@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from nexuslims_store.backup.copying import (
@@ -132,10 +132,19 @@ def restore(
 def revision_of(source: Path, *, timeout: float = 30.0) -> str | None:
     """Return at what revision a backup is, None for base, or raise as `restore` does."""
     _require_file(source)
-    with closing(connect(source, mode="rw", timeout=timeout)) as connection:
+    with _as_backup(), closing(connect(source, mode="rw", timeout=timeout)) as connection:
         state = recognise(connection, source, timeout=timeout)
-    refuse_empty(state, source)
+        refuse_empty(state, source)
     return state.revision
+
+
+@contextmanager
+def _as_backup() -> Iterator[None]:
+    """Advise of a file that is no backup to name another: the database's path is not at fault."""
+    try:
+        yield
+    except NotANexusLIMSDatabaseError as error:
+        raise NotANexusLIMSDatabaseError(f"{error.problem}; name another backup") from error
 
 
 def refuse_empty(state: State, backup: Path) -> None:
@@ -174,10 +183,11 @@ def _stage(
     source: Path, staged: Path, real: Path, *, timeout: float, progress: Progress | None
 ) -> None:
     """Copy the backup beside the database, and refuse it if it is none to restore."""
-    with closing(connect(source, mode="rw", timeout=timeout)) as backup:
-        copy_to_temporary(backup, source, staged, real, timeout=timeout, progress=progress)
-    with closing(connect(staged, mode="ro", timeout=timeout)) as copy:
-        refuse_empty(recognise(copy, source), source)
+    with _as_backup():
+        with closing(connect(source, mode="rw", timeout=timeout)) as backup:
+            copy_to_temporary(backup, source, staged, real, timeout=timeout, progress=progress)
+        with closing(connect(staged, mode="ro", timeout=timeout)) as copy:
+            refuse_empty(recognise(copy, source), source)
 
 
 def _open_alone(real: Path, timeout: float) -> sqlite3.Connection:

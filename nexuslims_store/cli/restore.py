@@ -42,7 +42,9 @@ def _restore(arguments: argparse.Namespace, output: Output) -> int:
         if kept is not None:
             output.line(f"what was there before: {kept}")
     if revision != head():
-        output.message("it is at an older revision: run `nexuslims-store migrate`")
+        output.message(
+            "the backup is at an older revision: once restored, run `nexuslims-store migrate`"
+        )
     return 0
 
 
