@@ -87,6 +87,17 @@ class Server:
         lines.append(f"unix_socket_directories = '{self.folder}'")
         with (self.data / "postgresql.auto.conf").open("a") as file:
             file.write("\n".join(lines))
+        # Ends the server and removes its folder when its input ends: here, or with this process,
+        # however that is killed.
+        self._warden = subprocess.Popen(
+            ["/bin/sh", "-c", 'read _; "$0" stop -s -D "$1/data" -m immediate; rm -rf "$1"',
+             str(_program("pg_ctl")), str(self.folder)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            user=self.user,
+            cwd="/",
+            start_new_session=True,
+        )  # fmt: skip
         self.start()
 
     def url(self, database: str = "postgres", **options: str) -> str:
@@ -102,9 +113,7 @@ class Server:
     def remove(self) -> None:
         for administrator in self._administrators.values():
             administrator.close()
-        with contextlib.suppress(RuntimeError):  # it was stopped already
-            self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._warden.communicate()
 
     def execute(self, *statements: str, database: str = "postgres") -> None:
         """Run statements as the server's administrator."""
