@@ -47,8 +47,9 @@ def translate(  # noqa: PLR0911 -- one line for each kind of error
             )
         case errors.InsufficientPrivilege():
             return ReadOnlyError(
-                f"{name}: this user lacks a right ({said}); have the owner of the tables GRANT "
-                "SELECT, INSERT, UPDATE and DELETE on them"
+                f"{name}: this user lacks a right ({said}); have the owner of the database "
+                "GRANT SELECT, INSERT, UPDATE and DELETE on its tables; to make them, as migrate "
+                "and move do, be the owner yourself (ALTER DATABASE … OWNER TO …)"
             )
         case errors.DiskFull() | errors.ConfigurationLimitExceeded() | errors.OutOfMemory():
             return StorageFullError(

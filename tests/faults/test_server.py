@@ -229,7 +229,7 @@ def test_a_role_without_rights(server: Server, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as administrator:
         administrator.execute(f"CREATE ROLE {name} LOGIN")
         try:
-            with pytest.raises(ReadOnlyError, match="have the owner of the tables GRANT"):
+            with pytest.raises(ReadOnlyError, match="have the owner of the database GRANT"):
                 Store(reader)
             administrator.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
             with Store(reader) as store:
