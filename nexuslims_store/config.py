@@ -142,15 +142,18 @@ def without_password(url: str) -> str:
 
 
 def require_file(path: str | os.PathLike[str], name: str) -> None:
-    """Raise a StoreError if a path is the URL of a server, where only a file will do.
+    """Raise a StoreError if a path is the address of a server, where only a file will do.
 
-    The URL is not repeated, as it may hold a password.
+    That is a URL, another program's too, or libpq's `host=… password=…`. It is not repeated, as it
+    may hold a password.
     """
-    # A Path has made one slash of two.
-    if os.fspath(path).startswith(("postgresql:/", "postgres:/")):
+    # A Path has made one slash of two. One letter is a drive of Windows.
+    address = r"\s*([a-z][a-z0-9+.-]+:/|postgres(ql)?:|(host(addr)?|port|user|dbname|password)=)"
+    if re.match(address, os.fspath(path), re.IGNORECASE):
         raise StoreError(
-            f"{name} is the URL of a PostgreSQL server; give the path of an SQLite file here (a "
-            "URL is a str, and no Path)"
+            f"{name} is no path of an SQLite file, but the address of a server; that of a "
+            "PostgreSQL database is postgresql://USER@HOST/DATABASE, in a str and no Path, and may "
+            "stand where the whole database is meant"
         )
 
 
@@ -209,10 +212,16 @@ def hide_passwords(text: str) -> str:
 
 def dump_line(url: str) -> str:
     """Return the command that writes a dump of a server's database, as `backup` does of a file."""
-    return f"pg_dump --format=custom --file=nexuslims.dump --dbname='{without_password(url)}'"
+    return f"pg_dump --format=custom --file=nexuslims.dump --dbname={_in_shell(url)}"
 
 
 def restore_line(url: str) -> str:
     """Return the command that brings such a dump back, as `restore` does a backup."""
     options = "--clean --if-exists --single-transaction"
-    return f"pg_restore {options} --dbname='{without_password(url)}' nexuslims.dump"
+    return f"pg_restore {options} --dbname={_in_shell(url)} nexuslims.dump"
+
+
+def _in_shell(url: str) -> str:
+    import shlex  # noqa: PLC0415 -- for those who have a server
+
+    return shlex.quote(without_password(url))

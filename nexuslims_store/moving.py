@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from nexuslims_store import display, migrations
 from nexuslims_store.arguments import as_path
 from nexuslims_store.backup.files import publish, refuse_taken, temporary_file
-from nexuslims_store.config import is_url
-from nexuslims_store.connection import SQLiteDatabase
+from nexuslims_store.config import is_url, require_file
+from nexuslims_store.connection import MEMORY, SQLiteDatabase
 from nexuslims_store.database import Database, Row
 from nexuslims_store.errors import InvalidRowError, StoreError
 from nexuslims_store.migrations.run import Options
@@ -80,10 +80,14 @@ def move(
             "one of the two is to be the path of an SQLite file, the other the URL of a PostgreSQL "
             "database; a file is copied by `nexuslims-store backup`, a server's database by pg_dump"
         )
+    file = as_path(*(("source", source) if to_server else ("destination", destination)))
+    require_file(file, "the path")
+    if file == MEMORY:
+        raise StoreError("a database in memory is gone with its program; name a file to move")
     work = _Move(dry_run, timeout, say, progress)
     if to_server:
-        return work.to_server(as_path("source", source), str(destination))
-    return work.to_file(str(source), as_path("destination", destination))
+        return work.to_server(file, str(destination))
+    return work.to_file(str(source), file)
 
 
 class _Move:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from nexuslims_store.arguments import as_path, require_flags, require_type
-from nexuslims_store.config import default_path, is_url, require_file, without_password
+from nexuslims_store.config import default_path, dump_line, is_url, require_file, without_password
 from nexuslims_store.connection import MEMORY, SharedSQLiteDatabase, SQLiteDatabase, absolute
 from nexuslims_store.database import Database
 from nexuslims_store.errors import BackupError, DatabaseNotFoundError, StoreError
@@ -198,7 +198,7 @@ class Store:
         if not isinstance(database, SQLiteDatabase):
             raise BackupError(
                 f"{self.url} is a database of a server, whose own program makes backups of it: "
-                f"`pg_dump --format=custom --file=FILE '{self.url}'`"
+                f"`{dump_line(database.name)}`"
             )
         if database.in_transaction:
             raise BackupError(
@@ -253,7 +253,7 @@ def _place(path: str | os.PathLike[str] | None) -> Path | str:
         raise DatabaseNotFoundError("the path is empty", **CHECK_PATH)
     if is_url(path):
         return path
-    require_file(path, "path")
+    require_file(path, "the path")
     return absolute(given)
 
 

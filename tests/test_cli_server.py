@@ -15,7 +15,7 @@ from helpers.command_line import call
 from helpers.readme import block_below
 from helpers.servers import Server
 
-from nexuslims_store import Store, demo, moving
+from nexuslims_store import Store, StoreError, demo, migrations, moving
 
 PASSWORD = "geheim"
 
@@ -219,6 +219,46 @@ def test_a_url_in_a_files_place_is_not_repeated(option: str, url: str, demo_file
     refused = call("--db", demo_file, *option.split(), url)
     assert refused.status == 2
     assert PASSWORD not in refused.err
+
+
+ADDRESSES = [
+    f"postgresql+psycopg://nexus:{PASSWORD}@localhost/nexuslims",
+    f"POSTGRESQL://nexus:{PASSWORD}@localhost/nexuslims",
+    f"postgresql:nexus:{PASSWORD}@localhost/nexuslims",
+    f" postgresql://nexus:{PASSWORD}@localhost/nexuslims",
+    f"mysql://nexus:{PASSWORD}@localhost/nexuslims",
+    f"host=localhost password={PASSWORD} dbname=nexuslims",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_another_form_of_address_is_no_file(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(*command: str) -> None:
+        refused = call(*command)
+        assert refused.status == 2
+        assert "postgresql://USER@HOST/DATABASE" in refused.err
+        assert PASSWORD not in refused.out + refused.err
+
+    for command in ("status", "migrate", "migrate check", "backup", "report"):
+        refuse("--db", address, "--debug", *command.split())
+    refuse("move", address, "postgresql:///nexuslims")
+    refuse("demo", address)
+    monkeypatch.setenv("NX_DB_PATH", address)
+    refuse("migrate", "--debug")
+    for use in (Store, migrations.upgrade, lambda path: moving.move("postgresql:///x", path)):
+        with pytest.raises(StoreError, match="address of a server") as refusal:
+            use(address)
+        assert PASSWORD not in str(refusal.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_apostrophe_does_not_end_a_line_that_is_named() -> None:
+    refused = call("--db", "postgresql:///it's", "backup")
+    assert "--dbname=postgresql:///it's" in shlex.split(named_line(refused.err, "pg_dump"))
 
 
 def named_line(said: str, tool: str) -> str:

@@ -188,6 +188,16 @@ def test_no_file_is_written_over(copy: Path, server_url: str) -> None:
     assert [file.name for file in copy.parent.iterdir()] == ["nexuslims.db"]
 
 
+def test_a_file_that_is_none_is_refused(
+    server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for source, destination in ((server_url, ":memory:"), (":memory:", server_url)):
+        with pytest.raises(StoreError, match="in memory"):
+            move(source, destination)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_dry_run_leaves_all_as_it_is(copy: Path, server_url: str, tmp_path: Path) -> None:
     dry = call("move", copy, server_url, "--dry-run", "--json")
     assert dry.json["dry_run"] is True

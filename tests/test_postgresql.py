@@ -71,7 +71,7 @@ def test_the_environment_may_say_the_url(
 
 
 def test_a_path_is_no_url() -> None:
-    with pytest.raises(StoreError, match="a URL is a str"):
+    with pytest.raises(StoreError, match="in a str and no Path"):
         Store(Path("postgresql://db/nexus"))
 
 

@@ -123,8 +123,10 @@ def path_or_standard_output(text: str) -> Path | None:
 
 def path_of_file(text: str) -> Path:
     """Return the path of a file, which a folder's is not: a slash at its end means one."""
-    if is_url(text):  # which may hold a password, and is not repeated
-        raise argparse.ArgumentTypeError("a file is needed here, not the URL of a server")
+    try:
+        require_file(text, "this")
+    except StoreError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     if text.endswith(tuple(filter(None, (os.sep, os.altsep)))):
         raise argparse.ArgumentTypeError(f"{text!r} is a folder's name; name the file in it")
     return Path(text)
@@ -243,7 +245,7 @@ def database_path(arguments: argparse.Namespace) -> Path | str:
         path = arguments.default_path = default_path()
     if is_url(path):
         return path
-    require_file(path, "--db")
+    require_file(path, "--db or NX_DB_PATH")
     if path == _MEMORY:
         raise StoreError(
             "':memory:' is no file, and would be gone with this command: name one with --db, or in "

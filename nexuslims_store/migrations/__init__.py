@@ -45,7 +45,7 @@ from nexuslims_store.arguments import (
     require_function,
     require_type,
 )
-from nexuslims_store.config import is_url
+from nexuslims_store.config import is_url, require_file
 from nexuslims_store.connection import MEMORY, connect
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.migrations.opening import is_there
@@ -277,6 +277,7 @@ def stamp(
 def _file(path: PathLike) -> Path:
     """Return a path of which there may be a file: one called :memory: must never be made."""
     file = as_path("path", path)
+    require_file(file, "the path")
     if file == MEMORY:
         raise MigrationError(
             "a database in memory has no file to migrate; Store(':memory:') is at the head"
