@@ -7,6 +7,7 @@ finds nothing, without a word. So every method asks first, which takes 0.1 micro
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from functools import cache
@@ -61,11 +62,13 @@ def require_limit(limit: int | None) -> None:
     TypeError
         It is no int.
     InvalidValueError
-        It is negative.
+        It is negative, or more than a computer counts.
     """
     require_type("limit", limit, (int, NoneType))
-    if limit is not None and limit < 0:
-        raise InvalidValueError(f"limit is {limit}: give how many there may be, 0 or more")
+    if limit is not None and not 0 <= limit <= sys.maxsize:
+        raise InvalidValueError(
+            f"limit is {limit}: give how many there may be, 0 to {sys.maxsize}, or None for all"
+        )
 
 
 def as_path(name: str, value: str | os.PathLike[str]) -> Path:

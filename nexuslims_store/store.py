@@ -200,6 +200,7 @@ class Store:
                 f"{self.url} is a database of a server, whose own program makes backups of it: "
                 f"`{dump_line(database.name)}`"
             )
+        database.rows("PRAGMA user_version")  # a closed store says that it is closed
         if database.in_transaction:
             raise BackupError(
                 f"a backup of {self.path} cannot be made inside a transaction, half of which it "

@@ -113,3 +113,17 @@ def test_what_came_past_a_model_is_refused_by_its_field(field: str) -> None:
             UNCHECKED[field](store)
         after = [list(store.connection.execute(f"SELECT * FROM {table}")) for table in TABLES]
         assert after == before
+
+
+def test_a_limit_beyond_what_can_be_counted_is_refused_by_its_name() -> None:
+    with memory_store() as store:
+        for streamed in (store.sessions.iter_overview, store.upload_logs.iter_between):
+            with pytest.raises(InvalidValueError, match="limit is 1180591620717411303424"):
+                list(streamed(limit=2**70))
+
+
+def test_a_backup_of_a_closed_store_says_that_it_is_closed() -> None:
+    store = memory_store()
+    store.close()
+    with pytest.raises(StoreError, match="is closed"):
+        store.backup("backup.db")
