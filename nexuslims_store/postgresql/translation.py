@@ -19,7 +19,7 @@ from nexuslims_store.translation import WAIT_LONGER, ConstraintError
 __all__ = ["translate"]
 
 
-def translate(  # noqa: PLR0911 -- one line for each kind of error
+def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
     error: psycopg.Error, name: str, *, timeout: float, read_only: bool
 ) -> StoreError:
     """Return the error of this package that says what one of the server means for the user.
@@ -79,5 +79,7 @@ def translate(  # noqa: PLR0911 -- one line for each kind of error
             )
         case errors.NumericValueOutOfRange():
             return StoreError(f"a number beyond 64 bits cannot be stored or looked up ({said})")
+        case psycopg.DataError() if error.sqlstate is None:  # psycopg's own, before it sends
+            return StoreError(f"text with a NUL cannot be looked up on a server ({said})")
         case _:
             return StoreError(f"{name}: PostgreSQL reports: {said}")
