@@ -20,7 +20,7 @@ from helpers.command_line import call
 from helpers.database_files import KILL_AT_EVERY_LINE, build, content, names, query, run
 
 from nexuslims_store import Store
-from nexuslims_store.backup import PARTIAL_FILES, copy, list_backups, restore
+from nexuslims_store.backup import PARTIAL_FILES, copy, list_backups, name_for, restore
 from nexuslims_store.connection import MEMORY
 from nexuslims_store.errors import (
     BackupError,
@@ -140,6 +140,18 @@ def test_memory_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @no_root
+def test_a_folder_that_may_only_be_read_is_refused_in_a_trial_run_too(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.db", sessions=5)
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=0o555)
+    for trial in ([], ["--dry-run"]):
+        refused = call("--db", path, "backup", folder, *trial)
+        assert refused.status == 2
+        assert "read-only for this user; choose another folder" in refused.err
+    assert names(folder) == []
+
+
+@no_root
 def test_folders_that_may_not_be_entered(tmp_path: Path) -> None:
     path = build(tmp_path / "a.db", sessions=5)
     closed = tmp_path / "closed"
@@ -150,6 +162,7 @@ def test_folders_that_may_not_be_entered(tmp_path: Path) -> None:
         for work in (
             lambda: copy(path, closed),
             lambda: copy(path, closed / "x.db"),
+            lambda: name_for(path, closed),
             lambda: copy(inside, tmp_path / "x.db"),
             lambda: restore(inside, path),
             lambda: restore(path, inside),

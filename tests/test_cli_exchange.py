@@ -240,7 +240,7 @@ def test_a_dry_run_of_an_import_changes_nothing(tmp_path: Path) -> None:
         ([NEW, {**NEW, "instrument_pid": "b"}], ["'Zeiss-Leo' already"]),
         ([{**NEW, "colour": "red"}], ["colour: "]),
         ([{**NEW, "timezone": "Mars/Base"}], ["no IANA time zone"]),
-        ([{**NEW, "api_url": instrument().api_url}], [f"'{PID}' already"]),
+        ([{**NEW, "api_url": instrument().api_url}], [f"'{PID}' already", "rename OLD NEW"]),
     ],
 )  # fmt: skip
 def test_an_import_is_all_or_nothing(tmp_path: Path, content: Any, words: list[str]) -> None:

@@ -6,6 +6,7 @@ source, so that it can be read from a read-only disk.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -113,8 +114,12 @@ def copy(
 
 
 def name_for(source: Path, destination: str | os.PathLike[str]) -> Path:
-    """Return the name that `copy` would give, or raise what it would raise for the name."""
-    return _names(source, destination, None)[0]
+    """Return the name that `copy` would give, or raise what it would raise for its place."""
+    place, _ = _names(source, destination, None)
+    with file_errors(place):
+        if not os.access(place.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return place
 
 
 def _names(

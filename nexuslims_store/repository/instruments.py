@@ -277,7 +277,10 @@ class InstrumentRepository(Repository):
         except ConstraintError as error:
             if error.foreign_key:  # as PostgreSQL reports what `_renamed` looks for on SQLite
                 raise _in_use(pid, f"another table ({error})") from error
-            raise _pid_taken(new_pid) from error
+            raise DuplicateError(
+                f"{pid!r} is not renamed: there is an instrument {new_pid!r} already; choose "
+                "another PID"
+            ) from error
 
     def remove(self, pid: str) -> None:
         """Delete the instrument of a PID.
@@ -366,7 +369,10 @@ def _in_use(pid: str, table: str) -> InstrumentInUseError:
 def _api_url_clash(pid: str, api_url: str, other: str) -> DuplicateError:
     return DuplicateError(
         f"the instrument {pid!r} cannot have the api_url {api_url!r}, which is that of the "
-        f"instrument {other!r} already; each needs its own"
+        f"instrument {other!r} already; each needs its own",
+        call="if it is the same instrument, store.instruments.rename() it first",
+        command="if it is the same instrument, rename it first: `nexuslims-store instruments "
+        "rename OLD NEW`",
     )
 
 
