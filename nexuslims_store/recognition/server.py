@@ -61,9 +61,12 @@ def revision_on_server(database: Database) -> str | None:
     wrong = there & known_tables() - expected.keys()
     wrong |= {t.name for t in expected.values() for c in t.columns if (t.name, c) not in columns}
     if wrong:
+        mend = "bring a dump back with `pg_restore`"
+        if not versions:
+            mend = f"if only that row is lost, put {head()!r} into {VERSION_TABLE}; else {mend}"
         raise SchemaMismatchError(
             f"{database.name}: the version row says {revision or BASE}, and "
-            f"{listed(sorted(wrong))} should be otherwise; bring a dump back with `pg_restore`"
+            f"{listed(sorted(wrong))} should be otherwise; {mend}"
         )
     return revision
 
