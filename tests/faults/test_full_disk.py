@@ -19,10 +19,13 @@ PAGE = 4096
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - {"stamp", "sessions.finish"}))
+@pytest.mark.parametrize("pages", [3, pytest.param(1, marks=pytest.mark.soak)])
 @both_modes
-def test_no_file_may_grow_beyond_a_size(forks: Forks, memory: Path, name: str, wal: bool) -> None:
+def test_no_file_may_grow_beyond_a_size(
+    forks: Forks, memory: Path, name: str, wal: bool, pages: int
+) -> None:
     victim = Victim(forks, memory, name, "older", wal=wal)
-    assert victim.fails("disk full", count(0, PAGE))
+    assert victim.fails("disk full", count(0, pages * PAGE))
 
 
 @pytest.mark.parametrize("name", ["upgrade", "create"])
