@@ -159,12 +159,15 @@ ORDER BY max(instant) FILTER (WHERE event_type = 'START') NULLS FIRST, start_id;
 -- name: list_oldest_starts(after_instant, after_id, number)
 -- The first STARTs to be built, by time, after one that was looked at already. Whether a session
 -- can be built or claimed is asked one by one (get_pair_to_build): nearly always of one or two.
+-- The LIMIT, of all there can be, has each time read once and not for each place that names it.
 SELECT instant, id_session_log, session_identifier, instrument
-FROM nxs_event
-WHERE
-    record_status = 'TO_BE_BUILT'
-    AND event_type = 'START'
-    AND (instant, id_session_log) > (:after_instant, :after_id)
+FROM (
+    SELECT instant, id_session_log, session_identifier, instrument
+    FROM nxs_event
+    WHERE record_status = 'TO_BE_BUILT' AND event_type = 'START'
+    LIMIT 9223372036854775807
+) AS waiting
+WHERE (instant, id_session_log) > (:after_instant, :after_id)
 ORDER BY instant, id_session_log
 LIMIT :number;
 

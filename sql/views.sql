@@ -1,10 +1,10 @@
 -- What an event's time means, which rows of a session count, what a claim is and which uploads
--- failed: said once, in views that every statement on sessions reads. They are temporary, made by the connection that
--- needs them first, so that nothing is added to a file that NexusLIMS reads too.
+-- failed: said once, in views that every statement on sessions reads. They are temporary, made by
+-- the connection that needs them first, so that nothing is added to a file that NexusLIMS reads too.
 --
--- No view of events groups or sorts, so that SQLite takes each into the statement around it, where the
--- indexes serve: one session costs a look at its rows, those to build cost what waits, and all of
--- them cost less than grouping the table does (0.7 s for 1.1 s, at 300,000 rows).
+-- No view of events groups or sorts, so that SQLite takes each into the statement around it, where
+-- the indexes serve: one session costs a look at its rows, those to build cost what waits, and all
+-- of them cost less than grouping the table does (0.7 s for 1.1 s, at 300,000 rows).
 --
 -- nxs_instant(timestamp, timezone, start) is the instant of a stored time in microseconds, NULL
 -- where it cannot be read. Times are handed over as BLOBs, because even text that is not UTF-8

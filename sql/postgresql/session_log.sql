@@ -50,16 +50,3 @@ FROM nxs_counted
 WHERE record_status = 'TO_BE_BUILT' AND event_type IN ('START', 'END')
 GROUP BY session_identifier, instrument
 ORDER BY max(instant) FILTER (WHERE event_type = 'START') NULLS FIRST, start_id;
-
--- name: list_oldest_starts(after_instant, after_id, number)
--- As there. OFFSET 0 keeps PostgreSQL from reading each time three times over.
-SELECT instant, id_session_log, session_identifier, instrument
-FROM (
-    SELECT instant, id_session_log, session_identifier, instrument
-    FROM nxs_event
-    WHERE record_status = 'TO_BE_BUILT' AND event_type = 'START'
-    OFFSET 0
-) AS waiting
-WHERE (instant, id_session_log) > (:after_instant, :after_id)
-ORDER BY instant, id_session_log
-LIMIT :number;
