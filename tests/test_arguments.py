@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
 import pytest
 from helpers.support import TABLES, instrument, log, memory_store, upload
@@ -127,3 +129,31 @@ def test_a_backup_of_a_closed_store_says_that_it_is_closed() -> None:
     store.close()
     with pytest.raises(StoreError, match="is closed"):
         store.backup("backup.db")
+
+
+NOON = datetime(2025, 7, 1, 12)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        (),
+        ("2", "FEI-Titan", NOON),
+        ("2", "FEI-Titan", NOON, NOON, None, "ERROR", "more"),
+        {"session_identifier": "2", "instrument": "FEI-Titan", "start": NOON},
+        {
+            "session_identifier": "2",
+            "instrument": "FEI-Titan",
+            "start": NOON,
+            "end": NOON,
+            "colour": "",
+        },
+    ],
+)
+def test_a_session_of_a_batch_that_lacks_something_or_has_more_is_named(odd: Any) -> None:
+    with memory_store() as store:
+        store.instruments.add(instrument("FEI-Titan"))
+        good = ("1", "FEI-Titan", NOON, NOON)
+        with pytest.raises(TypeError, match="item 2 of sessions must have session_identifier, "):
+            store.sessions.add_many([good, odd])
+        assert store.session_logs.count() == 0

@@ -208,7 +208,8 @@ class SessionClaims(SessionOverviews):
         Parameters
         ----------
         outcomes
-            For example `{FileNotFoundError: RecordStatus.NO_FILES_FOUND}`. A status that only
+            For example `{FileNotFoundError: RecordStatus.NO_FILES_FOUND}`. Of several that an
+            exception is an instance of, the first holds, as with `except`. A status that only
             waits, TO_BE_BUILT or WAITING_FOR_END, is none.
 
         Raises

@@ -22,6 +22,10 @@ __all__ = ["SessionRepository"]
 _SQL = queries.load("session_log.sql")
 _UPLOADS_SQL = queries.load("upload_log.sql")
 
+# The arguments of `add`, in their order; a session needs the first four.
+_ARGUMENTS = ("session_identifier", "instrument", "start", "end", "user", "status")
+_NEEDED = frozenset(_ARGUMENTS[:4])
+
 _logger = logging.getLogger("nexuslims_store")
 
 
@@ -279,10 +283,15 @@ class SessionRepository(SessionResets):
         known: dict[str, Instrument] = {}
         for number, one in enumerate(items("sessions", sessions, (tuple, Mapping)), start=1):
             try:
-                if isinstance(one, Mapping):
-                    yield from self._events(known, **one)
-                else:
-                    yield from self._events(known, *one)
+                given = (
+                    one if isinstance(one, Mapping) else dict(zip(_ARGUMENTS, one, strict=False))
+                )
+                if len(given) < len(one) or not _NEEDED <= given.keys() <= set(_ARGUMENTS):
+                    raise TypeError(
+                        f"item {number} of sessions must have {', '.join(_ARGUMENTS[:4])}, and may "
+                        f"have user and status: not {one!r}"
+                    )
+                yield from self._events(known, **given)
             except Exception as error:
                 error.add_note(f"in session {number} of those given to add_many()")
                 raise
