@@ -35,7 +35,7 @@ def url(server_url: str, demo_file: Path) -> str:
 LOOKS = [
     "sessions list --json",
     "sessions list --status ERROR,COMPLETED --since 30d --csv",
-    "sessions show =1400 --json",
+    "sessions show =1001 --json",
     "instruments list --json",
     "instruments show FEI-Titan-STEM-635037",
     "instruments export",
@@ -124,7 +124,8 @@ def test_the_doctor_finds_in_the_rows_what_it_finds_in_those_of_a_file(
 
 
 def test_what_changes_something_changes_it_there(url: str) -> None:
-    session = "https://nemo.example.com/api/usage_events/?id=1400"
+    with Store(url) as store:
+        session = next(store.sessions.iter_overview(statuses=["COMPLETED"])).session_identifier
     pid = "FEI-Titan-STEM-635037"
     for command in (
         f"sessions reset {session} --status COMPLETED --yes",
