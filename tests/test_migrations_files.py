@@ -225,6 +225,13 @@ def test_leftovers_are_removed(path: Path, revision: str, script: str, table: st
     assert query(backups(path)[0], f"SELECT count(*) FROM {table}")
 
 
+def test_leftovers_go_on_the_way_down_to_base_too(path: Path) -> None:
+    at("v2_4_0a", path, "CREATE TABLE session_log_new AS SELECT * FROM session_log LIMIT 0;")
+    report = migrations.downgrade(path, "base")
+    assert report.leftovers_removed == ("session_log_new",)
+    assert report.after is None
+
+
 @pytest.mark.parametrize(
     "name", ["_alembic_tmp_instruments", "_alembic_tmp_visits", "session_log_old"]
 )

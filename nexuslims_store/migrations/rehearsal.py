@@ -110,7 +110,7 @@ def rehearse(
                 + " is your own, and its name is needed; give it another"
                 for one in in_the_way
             ),
-            *_left_alone(catalogue, after),
+            *_left_alone(catalogue, after, leftovers),
         ),
         "kept": tuple(one for one in kept if one not in gone),
         "indexes_lost": tuple(one.name for one in gone if one.kind == "index"),
@@ -121,8 +121,8 @@ def rehearse(
     }
 
 
-def _left_alone(catalogue: Catalogue, after: str | None) -> Iterator[str]:
-    own = sorted(set(catalogue.others) - known_tables())
+def _left_alone(catalogue: Catalogue, after: str | None, leftovers: Sequence[str]) -> Iterator[str]:
+    own = sorted(set(catalogue.others) - known_tables() - set(leftovers))
     if after is None and own:
         yield (
             f"without NexusLIMS's tables, a file with {listed(own)} of your own is taken for "
