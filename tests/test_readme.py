@@ -13,7 +13,7 @@ import pytest
 from helpers.readme import TEXT, block_below, blocks
 from helpers.support import ROOT
 
-from nexuslims_store import RecordStatus, Store
+from nexuslims_store import Store
 
 # The set-up of a fresh machine, and what takes longer than a test may: `.ci/run` runs the first
 # two, the others are tests and benchmarks themselves.
@@ -102,7 +102,9 @@ def test_what_the_examples_say_comes_true(folder: Path) -> None:
     assert "'cdcs': " in failed
     assert sum(eval(of("ProcessPool").split("process: ")[1].split("\n")[0])) > 500
     with Store(folder / "demo.db", read_only=True) as store:
-        assert RecordStatus.TO_BE_BUILT not in store.sessions.counts_by_status()
+        # At some hours of the day, builders of the demo are at work still.
+        others = {claim.session_identifier for claim in store.sessions.list_claims()}
+        assert {one.session_identifier for one in store.sessions.list_to_build()} <= others
 
 
 def test_the_two_commands_are_each_one_line() -> None:
