@@ -21,8 +21,10 @@ from nexuslims_store.times import checked_timeout, stored_instant
 from nexuslims_store.translation import (
     CHECK_PATH,
     SQLITE_ERRORS,
+    beyond_64_bits,
     interruption,
     is_undecodable,
+    lone_surrogate,
     translate,
     translated,
     why_not_opened,
@@ -360,9 +362,9 @@ class SQLiteDatabase(Database):
         self, error: sqlite3.Error | UnicodeDecodeError | UnicodeEncodeError | OverflowError
     ) -> BaseException:
         if isinstance(error, OverflowError):
-            return StoreError(f"a number beyond 64 bits cannot be stored or looked up ({error})")
+            return beyond_64_bits(error)
         if isinstance(error, UnicodeEncodeError):
-            return StoreError(f"text with a lone surrogate cannot be stored or looked up ({error})")
+            return lone_surrogate(error)
         if isinstance(self._connection, _Unusable):
             return StoreError(self._connection.reason)
         if not self.is_own_thread:
@@ -387,11 +389,6 @@ class SQLiteDatabase(Database):
 
 class SharedSQLiteDatabase(AnyThread, SQLiteDatabase):
     """An SQLite database that any thread may use, one at a time."""
-
-    def abandon(self) -> None:
-        """In a forked child: leave the parent's connection alone, for good."""
-        super().abandon()
-        self._turn.clear()  # whichever thread has it, it is none of this process
 
 
 # What a statement can raise: UnicodeEncodeError and OverflowError come from parameters that

@@ -130,6 +130,10 @@ class Database(ABC):
     def close(self) -> None:
         """Close the connection. An open transaction is rolled back. Twice does no harm."""
 
+    @abstractmethod
+    def abandon(self) -> None:
+        """In a forked child: leave the parent's connection alone, for good."""
+
     @property
     @abstractmethod
     def closed(self) -> bool:

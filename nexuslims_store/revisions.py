@@ -155,10 +155,10 @@ def position(revision: str | None) -> int:
     return 0 if revision is None else names().index(revision) + 1
 
 
-def between(start: str | None, end: str | None) -> tuple[Migration, ...]:
+def between(start: str | None, end: str | None, *, server: bool = False) -> tuple[Migration, ...]:
     """Return the steps from one revision to another, in the order in which they run."""
     low, high = sorted((position(start), position(end)))
-    steps = history()[low:high]
+    steps = tuple(step for step in history(server=server) if low < step.number <= high)
     return steps if position(start) <= position(end) else steps[::-1]
 
 

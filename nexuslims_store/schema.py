@@ -30,8 +30,8 @@ from nexuslims_store.recognition import recognise
 from nexuslims_store.recognition.server import columns_on_server, revision_on_server
 from nexuslims_store.revisions import (
     VERSION_TABLE,
+    between,
     fresh_script,
-    history,
     is_own_index,
     names,
     position,
@@ -302,7 +302,7 @@ def _describe_on_server(url: str, form: Format, timeout: float) -> str:
     with closing(open_server(url, read_only=True, timeout=timeout)) as database:
         revision = revision_on_server(database)
         there = columns_on_server(database)
-    steps = [step for step in history(server=True) if step.number <= position(revision)]
+    steps = between(None, revision, server=True)
     if form == "sql":
         return "\n".join(step.path.read_text(encoding="utf-8") for step in steps)
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:

@@ -25,6 +25,7 @@ __all__ = [
     "aware_end",
     "checked_clock",
     "checked_timeout",
+    "from_instant",
     "instant",
     "raised_in_sql",
     "require_zone_data",
@@ -155,6 +156,22 @@ def instant(time: datetime) -> int:
     """Return an aware time as whole microseconds since 1970-01-01 UTC."""
     # Not time.timestamp(): a float cannot tell microseconds apart in far years.
     return (time - _EPOCH) // _MICROSECOND
+
+
+def from_instant(microseconds: int | None, timezone: str) -> datetime | None:
+    """Return what `instant` returns as a time in a zone; in UTC where there is no such zone."""
+    if microseconds is None:
+        return None
+    try:
+        time = _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:  # in the year 1 or 9999 of its own offset, not in that of UTC
+        if microseconds < 0:
+            return datetime.min.replace(tzinfo=UTC)
+        return datetime.max.replace(tzinfo=UTC)
+    try:
+        return time.astimezone(zone(timezone))
+    except (ValueError, OverflowError):  # a bad zone is the doctor's finding, not a reason to stop
+        return time
 
 
 raised_in_sql: dict[int, BaseException] = {}

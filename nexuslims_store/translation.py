@@ -26,11 +26,13 @@ from nexuslims_store.times import raised_in_sql, require_zone_data
 __all__ = [
     "CHECK_PATH",
     "SQLITE_ERRORS",
-    "WAIT_LONGER",
     "ConstraintError",
+    "beyond_64_bits",
     "interruption",
     "is_undecodable",
+    "lone_surrogate",
     "require_writable",
+    "still_locked",
     "translate",
     "translated",
     "why_not_opened",
@@ -46,11 +48,24 @@ CHECK_PATH = {
 }
 """The remedy for a path that is none of a database."""
 
-WAIT_LONGER = {
-    "call": "try again when it has finished, or wait longer (timeout=…)",
-    "command": "try again when it has finished, or wait longer (--timeout)",
-}
-"""The remedy for a lock."""
+
+def still_locked(name: str | Path, timeout: float) -> DatabaseLockedError:
+    """Return the error for a lock that was waited for in vain."""
+    return DatabaseLockedError(
+        f"{name} is locked by another program, still after {timeout:g} s",
+        call="try again when it has finished, or wait longer (timeout=…)",
+        command="try again when it has finished, or wait longer (--timeout)",
+    )
+
+
+def beyond_64_bits(said: object) -> StoreError:
+    """Return the error for a number that no column holds."""
+    return StoreError(f"a number beyond 64 bits cannot be stored or looked up ({said})")
+
+
+def lone_surrogate(error: UnicodeEncodeError) -> StoreError:
+    """Return the error for a text that is none in UTF-8."""
+    return StoreError(f"text with a lone surrogate cannot be stored or looked up ({error})")
 
 
 class ConstraintError(StoreError):
@@ -95,10 +110,7 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
         return StoreError(f"{path}: {error}")
     match extended & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return DatabaseLockedError(
-                f"{path} is locked by another program, still after {timeout:g} s",
-                **WAIT_LONGER,
-            )
+            return still_locked(path, timeout)
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return ReadOnlyError(_why_read_only(path, extended))
         case sqlite3.SQLITE_FULL:

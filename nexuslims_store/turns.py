@@ -70,6 +70,11 @@ class AnyThread(Database):
         """Close the connection, when no other thread is inside a call or a transaction."""
         self._in_turn(super().close)
 
+    def abandon(self) -> None:
+        """In a forked child: leave the parent's connection alone, for good."""
+        super().abandon()
+        self._turn.clear()  # whichever thread has it, it is none of this process
+
     def _in_turn(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         whose = Opened()
         try:

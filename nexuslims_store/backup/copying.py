@@ -23,9 +23,9 @@ from nexuslims_store.backup.files import (
 )
 from nexuslims_store.backup.names import free_name, names
 from nexuslims_store.connection import MEMORY, connect, pragma
-from nexuslims_store.errors import BackupError, CorruptDatabaseError, DatabaseLockedError
+from nexuslims_store.errors import BackupError, CorruptDatabaseError
 from nexuslims_store.times import utc_now
-from nexuslims_store.translation import SQLITE_ERRORS, WAIT_LONGER, translate
+from nexuslims_store.translation import SQLITE_ERRORS, still_locked, translate
 
 __all__ = [
     "PAGES_AT_A_TIME",
@@ -231,10 +231,7 @@ def copy_pages(
     def step(status: int, remaining: int, total: int) -> None:
         if status & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             # The connection has waited for its timeout; the call itself would go on for ever.
-            raise DatabaseLockedError(
-                f"{locked} is locked by another program, still after {timeout:g} s",
-                **WAIT_LONGER,
-            )
+            raise still_locked(locked, timeout)
         if progress is not None and status in {sqlite3.SQLITE_OK, sqlite3.SQLITE_DONE}:
             progress(total - remaining, total)
 

@@ -31,6 +31,7 @@ __all__ = [
     "Direction",
     "Plan",
     "make_plan",
+    "marks_fit",
     "marks_wrong",
     "missing_indexes",
     "plan_for_new_file",
@@ -304,5 +305,10 @@ def marks_wrong(connection: sqlite3.Connection, catalogue: Catalogue, revision: 
     # Without the second table the first is in the form that yoyo had long ago.
     if {"_yoyo_migration", "_yoyo_version"} <= catalogue.names:
         marked = {name for (name,) in connection.execute(load("yoyo.sql").list_marks)}
-    ours = {step.id for step in history()}
-    return marked & ours != {step.id for step in between(None, revision)}
+    return not marks_fit(marked, revision)
+
+
+def marks_fit(marked: set[str], revision: str | None, *, server: bool = False) -> bool:
+    """Whether those of our steps are marked that lead to the revision, whatever else is."""
+    ours = {step.id for step in history(server=server)}
+    return marked & ours == {step.id for step in between(None, revision, server=server)}

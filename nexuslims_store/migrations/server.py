@@ -19,15 +19,16 @@ from nexuslims_store.errors import (
     StorageFullError,
     StoreError,
 )
-from nexuslims_store.migrations.plan import Direction, Plan, refuse_other_direction
+from nexuslims_store.migrations.plan import Direction, Plan, marks_fit, refuse_other_direction
 from nexuslims_store.migrations.run import MigrationReport, Options
+from nexuslims_store.migrations.script import text_of
 from nexuslims_store.migrations.verification import by_status
 from nexuslims_store.opening import open_server
 from nexuslims_store.queries import load
 from nexuslims_store.recognition.server import columns_on_server, revision_on_server
 from nexuslims_store.revisions import (
     BASE,
-    Migration,
+    between,
     head,
     history,
     known_tables,
@@ -77,7 +78,8 @@ def make_plan(database: PostgreSQLDatabase, direction: Direction, target: str) -
             f"and `{restore_line(database.url)}` brings it back"
         )
     refuse_other_direction(database.name, direction, before, after)
-    marked, own = set(), []
+    marked: set[str] = set()
+    own = []
     if any(table == "_yoyo_migration" for table, _ in columns_on_server(database)):
         marked = {name for (name,) in database.rows(load("yoyo.sql").list_marks)}
         own = database.rows(load("postgresql/catalogue.sql").get_hash_of_own)
@@ -85,9 +87,8 @@ def make_plan(database: PostgreSQLDatabase, direction: Direction, target: str) -
         before=before,
         after=after,
         empty=before is None,
-        marks_wrong=marked & {step.id for step in history(server=True)}
-        != {step.id for step in _between(None, before)},
-        steps=_between(before, after),
+        marks_wrong=not marks_fit(marked, before, server=True),
+        steps=between(before, after, server=True),
         rows_dropped={
             name: database.rows(f"SELECT count(*) FROM {name}")[0][0]  # noqa: S608 -- ours
             for name in sorted(tables_at(before).keys() - tables_at(after).keys())
@@ -99,10 +100,10 @@ def make_plan(database: PostgreSQLDatabase, direction: Direction, target: str) -
 class _Plan(Plan):
     def to_sql(self) -> str:
         """Return a script for psql that does the same, yoyo's marks aside."""
-        files = [step.path if self.up else step.rollback_path for step in self.steps]
+        parts = [text_of(step, up=self.up) for step in self.steps]
         if self.after == head():
-            files.append(history(server=True)[-1].path.with_name("post-apply.sql"))
-        return "\n".join(["BEGIN;", *(file.read_text("utf-8") for file in files), "COMMIT;\n"])
+            parts.append(post_apply(server=True))
+        return "\n".join(["BEGIN;", *parts, "COMMIT;\n"])
 
 
 def hash_of(script: str) -> str:
@@ -110,12 +111,6 @@ def hash_of(script: str) -> str:
     from hashlib import sha256  # noqa: PLC0415 -- needed here only
 
     return sha256(script.encode()).hexdigest()
-
-
-def _between(start: str | None, end: str | None) -> tuple[Migration, ...]:
-    low, high = sorted((position(start), position(end)))
-    steps = tuple(step for step in history(server=True) if low < step.number <= high)
-    return steps if position(start) <= position(end) else steps[::-1]
 
 
 def run(url: str, direction: Direction, target: str, options: Options) -> MigrationReport:
@@ -149,7 +144,7 @@ def change(database: PostgreSQLDatabase, plan: Plan, options: Options) -> None:
         with database.translated():
             rows = _rows(database, plan)
             backend = ServerBackend(database.connection)
-            backend.put_marks_right(_between(None, plan.before))
+            backend.put_marks_right(between(None, plan.before, server=True))
             for step in plan.steps:
                 doing = f"{step.revision} {step.title}"
                 options.say(f"{'applying' if plan.up else 'rolling back'} {doing}")

@@ -15,9 +15,8 @@ from nexuslims_store.repository import (
     InstrumentRepository,
     SessionRepository,
     UploadLogRepository,
-    overviews,
 )
-from nexuslims_store.repository.instruments import local_time
+from nexuslims_store.repository.overviews import local_time
 from nexuslims_store.repository.stored import iter_failed_uploads
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import (
@@ -28,7 +27,7 @@ from nexuslims_store.results import (
     UnpairedSession,
 )
 from nexuslims_store.revisions import head, tables_at
-from nexuslims_store.times import aware, instant, utc_now
+from nexuslims_store.times import aware, from_instant, instant, utc_now
 
 __all__ = ["PATIENCE", "Work", "read"]
 
@@ -219,9 +218,9 @@ def read(
         sessions=counts,
         failed_sessions={status: sessions for status, sessions, _ in failed},
         retriable_sessions={status: retriable for status, _, retriable in failed},
-        waiting_since=local_time(ended, "UTC"),
+        waiting_since=from_instant(ended, "UTC"),
         oldest_to_build=sessions.oldest_to_build() if at_head else _oldest_before_head(sessions),
-        last_build=overviews.local_time(*built[0]) if built else None,
+        last_build=local_time(*built[0]) if built else None,
         claims=sessions.list_claims(),
         # Older revisions have other columns of instruments, which no model takes.
         unpaired=sessions.list_unpaired() if at_head else None,

@@ -31,6 +31,7 @@ from nexuslims_store.forks import guard, keep_for_ever, no_longer_guard
 from nexuslims_store.postgresql.statements import statements
 from nexuslims_store.postgresql.translation import translate
 from nexuslims_store.times import checked_timeout
+from nexuslims_store.translation import lone_surrogate
 from nexuslims_store.turns import AnyThread
 
 __all__ = ["PostgreSQLDatabase", "SharedPostgreSQLDatabase", "connect"]
@@ -337,7 +338,7 @@ class PostgreSQLDatabase(Database):
 
     def _meaning(self, error: psycopg.Error | UnicodeEncodeError) -> StoreError:
         if isinstance(error, UnicodeEncodeError):
-            return StoreError(f"text with a lone surrogate cannot be stored or looked up ({error})")
+            return lone_surrogate(error)
         if self._connection is not None and self._connection.closed:
             said = " ".join(str(error).split())
             self._end(
@@ -367,11 +368,6 @@ class PostgreSQLDatabase(Database):
 
 class SharedPostgreSQLDatabase(AnyThread, PostgreSQLDatabase):
     """A PostgreSQL database that any thread may use, one at a time."""
-
-    def abandon(self) -> None:
-        """In a forked child: leave the parent's connection alone, for good."""
-        super().abandon()
-        self._turn.clear()  # whichever thread has it, it is none of this process
 
 
 _ERRORS = (psycopg.Error, UnicodeEncodeError)

@@ -8,13 +8,12 @@ from psycopg import errors
 from nexuslims_store.database import was_rolled_back
 from nexuslims_store.errors import (
     CorruptDatabaseError,
-    DatabaseLockedError,
     ReadOnlyError,
     SchemaMismatchError,
     StorageFullError,
     StoreError,
 )
-from nexuslims_store.translation import WAIT_LONGER, ConstraintError
+from nexuslims_store.translation import ConstraintError, beyond_64_bits, still_locked
 
 __all__ = ["translate"]
 
@@ -29,10 +28,7 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
     said = error.diag.message_primary or str(error)
     match error:
         case errors.LockNotAvailable() | errors.DeadlockDetected() | errors.SerializationFailure():
-            return DatabaseLockedError(
-                f"{name} is locked by another program, still after {timeout:g} s",
-                **WAIT_LONGER,
-            )
+            return still_locked(name, timeout)
         case errors.QueryCanceled():
             return StoreError(
                 f"{name}: the server broke the statement off ({said}); have its administrator "
@@ -78,7 +74,7 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
                 "`nexuslims-store doctor`"
             )
         case errors.NumericValueOutOfRange():
-            return StoreError(f"a number beyond 64 bits cannot be stored or looked up ({said})")
+            return beyond_64_bits(said)
         case psycopg.DataError() if error.sqlstate is None:  # psycopg's own, before it sends
             return StoreError(f"text with a NUL cannot be looked up on a server ({said})")
         case _:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,10 +18,10 @@ from nexuslims_store.repository.batches import SET_ASIDE, find_clash
 from nexuslims_store.repository.rows import RowMapper
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import InsertSummary, InstrumentActivity
-from nexuslims_store.times import zone
+from nexuslims_store.times import from_instant
 from nexuslims_store.translation import ConstraintError
 
-__all__ = ["InstrumentRepository", "local_time", "unknown_instrument"]
+__all__ = ["InstrumentRepository", "unknown_instrument"]
 
 _SQL = queries.load("instruments.sql")
 _COLUMNS = tuple(map(column_of, Instrument.model_fields))
@@ -141,7 +140,7 @@ class InstrumentRepository(Repository):
     def activity(self) -> list[InstrumentActivity]:
         """Return how much each instrument was used, in the order of their PIDs."""
         return [
-            InstrumentActivity(pid, sessions, local_time(last_instant, timezone))
+            InstrumentActivity(pid, sessions, from_instant(last_instant, timezone))
             for pid, sessions, last_instant, timezone in with_views(self._database).rows(
                 _SQL.list_activity
             )
@@ -379,19 +378,3 @@ def _api_url_clash(pid: str, api_url: str, other: str) -> DuplicateError:
 def _parts(path: Path) -> tuple[str, ...]:
     # abspath, not resolve(): mount points and links stay the names the facility uses.
     return Path(os.path.normcase(os.path.abspath(path))).parts
-
-
-def local_time(last_instant: int | None, timezone: str) -> datetime | None:
-    """Return an instant, in microseconds since 1970, in a zone; in UTC where there is no such."""
-    if last_instant is None:
-        return None
-    try:
-        time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=last_instant)
-    except OverflowError:  # in the year 1 or 9999 of its own offset, not in that of UTC
-        if last_instant < 0:
-            return datetime.min.replace(tzinfo=UTC)
-        return datetime.max.replace(tzinfo=UTC)
-    try:
-        return time.astimezone(zone(timezone))
-    except (ValueError, OverflowError):  # a bad zone is the doctor's finding, not a reason to stop
-        return time

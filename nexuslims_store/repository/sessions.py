@@ -23,7 +23,7 @@ _SQL = queries.load("session_log.sql")
 _UPLOADS_SQL = queries.load("upload_log.sql")
 
 # The arguments of `add`, in their order; a session needs the first four.
-_ARGUMENTS = ("session_identifier", "instrument", "start", "end", "user", "status")
+_ARGUMENTS = tuple(NewSession.__annotations__)
 _NEEDED = frozenset(_ARGUMENTS[:4])
 
 _logger = logging.getLogger("nexuslims_store")

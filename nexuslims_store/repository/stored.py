@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from nexuslims_store import queries
 from nexuslims_store.database import Database
 from nexuslims_store.models import ExternalUserIdentifier, UploadLog
-from nexuslims_store.repository.instruments import local_time
 from nexuslims_store.repository.views import with_views
-from nexuslims_store.times import aware
+from nexuslims_store.times import aware, from_instant
 
 __all__ = [
     "identifiers_ending",
@@ -48,7 +47,7 @@ def list_events(database: Database, session_identifier: str) -> list[Record]:
     for time, *values, zone_name, moment in with_views(database).rows(
         _OVERVIEW.list_events_of_session, {"session_identifier": session_identifier}
     ):
-        local = None if moment is None else local_time(moment, zone_name)
+        local = from_instant(moment, zone_name)
         event = dict(zip(_EVENT_COLUMNS, values, strict=True))
         events.append({"time": time if local is None else local, **event})
     return events
