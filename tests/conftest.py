@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from helpers.database_files import build
 from helpers.servers import Server, why_none
 from helpers.support import stores_on
 
@@ -109,3 +110,21 @@ def server_url(server: Server) -> Iterator[str]:
     """The URL of a new database of the server, at the head revision and empty."""
     with server.database() as url:
         yield url
+
+
+# -- for the tests of restores ---------------------------------------------------------
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    """A backup, in a folder of its own."""
+    (tmp_path / "backups").mkdir()
+    return build(tmp_path / "backups" / "backup.db", mark="backed up")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The folder of the database, empty yet."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return home

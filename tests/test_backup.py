@@ -7,40 +7,29 @@ import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 from helpers.database_files import (
+    both_modes,
     build,
     content,
     end,
-    files,
     insert_pair,
     journal_mode,
     names,
+    posix,
     query,
     run,
     start,
+    unchanged,
 )
 
 from nexuslims_store.backup import PARTIAL_FILES, copy
 from nexuslims_store.connection import MEMORY
 from nexuslims_store.errors import StorageFullError
-
-posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions, signals and limits")
-both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
-
-
-@contextmanager
-def unchanged(folder: Path) -> Iterator[None]:
-    """Check that a block leaves a folder as it is, byte for byte."""
-    before = files(folder), names(folder)
-    yield
-    assert (files(folder), names(folder)) == before
-
 
 # -- what is copied --------------------------------------------------------------------------
 

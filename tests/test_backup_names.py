@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from helpers.database_files import build, content, files, names
+from helpers.database_files import build, content, names, unchanged
 
 from nexuslims_store.backup import copy, free_name
 from nexuslims_store.errors import BackupError
 
 NOW = datetime(2025, 3, 4, 5, 6, 7)
-
-
-@contextmanager
-def unchanged(folder: Path) -> Iterator[None]:
-    """Check that a block leaves a folder as it is, byte for byte."""
-    before = files(folder), names(folder)
-    yield
-    assert (files(folder), names(folder)) == before
 
 
 def test_a_backup_gets_the_first_free_name(tmp_path: Path) -> None:

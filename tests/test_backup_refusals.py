@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from helpers.database_files import (
     HOLD,
     KILL_AT_EVERY_LINE,
+    both_modes,
     build,
     content,
     end,
-    files,
-    names,
+    posix,
     run,
     start,
+    unchanged,
 )
 
 from nexuslims_store.backup import PARTIAL_FILES, copy
@@ -30,18 +29,6 @@ from nexuslims_store.errors import (
     NotANexusLIMSDatabaseError,
     StoreError,
 )
-
-posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions, signals and limits")
-both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
-
-
-@contextmanager
-def unchanged(folder: Path) -> Iterator[None]:
-    """Check that a block leaves a folder as it is, byte for byte."""
-    before = files(folder), names(folder)
-    yield
-    assert (files(folder), names(folder)) == before
-
 
 # -- sources that cannot be copied -----------------------------------------------------------
 

@@ -10,21 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
-from helpers.support import (
-    SESSION,
-    Clock,
-    add_pair,
-    contents,
-    new_store,
-    place_of,
-)
+from helpers.interruptions import interrupted
+from helpers.support import SESSION, Clock, add_pair, claimed, contents, new_store, place_of, status
 
 from nexuslims_store import (
     ClaimLostError,
@@ -50,17 +43,6 @@ def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
     with new_store(tmp_path, clock=clock) as store:
         add_pair(store)
         yield store
-
-
-def claimed(store: Store) -> Session:
-    session = store.sessions.claim()
-    assert session is not None
-    return session
-
-
-def status(store: Store, session_identifier: str = SESSION) -> str:
-    (overview,) = store.sessions.overview(session_identifier)
-    return overview.status
 
 
 # -- building --------------------------------------------------------------------------
@@ -178,32 +160,6 @@ def test_what_a_transaction_of_the_block_undid_was_not_done(store: Store) -> Non
 
 
 # -- interrupts ------------------------------------------------------------------------
-
-
-class InterruptError(BaseException):
-    """Raised where a signal handler might."""
-
-
-def interrupted(work: Callable[[], object], at: int) -> bool:
-    """Do something, interrupted at so many lines of the package; return whether it came to that."""
-    lines = itertools.count()
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        if "nexuslims_store" not in frame.f_code.co_filename:
-            return None
-        if event == "line" and next(lines) == at:
-            sys.settrace(None)
-            raise InterruptError
-        return trace
-
-    sys.settrace(trace)
-    try:
-        work()
-    except InterruptError:
-        return True
-    finally:
-        sys.settrace(None)
-    return False
 
 
 def places(store: Store) -> Iterator[int]:

@@ -16,10 +16,12 @@ from helpers.support import (
     SESSION,
     Clock,
     add_pair,
+    claimed,
     contents,
     new_store,
     place_of,
     session_of,
+    status,
     write,
     write_log,
 )
@@ -50,17 +52,6 @@ def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
     with new_store(tmp_path, clock=clock) as store:
         add_pair(store)
         yield store
-
-
-def claimed(store: Store) -> Session:
-    session = store.sessions.claim()
-    assert session is not None
-    return session
-
-
-def status(store: Store, session_identifier: str = SESSION) -> str:
-    (overview,) = store.sessions.overview(session_identifier)
-    return overview.status
 
 
 # -- the fence -------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from helpers import older_lineage
-from helpers.migration_checks import TRY_TO_UPGRADE
+from helpers.migration_checks import TRY_TO_UPGRADE, python
 from helpers.migration_files import (
     HEAD,
     REVISIONS,
@@ -47,17 +47,6 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def older(path: Path) -> Path:
     return older_lineage.create(path)
-
-
-def python(code: str, *arguments: object, options: tuple[str, ...] = (), **kwargs: Any) -> str:
-    """Run code in another Python, warnings being errors, and return what it prints."""
-    result = subprocess.run(
-        [sys.executable, "-W", "error", *options, "-c", code, *map(str, arguments)],
-        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **kwargs,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert not result.stderr
-    return str(result.stdout)
 
 
 # -- all or nothing --------------------------------------------------------------------

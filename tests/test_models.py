@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from helpers.support import NOW, PID, SESSION, Clock, instrument, log, memory_store, upload
+from helpers.support import NOW, PID, SESSION, Clock, instrument, log, memory_store, session, upload
 from pydantic import ValidationError
 
 from nexuslims_store import (
@@ -17,7 +17,6 @@ from nexuslims_store import (
     ExternalUserIdentifier,
     Instrument,
     RecordStatus,
-    Session,
     SessionLog,
     UploadLog,
 )
@@ -33,20 +32,6 @@ def identifier(**values: Any) -> ExternalUserIdentifier:
             "external_system": "nemo",
             "external_id": "42",
             "created_at": NOW,
-            **values,
-        }
-    )
-
-
-def session(**values: Any) -> Session:
-    """A session of two and a half hours."""
-    return Session.model_validate(
-        {
-            "session_identifier": SESSION,
-            "instrument": instrument(),
-            "dt_from": "2025-06-02T09:00:00-04:00",
-            "dt_to": "2025-06-02T11:30:00-04:00",
-            "user": "ned",
             **values,
         }
     )

@@ -6,7 +6,6 @@ import copy
 import pickle
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,27 +19,12 @@ from nexuslims_store import (
     EventType,
     ExternalUserIdentifier,
     Instrument,
-    Session,
     SessionLog,
     Store,
     UploadLog,
 )
 
 NEW_YORK = ZoneInfo("America/New_York")
-
-
-def session(**values: Any) -> Session:
-    """A session of two and a half hours."""
-    return Session.model_validate(
-        {
-            "session_identifier": SESSION,
-            "instrument": instrument(),
-            "dt_from": "2025-06-02T09:00:00-04:00",
-            "dt_to": "2025-06-02T11:30:00-04:00",
-            "user": "ned",
-            **values,
-        }
-    )
 
 
 # -- copies ----------------------------------------------------------------------------

@@ -6,52 +6,30 @@ import os
 import sqlite3
 import stat
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 from helpers.database_files import (
+    both_modes,
     build,
     content,
     damage,
     end,
-    files,
     insert_pair,
     journal_mode,
     names,
+    posix,
     query,
     start,
+    unchanged,
 )
 
 from nexuslims_store.backup import restore
 from nexuslims_store.errors import BackupError
 
-posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions, signals and limits")
-both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
 KEPT = "live_backup_*.db"
-
-
-@pytest.fixture
-def backup(tmp_path: Path) -> Path:
-    (tmp_path / "backups").mkdir()
-    return build(tmp_path / "backups" / "backup.db", mark="backed up")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    home = tmp_path / "home"
-    home.mkdir()
-    return home
-
-
-@contextmanager
-def unchanged(*folders: Path) -> Iterator[None]:
-    """Check that a block leaves folders as they are, byte for byte."""
-    before = [(files(folder), names(folder)) for folder in folders]
-    yield
-    assert [(files(folder), names(folder)) for folder in folders] == before
 
 
 # -- what is there afterwards ----------------------------------------------------------------

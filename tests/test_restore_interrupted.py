@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from helpers.database_files import KILL_AT_EVERY_LINE, build, content, names, run, script
+from helpers.database_files import (
+    KILL_AT_EVERY_LINE,
+    both_modes,
+    build,
+    content,
+    names,
+    posix,
+    run,
+    script,
+)
 
-posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions, signals and limits")
-both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
 KEPT = "live_backup_*.db"
-
-
-@pytest.fixture
-def backup(tmp_path: Path) -> Path:
-    (tmp_path / "backups").mkdir()
-    return build(tmp_path / "backups" / "backup.db", mark="backed up")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    home = tmp_path / "home"
-    home.mkdir()
-    return home
 
 
 @pytest.mark.slow

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from helpers.support import (
     head_image,
     instrument,
     new_database,
+    plainly,
+    snapshot,
     write,
 )
 
@@ -29,23 +31,6 @@ from nexuslims_store import (
     UnknownRevisionError,
     default_path,
 )
-
-
-def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Every file below a folder: its bytes, and when it was last written."""
-    return {
-        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-@contextmanager
-def plainly(path: Path) -> Iterator[sqlite3.Connection]:
-    """Another program's connection, in autocommit mode."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        yield connection
-
 
 # -- opening ---------------------------------------------------------------------------
 

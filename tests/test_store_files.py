@@ -21,6 +21,8 @@ from helpers.support import (
     instrument,
     memory_store,
     new_database,
+    plainly,
+    snapshot,
 )
 
 from nexuslims_store import (
@@ -33,23 +35,6 @@ from nexuslims_store import (
     StoreError,
     default_path,
 )
-
-
-def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Every file below a folder: its bytes, and when it was last written."""
-    return {
-        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-@contextmanager
-def plainly(path: Path) -> Iterator[sqlite3.Connection]:
-    """Another program's connection, in autocommit mode."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        yield connection
-
 
 # -- names -----------------------------------------------------------------------------
 

@@ -13,8 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ from helpers.support import (
     log,
     new_store,
     place_of,
+    plainly,
     upload,
     write,
 )
@@ -36,14 +36,6 @@ from nexuslims_store import (
     Store,
     StoreError,
 )
-
-
-@contextmanager
-def plainly(path: Path) -> Iterator[sqlite3.Connection]:
-    """Another program's connection, in autocommit mode."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        yield connection
-
 
 # -- whose it is -----------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from helpers.database_files import both_modes
 from helpers.faults.files import make
 from helpers.faults.killing import Forks
 from helpers.faults.operations import OPERATIONS
@@ -13,7 +14,6 @@ from helpers.faults.victim import Victim
 
 pytestmark = pytest.mark.slow
 
-both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
 
 PAGE = 4096
 

@@ -146,9 +146,7 @@ def interrupted(
 ) -> tuple[Interruption, BaseException | None]:
     """Do it, interrupted at an event if that comes; return what was raised.
 
-    In CPython 3.11 to 3.13 what is raised at the last line of an `except` block leaves the block's
-    exception behind for good, and all later ones would have it as their context. A generator keeps
-    such things to itself.
+    In a generator, for the reason that `helpers/interruptions.py` gives.
     """
     trace = Interruption(at, instructions=instructions)
     before = sys.gettrace()

@@ -13,6 +13,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from helpers.database_files import both_modes
 from helpers.faults import tasks
 from helpers.faults.files import INSTRUMENT, make, state
 from helpers.faults.killing import Call, Forks
@@ -24,7 +25,6 @@ from nexuslims_store.backup import copy, restore
 
 pytestmark = pytest.mark.slow
 
-both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
 
 MANY = 8
 

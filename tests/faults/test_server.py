@@ -21,6 +21,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from helpers.interruptions import interrupted
 from helpers.servers import Server, why_none
 from helpers.support import (
     PID,
@@ -32,7 +33,6 @@ from helpers.support import (
     log,
     stores_on,
 )
-from test_building import interrupted
 from test_transactions import MUTATORS, filled
 
 from nexuslims_store import (

@@ -6,10 +6,16 @@ import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
+
 from nexuslims_store.config import sql_folder
+
+posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions, signals and limits")
+both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
 
 
 def build(
@@ -185,3 +191,11 @@ while True:
         break
 print(kills)
 """
+
+
+@contextmanager
+def unchanged(*folders: Path) -> Iterator[None]:
+    """Check that a block leaves folders as they are, byte for byte."""
+    before = [(files(folder), names(folder)) for folder in folders]
+    yield
+    assert [(files(folder), names(folder)) for folder in folders] == before

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +35,17 @@ try:
 except MigrationError as error:
     print(error)
 """
+
+
+def python(code: str, *arguments: object, options: tuple[str, ...] = (), **kwargs: Any) -> str:
+    """Run code in another Python, warnings being errors, and return what it prints."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", *options, "-c", code, *map(str, arguments)],
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **kwargs,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert not result.stderr
+    return str(result.stdout)
 
 
 def at(revision: str, path: Path, script: str = "") -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -255,3 +255,44 @@ def write_log(place: Store | Path | str, **values: Any) -> None:
     columns = ", ".join(f'"{column}"' for column in row)
     marks = ", ".join("?" * len(row))
     write(place, (f"INSERT INTO session_log ({columns}) VALUES ({marks})", tuple(row.values())))
+
+
+def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file below a folder: its bytes, and when it was last written."""
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@contextmanager
+def plainly(path: Path) -> Iterator[sqlite3.Connection]:
+    """Another program's connection, in autocommit mode."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+def claimed(store: Store) -> Session:
+    session = store.sessions.claim()
+    assert session is not None
+    return session
+
+
+def status(store: Store, session_identifier: str = SESSION) -> str:
+    (overview,) = store.sessions.overview(session_identifier)
+    return overview.status
+
+
+def session(**values: Any) -> Session:
+    """A session of two and a half hours."""
+    return Session.model_validate(
+        {
+            "session_identifier": SESSION,
+            "instrument": instrument(),
+            "dt_from": "2025-06-02T09:00:00-04:00",
+            "dt_to": "2025-06-02T11:30:00-04:00",
+            "user": "ned",
+            **values,
+        }
+    )
