@@ -308,6 +308,30 @@ SELECT
 FROM nxs_overview
 ORDER BY began NULLS FIRST, id;
 
+-- name: list_overviews_since(earliest, day)
+-- Those that began at an instant or later, of which the day is the date of a week before. In every
+-- form a time begins with its year, and those of one year that are not YYYY-MM-DD sort behind those
+-- that are; no offset is longer than a day, and ISO's weeks name another year for three days at
+-- most. So a text that sorts before the day is of a time before the instant, and only of the others
+-- the time is read and the session looked for.
+SELECT
+    session_identifier, instrument, start_timestamp, end_timestamp, "user", record_status,
+    timezone, began, id
+FROM nxs_overview
+WHERE timestamp >= :day AND began >= :earliest
+ORDER BY began, id;
+
+-- name: get_began_of_recent(number)$
+-- The instant at which the first began of so many sessions that were stored last, by the key.
+SELECT min(instant)
+FROM (
+    SELECT instant
+    FROM nxs_counted
+    WHERE event_type = 'START'
+    ORDER BY id_session_log DESC
+    LIMIT :number
+) AS recent;
+
 -- name: list_overviews_of_session(session_identifier)
 -- One session, whole or not; several where instruments share the identifier.
 SELECT

@@ -139,19 +139,19 @@ WHERE
     );
 
 -- name: make_overview_view()!
--- All sessions, whole or not; `began` is the instant of the START or, without one, of the END, and
--- `id` the row of the event that stands for the session.
+-- All sessions, whole or not; `id` is the row of the event that stands for the session, `timestamp`
+-- its time, and `began` the instant of the START or, without one, of the END.
 CREATE TEMP VIEW IF NOT EXISTS nxs_overview AS
 SELECT
     session_identifier, instrument, start_timestamp, end_timestamp, "user", record_status,
-    timezone, start_instant AS began, start_id AS id
+    timezone, start_instant AS began, start_id AS id, start_timestamp AS timestamp
 FROM nxs_session
 UNION ALL
 SELECT
     session_identifier, instrument, NULL AS start_timestamp,
     CASE event_type WHEN 'END' THEN timestamp END AS end_timestamp,
     CASE event_type WHEN 'END' THEN "user" END AS "user", record_status, timezone,
-    CASE event_type WHEN 'END' THEN instant END AS began, id_session_log AS id
+    CASE event_type WHEN 'END' THEN instant END AS began, id_session_log AS id, timestamp
 FROM nxs_headless;
 
 -- name: make_claim_view()!

@@ -274,6 +274,38 @@ def test_all_sessions_whole_or_not(store: Store, found: list[Row]) -> None:
         assert list(store.sessions.iter_overview(limit=limit)) == overviews[-limit:]
 
 
+def test_the_latest_sessions_are_found_in_whatever_order_all_were_stored(
+    store: Store,
+) -> None:
+    old = [
+        row(f"{number:04}", "A", f"2021-01-03T{number // 60:02}:{number % 60:02}:00+00:00", "START")
+        for number in range(1100)
+    ]
+    early = [row("unreadable", "A", "soon", "START"), row("early", "B", "2020-01-01", "START")]
+    # Stored first too, and the latest: the last day of the year 2020 of ISO's weeks, in the zone that
+    # is the farthest behind; a session without a START; one without any END, of an odd form.
+    latest = [
+        row("weeks", "A", "2020-W53-7T23:59:00-23:59", "START"),
+        row("no START", "A", "2021-01-04T23:58:30Z", "END"),
+        row("no END", "nobody's", "20210104T235900Z", "START"),
+    ]
+    stored(store, [*early, *latest, *old])
+    overviews = list(store.sessions.iter_overview())
+    for limit in (1, 2, 3, 50, 1103, 1104, 1105, 2000):
+        assert list(store.sessions.iter_overview(limit=limit)) == overviews[-limit:]
+    assert [one.session_identifier for one in store.sessions.iter_overview(limit=3)] == [
+        "weeks",
+        "no START",
+        "no END",
+    ]
+    found = store.sessions.iter_overview(datetime(2021, 1, 4, tzinfo=UTC), limit=9)
+    assert list(found) == overviews[-3:]
+    found = store.sessions.iter_overview(end=datetime(2021, 1, 4, tzinfo=UTC), limit=9)
+    assert list(found) == overviews[1093:1102]
+    found = store.sessions.iter_overview(instruments=["B"], limit=9)
+    assert list(found) == overviews[1:2]
+
+
 bounds = st.builds(
     datetime, st.just(2025), st.sampled_from([10, 11]), st.sampled_from([2, 26]),
     st.integers(0, 3), st.integers(0, 59), fold=st.integers(0, 1),

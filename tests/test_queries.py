@@ -130,6 +130,8 @@ VALUES: dict[str, object] = {
     "range_end": "2025-06-08T00:00:00",
     "revision": "v9_9_9",
     "number": 6,
+    "earliest": 0,
+    "day": "1969-12-25",
 }
 
 
@@ -372,6 +374,8 @@ SCANS = {
     "list_pairs_between": "times of different offsets cannot be found by an index on their text",
     "count_sessions_by_status": "counts every session",
     "list_overviews": "lists every session",
+    "list_overviews_since": "times of different offsets cannot be found by an index on their text",
+    "get_began_of_recent": "stops after some rows by the key",
     "list_failed_uploads": "no index by success",
     "count_failed_uploads": "no index by success",
     "list_all_uploads": "gives every row",
