@@ -26,7 +26,9 @@ __all__ = [
 Kind = Literal["table", "view", "index", "trigger"]
 
 _NAMED_CHECK = re.compile(r"""CONSTRAINT\s+["'`\[]?(\w+)["'`\]]?\s+CHECK\b""", re.IGNORECASE)
-_LITERAL = re.compile(r"NULL|TRUE|FALSE|[+-]?[\d.]+|'(?:[^']|'')*'", re.IGNORECASE)
+_LITERAL = re.compile(
+    r"NULL|TRUE|FALSE|CURRENT_(?:DATE|TIME|TIMESTAMP)|[+-]?[\d.]+|'(?:[^']|'')*'", re.IGNORECASE
+)
 
 
 class Column(NamedTuple):

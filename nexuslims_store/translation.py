@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -31,6 +31,7 @@ __all__ = [
     "interruption",
     "is_undecodable",
     "lone_surrogate",
+    "refuse_writes",
     "require_writable",
     "still_locked",
     "translate",
@@ -111,6 +112,8 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
     match extended & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return still_locked(path, timeout)
+        case sqlite3.SQLITE_AUTH if get_ident() in _refused:
+            return _refused.pop(get_ident())
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return ReadOnlyError(_why_read_only(path, extended))
         case sqlite3.SQLITE_FULL:
@@ -172,6 +175,23 @@ def _corrupt(path: Path, error: Exception) -> CorruptDatabaseError:
     return CorruptDatabaseError(
         f"{path} is damaged ({error}); `nexuslims-store doctor` says how it can be mended"
     )
+
+
+def refuse_writes(connection: sqlite3.Connection, errors: Mapping[str, StoreError]) -> None:
+    """Let SQLite refuse every write to some tables, for which it gives each one's error."""
+
+    def judge(action: int, table: str | None, *_: object) -> int:
+        error = errors.get((table or "").lower()) if action in _WRITES else None
+        if error is None:
+            return sqlite3.SQLITE_OK
+        _refused[get_ident()] = error
+        return sqlite3.SQLITE_DENY
+
+    connection.set_authorizer(judge)
+
+
+_WRITES = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
+_refused: dict[int, StoreError] = {}  # by thread, until SQLite's error is translated
 
 
 def require_writable(path: Path) -> None:

@@ -452,9 +452,6 @@ CRAFTED = {
         "alembic_version",
         "CREATE VIEW alembic_version AS SELECT version_num FROM hidden_alembic_version",
     ),
-    "generated column": [
-        "ALTER TABLE session_log ADD COLUMN evil AS (abs(-9223372036854775808)) VIRTUAL"
-    ],
     "generated column in place of one": replaced(
         "external_user_identifiers",
         "CREATE TABLE external_user_identifiers (id INTEGER PRIMARY KEY, nexuslims_username, "
@@ -466,7 +463,6 @@ CRAFTED = {
         "CREATE VIRTUAL TABLE upload_log USING fts5(session_identifier, destination_name, "
         "success, timestamp, record_id, record_url, error_message, metadata_json)",
     ),
-    "another column": ["ALTER TABLE instruments ADD COLUMN evil DEFAULT (randomblob(1000000))"],
 }
 
 

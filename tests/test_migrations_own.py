@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers import older_lineage
 from helpers.command_line import call
-from helpers.migration_checks import MOVES, at, refused
+from helpers.migration_checks import MOVES, at, mend, refused
 from helpers.migration_files import HEAD, backups, execute, expected, facts, query
 
 from nexuslims_store import MigrationError, SchemaMismatchError, Store, doctor, migrations
@@ -58,11 +57,6 @@ def test_a_step_that_would_lose_the_column_is_refused(path: Path) -> None:
     assert "makes instruments anew" in str(caught.value)
     assert path.read_bytes() == before
     assert len(backups(path)) == made
-
-
-def test_a_generated_column_is_refused(path: Path) -> None:
-    at(HEAD, path, "ALTER TABLE instruments ADD COLUMN twice AS (location || location);")
-    refused(path, SchemaMismatchError, "twice (computed)")
 
 
 def test_an_index_of_ones_own_survives_a_table_that_is_made_anew(path: Path) -> None:
@@ -133,47 +127,7 @@ def test_there_are_such_steps_in_both_directions() -> None:
     assert {direction for *_, direction in lossy} == {"upgrade", "downgrade"}
 
 
-# -- tables that are not NexusLIMS's any more --------------------------------------------
-
-
-def mend(path: Path, remedy: str) -> None:
-    """Run the SQL of a command for SQLite's shell."""
-    program, file, script, *_ = shlex.split(remedy)
-    assert (program, file) == ("sqlite3", str(path))
-    execute(path, script)
-
-
-REPLACED = {
-    # As pandas' to_sql(if_exists="replace") makes a table: no key, no constraint, no NOT NULL.
-    "without a key": "CREATE TABLE {table} AS SELECT * FROM former",
-    "with an index column": "CREATE TABLE {table} AS SELECT rowid AS own_index, * FROM former",
-}
-
-
-@pytest.mark.parametrize("how", REPLACED)
-@pytest.mark.parametrize("table", ["instruments", "session_log", "upload_log"])
-def test_nothing_is_written_to_a_table_whose_key_is_gone(path: Path, table: str, how: str) -> None:
-    at(HEAD, path)
-    rows = query(path, f"SELECT * FROM {table}")
-    execute(
-        path,
-        f"PRAGMA legacy_alter_table = ON; ALTER TABLE {table} RENAME TO former;"
-        f"{REPLACED[how].format(table=table)}; DROP TABLE former;",
-    )
-    refused(path, SchemaMismatchError, f"{table} has lost its PRIMARY KEY", "doctor")
-    with pytest.raises(SchemaMismatchError, match="PRIMARY KEY"):
-        Store(path)
-    (lost,) = (finding for finding in doctor.examine(path) if finding.code == "lost-key")
-    assert lost.severity == "error"
-    mend(path, lost.remedy)
-
-    with Store(path) as store:
-        assert store.revision == HEAD
-    assert query(path, f"SELECT * FROM {table}") == rows
-    if how == "with an index column":  # what it was is still there
-        assert query(path, f"SELECT count(own_index) FROM nxs_{table}_former")
-    migrations.upgrade(path)
-    assert facts(path)["tables"][table] == expected(HEAD)["tables"][table]
+# -- tables that are not quite NexusLIMS's ----------------------------------------------
 
 
 @pytest.mark.parametrize(

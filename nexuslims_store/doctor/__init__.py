@@ -34,8 +34,8 @@ from nexuslims_store.migrations.plan import marks_wrong
 from nexuslims_store.migrations.server import make_plan as plan_on_server
 from nexuslims_store.opening import open_server
 from nexuslims_store.recognition import Catalogue, State, judge, look
-from nexuslims_store.recognition.advice import own_triggers
-from nexuslims_store.recognition.layouts import most_similar, revision_of
+from nexuslims_store.recognition.layouts import most_similar, revision_of, without_key
+from nexuslims_store.recognition.own import own_computed, own_triggers
 from nexuslims_store.recognition.server import columns_on_server
 from nexuslims_store.revisions import BASE, head, names
 from nexuslims_store.times import require_zone_data, utc_now
@@ -306,6 +306,9 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
     if state.catalogue.triggers_of_rows:
         refused = own_triggers(state.catalogue, path)
         yield Finding("own-trigger", "warning", refused.problem, refused.remedy)
+    if state.catalogue.computed_columns:
+        refused = own_computed(state.catalogue, path)
+        yield Finding("computed-column", "warning", refused.problem, refused.remedy)
     if state.former is not None:
         yield Finding(
             "former-revision",
@@ -349,9 +352,9 @@ def _unrecognised(catalogue: Catalogue, path: Path, error: StoreError) -> Findin
     if isinstance(error, SchemaMismatchError) and not catalogue.odd:
         stamped = [version for version in catalogue.versions if version in names()]
         nearest = next(iter(stamped), None) or most_similar(catalogue.layout)
-        lost = drift.lost_key(path, catalogue.contents, nearest)
-        if lost is not None:
-            return lost
+        keyless = without_key(catalogue.tables, nearest)
+        if keyless:
+            return drift.lost_key(path, catalogue.contents, nearest, keyless[0])
     if isinstance(error, NotANexusLIMSDatabaseError):
         code = "not-nexuslims"
     elif catalogue.odd:

@@ -40,7 +40,10 @@ def examine_tables(database: SQLiteDatabase, revision: str) -> Iterator[Finding]
     expected = tables_at(revision)
     with database.translated():
         contents = read(database.connection, expected)
+    keyless = without_key(contents.tables, revision)
     for name in expected:
+        if name in keyless:
+            yield lost_key(database.path, contents, revision, name)
         if name in contents.tables:  # one that is missing keeps the file from being recognised
             yield from _compare(database.path, name, contents.tables[name], revision)
 
@@ -62,18 +65,15 @@ def examine_code(database: SQLiteDatabase) -> Iterator[Finding]:
         )
 
 
-def lost_key(path: Path, contents: Contents, revision: str | None) -> Finding | None:
+def lost_key(path: Path, contents: Contents, revision: str | None, name: str) -> Finding:
     """Return what is to be said of a table that has not the primary key of its revision."""
-    found = without_key(contents.tables, revision)
-    if found is None:
-        return None
-    name, table, expected = found
+    expected = tables_at(revision)[name]
     return Finding(
         "lost-key",
         "error",
         f"{path}: {name} has lost its PRIMARY KEY ({', '.join(expected.key)}), which keeps its "
         "rows apart; nothing is written to it",
-        mending(path, name, table, expected),
+        mending(path, name, contents.tables[name], expected),
         table=name,
     )
 

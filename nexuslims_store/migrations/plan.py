@@ -15,6 +15,8 @@ from nexuslims_store.migrations.opening import refuse_missing_folder
 from nexuslims_store.migrations.script import script
 from nexuslims_store.queries import load
 from nexuslims_store.recognition import Catalogue, recognise
+from nexuslims_store.recognition.advice import lost_key
+from nexuslims_store.recognition.layouts import without_key
 from nexuslims_store.revisions import (
     BASE,
     Migration,
@@ -236,6 +238,8 @@ def make_plan(
         # With steps to run, only they can tell.
         indexes=() if steps else tuple(i.name for i in missing_indexes(catalogue, after)),
     )
+    if state.keyless and not plan.nothing_to_do:
+        raise lost_key(path, state.keyless[0])
     if state.empty or not (steps or plan.adopt):
         return plan
     # Not needed where nothing is to do, as at each start of a container.
@@ -243,7 +247,7 @@ def make_plan(
     from nexuslims_store.migrations.verification import rows_dropped, unfit_rows  # noqa: PLC0415
 
     there = {n: table for n, table in catalogue.tables.items() if n not in state.leftovers}
-    effects = rehearse(catalogue, before, after, leftovers=state.leftovers)
+    effects = rehearse(catalogue, path, before, after, leftovers=state.leftovers)
     anew = effects["made_anew"]
     made = {index.name for name in anew for index in tables_at(after)[name].indexes}
     unfit = unfit_rows(connection, there, steps, up=plan.up, made_anew=anew)
@@ -278,9 +282,11 @@ def missing_indexes(catalogue: Catalogue, revision: str | None) -> list[Index]:
     if revision != head():
         return []
     there = catalogue.contents.names("index")
+    keyless = without_key(catalogue.tables, revision)
     return [
         index
         for table in tables_at(revision).values()
+        if table.name not in keyless  # the command that mends one makes its indexes too
         for index in table.indexes
         if index.sql is not None and index.name.lower() not in there
     ]

@@ -9,6 +9,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 from nexuslims_store import ddl
@@ -17,6 +18,7 @@ from nexuslims_store.migrations.shapes import known_indexes
 from nexuslims_store.recognition import Catalogue
 from nexuslims_store.recognition.advice import listed
 from nexuslims_store.recognition.layouts import own_columns
+from nexuslims_store.recognition.own import taking_out
 from nexuslims_store.revisions import (
     VERSION_TABLE,
     between,
@@ -36,6 +38,7 @@ _CREATED = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX) (?!IF NOT)(\w+)", re
 
 def rehearse(
     catalogue: Catalogue,
+    path: Path,
     before: str | None,
     after: str | None,
     *,
@@ -99,8 +102,7 @@ def rehearse(
         "obstacles": (
             *(
                 f"that makes {table} anew or drops it, with its columns {', '.join(columns)}, "
-                "which are your own; move them to a table of your own first, with "
-                f"{known[table].key[0]} as key"
+                f"which are your own; {taking_out(path, catalogue.tables[table], columns)}"
                 for table, columns in lost.items()
                 if columns
             ),

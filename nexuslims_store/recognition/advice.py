@@ -9,10 +9,12 @@ from nexuslims_store.errors import SchemaMismatchError, UnknownRevisionError
 from nexuslims_store.recognition.catalogue import Catalogue
 from nexuslims_store.recognition.layouts import (
     differences,
+    known_columns,
     layouts,
     most_similar,
     revision_of,
     without_key,
+    without_own,
 )
 from nexuslims_store.revisions import BASE, FORMER, REVISION_NAME, head, names, tables_at
 from nexuslims_store.tables import Table
@@ -23,7 +25,6 @@ __all__ = [
     "listed",
     "lost_key",
     "mismatch",
-    "own_triggers",
     "several",
     "unknown",
 ]
@@ -43,39 +44,13 @@ def everywhere(remedy: str) -> dict[str, str]:
     return {"call": remedy, "command": remedy}
 
 
-def lost_key(catalogue: Catalogue, path: Path, revision: str | None) -> SchemaMismatchError | None:
-    """Return the error for a table without the key of a revision: nothing is written to it."""
-    found = without_key(catalogue.tables, revision)
-    if found is None:
-        return None
-    name, _, expected = found
+def lost_key(path: Path, name: str) -> SchemaMismatchError:
+    """Return the error for a write to a table that has lost its key."""
+    key = ", ".join(tables_at(head())[name].key)
     return SchemaMismatchError(
-        f"{path}: {name} has lost its PRIMARY KEY ({', '.join(expected.key)}); a program has made "
-        "it anew without, as pandas' to_sql(if_exists='replace') does. Nothing is written to it; "
-        "`nexuslims-store doctor` prints the command that makes it as it should be and keeps its "
-        "rows"
-    )
-
-
-def own_triggers(catalogue: Catalogue, path: Path) -> SchemaMismatchError:
-    """Return the error for a write that would run triggers, which NexusLIMS has none of.
-
-    The command that takes them out is no part of it: their text must be safe before that.
-    """
-    import shlex  # noqa: PLC0415 -- opening a store does not need it
-
-    named = listed(f"{one.name} on {one.table}" for one in catalogue.triggers_of_rows)
-    file = shlex.quote(str(path))
-    select = "SELECT sql || ';' FROM sqlite_master WHERE type = 'trigger'"
-    return SchemaMismatchError(
-        f"{path} can be read and migrated, but not written to: nothing that is stored in a file "
-        f"runs here, and a write would run its trigger {named}",
-        **everywhere(
-            "keep its text in a file (sqlite3 "
-            f'{file} "{select}" > triggers.sql), '
-            "drop the trigger, which touches no row, and make it again when all is "
-            f"written (sqlite3 {file} < triggers.sql)"
-        ),
+        f"{path}: {name} has lost its PRIMARY KEY ({key}); a program has made it anew without, as "
+        "pandas' to_sql(if_exists='replace') does. Nothing is written to it; `nexuslims-store "
+        "doctor` prints the command that makes it as it should be and keeps its rows"
     )
 
 
@@ -117,9 +92,9 @@ def mismatch(
         )
     nearest = said or most_similar(catalogue.layout)
     layout = catalogue.layout
-    lost = lost_key(catalogue, path, nearest)
-    if lost is not None and layout.keys() == layouts()[nearest].keys():
-        return lost
+    keyless = without_key(catalogue.tables, nearest)
+    if keyless and layout.keys() == layouts()[nearest].keys():
+        return lost_key(path, keyless[0])
     unlike = "; ".join(differences(layout, nearest))
     return SchemaMismatchError(
         f"{path}: its tables are those of no revision this package knows: {unlike}. Nothing was "
@@ -130,7 +105,7 @@ def mismatch(
 
 def _what_helps(catalogue: Catalogue, path: Path, nearest: str | None) -> str:
     """Say how tables that are almost those of a revision are put right."""
-    expected, layout = layouts()[nearest], catalogue.layout
+    expected, layout = layouts()[nearest], without_own(catalogue.layout)
     for name, table in catalogue.tables.items():
         if is_foreign(name, table):
             return (
@@ -138,18 +113,25 @@ def _what_helps(catalogue: Catalogue, path: Path, nearest: str | None) -> str:
                 f"(ALTER TABLE {name} RENAME TO …)"
             )
     if expected.keys() == layout.keys():
+        import shlex  # noqa: PLC0415 -- opening a store does not need it
+
+        file = shlex.quote(str(path))
         lacking = [(t, c) for t in expected for c in sorted(expected[t] - layout[t])]
-        if not lacking:
+        others = [(t, c) for t in expected for c in sorted(layout[t] - expected[t])]
+        if not lacking and not others:
             return (
                 "if there are but columns of your own too many, `nexuslims-store migrate stamp "
                 f"{nearest or BASE}` says so"
             )
+        if not lacking and all(column in known_columns(table) for table, column in others):
+            renamed = (f"ALTER TABLE {t} RENAME COLUMN {c} TO own_{c}" for t, c in others)
+            return (
+                "another revision has a column of that name; if it is your own here, give it "
+                f'another: sqlite3 {file} "{"; ".join(renamed)}"'
+            )
         additions = [_addition(table, tables_at(nearest)[table], c) for table, c in lacking]
-        if all(additions) and not any(layout[table] - expected[table] for table in expected):
-            import shlex  # noqa: PLC0415 -- opening a store does not need it
-
-            statements = "; ".join(map(str, additions))
-            return f'add what it lacks: sqlite3 {shlex.quote(str(path))} "{statements}"'
+        if all(additions) and not others:
+            return f'add what it lacks: sqlite3 {file} "{"; ".join(map(str, additions))}"'
     return (
         "make a copy of the file and put its tables right in it; `nexuslims-store schema --format "
         f"sql` prints those of {head()}"

@@ -7,7 +7,7 @@ from functools import cache
 from typing import NamedTuple
 
 from nexuslims_store.queries import Queries, load
-from nexuslims_store.recognition.layouts import Layout, layout_of
+from nexuslims_store.recognition.layouts import Layout, layout_of, own_columns
 from nexuslims_store.revisions import VERSION_TABLE, known_tables
 from nexuslims_store.tables import Contents, Named, Table, quoted, read, snapshot
 
@@ -70,6 +70,21 @@ class Catalogue(NamedTuple):
     def triggers_of_rows(self) -> list[Named]:
         """Those of them on tables that a store writes to."""
         return [one for one in self.triggers if one.table in known_tables()]
+
+    @property
+    def computed_columns(self) -> dict[str, list[str]]:
+        """The columns of the facility's own that a write would compute, by table."""
+        own = own_columns(self.layout)
+        found = {
+            name: [
+                key
+                for key, column in table.columns.items()
+                if key in own[name] and column.runs_code
+            ]
+            for name, table in self.tables.items()
+            if name in own
+        }
+        return {name: columns for name, columns in found.items() if columns}
 
 
 def look(connection: sqlite3.Connection) -> Catalogue:

@@ -18,14 +18,21 @@ from nexuslims_store.recognition.advice import (
     listed,
     lost_key,
     mismatch,
-    own_triggers,
     several,
     unknown,
 )
 from nexuslims_store.recognition.catalogue import Catalogue, look, rebuilds
-from nexuslims_store.recognition.layouts import fits, is_head, known_columns, layouts, revision_of
+from nexuslims_store.recognition.layouts import (
+    fits,
+    is_head,
+    known_columns,
+    layouts,
+    revision_of,
+    without_key,
+)
+from nexuslims_store.recognition.own import own_computed, own_triggers
 from nexuslims_store.revisions import BASE, FORMER, VERSION_TABLE, head, names, position
-from nexuslims_store.translation import CHECK_PATH, translated
+from nexuslims_store.translation import CHECK_PATH, refuse_writes, translated
 
 __all__ = ["State", "check_head", "judge", "recognise", "refuse_foreign", "refuse_other_files"]
 
@@ -41,6 +48,8 @@ class State(NamedTuple):
         Whether the version row says so by the name of today; else the tables tell.
     leftovers
         Tables that an unfinished upgrade by NexusLIMS left behind, the originals being whole.
+    keyless
+        Tables that have lost their key, to which nothing is written.
     catalogue
         What the file holds.
     """
@@ -48,6 +57,7 @@ class State(NamedTuple):
     revision: str | None
     stamped: bool
     leftovers: tuple[str, ...]
+    keyless: tuple[str, ...]
     catalogue: Catalogue
 
     @property
@@ -71,7 +81,7 @@ def recognise(connection: sqlite3.Connection, path: Path, *, timeout: float = 30
     UnknownRevisionError
         The version row names a revision this package does not know, or there are several.
     SchemaMismatchError
-        The tables contradict the version row or are of no revision, or one has lost its key.
+        The tables contradict the version row or are of no revision.
     """
     with translated(path, timeout=timeout):
         catalogue = look(connection)
@@ -99,13 +109,15 @@ def check_head(
 ) -> str:
     """Return the head revision if the file is at it, ready for a store that reads, or writes.
 
+    The connection refuses what is written to a table that has lost its key.
+
     Raises
     ------
     PendingMigrationsError
         It is at an older revision, or has no version row.
     SchemaMismatchError
-        An unfinished upgrade left tables behind, or a table has lost its key, or a write would
-        run a trigger.
+        An unfinished upgrade left tables behind, or a write would run a trigger or compute a
+        column.
     NotANexusLIMSDatabaseError, UnknownRevisionError
         As for `recognise`, and for an empty file.
     """
@@ -136,6 +148,10 @@ def check_head(
         )
     if write and state.catalogue.triggers_of_rows:
         raise own_triggers(state.catalogue, path)
+    if write and state.catalogue.computed_columns:
+        raise own_computed(state.catalogue, path)
+    if write and state.keyless:
+        refuse_writes(connection, {name: lost_key(path, name) for name in state.keyless})
     return head()
 
 
@@ -166,14 +182,13 @@ def judge(catalogue: Catalogue, path: Path) -> State:
         stamped = row == revision
     elif unfinished := _unfinished(catalogue, said):
         leftovers, revision, stamped = (*leftovers, *unfinished), said, row == said
-    elif said is not None and fits(catalogue.layout, said):
+    elif said is not None and fits(
+        catalogue.layout, said, keyless=without_key(catalogue.tables, said)
+    ):
         revision, stamped = said, row == said
     else:
         raise mismatch(catalogue, path, row, said, found)
-    lost = lost_key(catalogue, path, revision)
-    if lost is not None:
-        raise lost
-    return State(revision, stamped=stamped, leftovers=leftovers, catalogue=catalogue)
+    return State(revision, stamped, leftovers, without_key(catalogue.tables, revision), catalogue)
 
 
 def refuse_foreign(catalogue: Catalogue, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 
 from nexuslims_store.revisions import BASE, head, history, known_tables, names, tables_at
@@ -20,6 +20,7 @@ __all__ = [
     "own_columns",
     "revision_of",
     "without_key",
+    "without_own",
 ]
 
 Layout = dict[str, frozenset[str]]
@@ -32,6 +33,7 @@ The names do not differ, and a column with another name would be lost with its t
 """
 
 _COMPUTED = " (computed)"
+_CHECK = "CONSTRAINT "
 
 
 def is_head(tables: Mapping[str, Table]) -> bool:
@@ -60,12 +62,12 @@ def layout_of(tables: Mapping[str, Table]) -> Layout:
 def _traits(name: str, table: Table) -> frozenset[str]:
     known = known_columns(name)
     columns = {
-        # A default of a known column may be computed, in files from before 2.2.
-        key + _COMPUTED if column.generated or (key not in known and column.runs_code) else key
+        # To read one of NexusLIMS's would run what its author wrote. Nobody reads others.
+        key + _COMPUTED if column.generated and key in known else key
         for key, column in table.columns.items()
     }
     checks = _telling_checks().get(name, frozenset()) & set(table.check_names)
-    return frozenset(columns | {f"CONSTRAINT {check}" for check in checks})
+    return frozenset(columns | {_CHECK + check for check in checks})
 
 
 @cache
@@ -94,14 +96,13 @@ def revision_of(layout: Layout) -> str | None:
     return next((name or BASE for name, tables in layouts().items() if tables == layout), None)
 
 
-def without_key(
-    tables: Mapping[str, Table], revision: str | None
-) -> tuple[str, Table, Table] | None:
-    """Return a table that has not the primary key of a revision: its name, it, and what it was."""
-    for name, expected in tables_at(revision).items():
-        if name in tables and sorted(tables[name].key) != sorted(expected.key):
-            return name, tables[name], expected
-    return None
+def without_key(tables: Mapping[str, Table], revision: str | None) -> tuple[str, ...]:
+    """Return the names of the tables that have not the primary key of a revision."""
+    return tuple(
+        name
+        for name, expected in tables_at(revision).items()
+        if name in tables and sorted(tables[name].key) != sorted(expected.key)
+    )
 
 
 def own_columns(layout: Layout) -> Layout:
@@ -110,36 +111,51 @@ def own_columns(layout: Layout) -> Layout:
         table: frozenset[str]().union(*(other.get(table, ()) for other in layouts().values()))
         for table in layout
     }
-    return {
-        table: columns - known[table] for table, columns in layout.items() if columns - known[table]
+    own = {
+        table: frozenset(c for c in columns - known[table] if not c.endswith(_COMPUTED))
+        for table, columns in layout.items()
     }
+    return {table: columns for table, columns in own.items() if columns}
 
 
-def fits(layout: Layout, revision: str | None) -> bool:
+def without_own(layout: Layout) -> Layout:
+    """Return a layout without columns of the facility's own."""
+    own = own_columns(layout)
+    return {table: columns - own.get(table, frozenset()) for table, columns in layout.items()}
+
+
+def fits(layout: Layout, revision: str | None, *, keyless: Collection[str] = ()) -> bool:
     """Whether tables are those of a revision but for columns of the facility's own.
 
-    A computed column is nobody's own: SQL of its author's runs whenever a row is read or written.
+    Parameters
+    ----------
+    keyless
+        Tables that have lost their key, and so their CHECKs: another program made them anew.
     """
-    own = own_columns(layout)
-    if any(column.endswith(_COMPUTED) for columns in own.values() for column in columns):
-        return False
-    without = {table: columns - own.get(table, frozenset()) for table, columns in layout.items()}
-    return without == layouts()[revision]
+
+    def counted(layout: Layout) -> Layout:
+        return {
+            table: frozenset(t for t in traits if table not in keyless or not t.startswith(_CHECK))
+            for table, traits in layout.items()
+        }
+
+    return counted(without_own(layout)) == counted(layouts()[revision])
 
 
-def differences(layout: Layout, revision: str | None) -> Iterator[str]:
-    """Yield in words how tables differ from those of a revision."""
+def differences(layout: Layout, revision: str | None) -> list[str]:
+    """Return in words how tables differ from those of a revision."""
     expected = layouts()[revision]
+    found = []
     for table in sorted(expected.keys() | layout.keys()):
         if table not in layout:
-            yield f"{table} is missing"
+            found.append(f"{table} is missing")
         elif table not in expected:
-            yield f"{table} is too many"
+            found.append(f"{table} is too many")
         else:
-            for column in sorted(layout[table] - expected[table]):
-                yield f"{table} has {column}, which is not known"
-            for column in sorted(expected[table] - layout[table]):
-                yield f"{table} lacks {column}"
+            known, there = expected[table], layout[table]
+            found += [f"{table} has {c}, which is not known" for c in sorted(there - known)]
+            found += [f"{table} lacks {column}" for column in sorted(known - there)]
+    return found
 
 
 def most_similar(layout: Layout) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -64,6 +66,16 @@ def at(revision: str, path: Path, script: str = "") -> Path:
         "'TO_BE_BUILT', NULL);" + script,
     )
     return path
+
+
+def mend(path: Path, remedy: str) -> str:
+    """Run the first command for SQLite's shell that a text advises; return what follows it."""
+    file = re.escape(shlex.quote(str(path)))
+    found = re.search(rf"""sqlite3 {file} ("(?:[^"\\]|\\.)*"|'(?:[^']|'"'"')*')""", remedy)
+    assert found is not None, remedy
+    (script,) = shlex.split(found[1])
+    execute(path, script)
+    return remedy[found.end() :]
 
 
 def store_says(path: Path) -> str:

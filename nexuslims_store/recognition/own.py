@@ -1,0 +1,137 @@
+"""What is a facility's own in NexusLIMS's tables, and how it is taken out and brought back.
+
+Triggers and columns whose values SQLite computes: a write would run what their author wrote.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from nexuslims_store import ddl
+from nexuslims_store.errors import SchemaMismatchError
+from nexuslims_store.recognition.advice import everywhere, listed
+from nexuslims_store.recognition.catalogue import Catalogue
+from nexuslims_store.revisions import head, tables_at
+from nexuslims_store.tables import Table, quoted
+
+__all__ = ["own_computed", "own_triggers", "taking_out"]
+
+_LONGEST_DEFINITION = 200
+_FOREIGN_CODE = (
+    "can be read and migrated, but not written to: nothing that is stored in a file runs here, and "
+    "a write would"
+)
+
+
+def own_triggers(catalogue: Catalogue, path: Path) -> SchemaMismatchError:
+    """Return the error for a write that would run triggers, which NexusLIMS has none of.
+
+    The command that takes them out is no part of it: their text must be safe before that.
+    """
+    named = listed(f"{one.name} on {one.table}" for one in catalogue.triggers_of_rows)
+    file = shlex.quote(str(path))
+    select = "SELECT sql || ';' FROM sqlite_master WHERE type = 'trigger'"
+    return SchemaMismatchError(
+        f"{path} {_FOREIGN_CODE} run its trigger {named}",
+        **everywhere(
+            "keep its text in a file (sqlite3 "
+            f'{file} "{select}" > triggers.sql), '
+            "drop the trigger, which touches no row, and make it again when all is "
+            f"written (sqlite3 {file} < triggers.sql)"
+        ),
+    )
+
+
+def own_computed(catalogue: Catalogue, path: Path) -> SchemaMismatchError:
+    """Return the error for a write that would compute columns of the facility's own."""
+    computed = catalogue.computed_columns
+    named = listed(
+        f"{column} of {table}" for table, columns in computed.items() for column in columns
+    )
+    return SchemaMismatchError(
+        f"{path} {_FOREIGN_CODE} compute {named}",
+        **everywhere(
+            "; ".join(
+                taking_out(path, catalogue.tables[table], columns)
+                for table, columns in computed.items()
+            )
+        ),
+    )
+
+
+def taking_out(path: Path, table: Table, columns: Iterable[str]) -> str:
+    """Say by which commands columns of the facility's own are taken out, and nothing is lost.
+
+    What SQLite computes can be brought back by its definition; a view computes it too. What is
+    stored goes to a table of the facility's own. Only what was tried, on a table without rows, is
+    advised.
+    """
+    columns = [name for name in table.columns if name in set(columns)]
+    generated = [name for name in columns if table.columns[name].generated]
+    stored = [name for name in columns if name not in generated]
+    indexes = [
+        str(index.sql)
+        for index in table.indexes
+        if index.sql and any(word.strip('"').lower() in columns for word in ddl.tokens(index.sql))
+    ]
+    names = [i.name for i in table.indexes if i.sql in indexes]
+    out = [f"DROP INDEX {quoted(name)}" for name in names]
+    if stored:
+        key = tables_at(head())[table.name.lower()].key[0]
+        kept = ", ".join(map(quoted, [key, *stored]))
+        out.append(f"CREATE TABLE own_{table.name} AS SELECT {kept} FROM {table.name}")  # noqa: S608
+    # One may be computed from another before it.
+    drop = f"ALTER TABLE {table.name} DROP COLUMN"
+    out += [f"{drop} {quoted(table.columns[name].name)}" for name in reversed(columns)]
+    if not _work(table, out):
+        return (
+            f"make a copy of the file and take {listed(columns)} out of {table.name} in it; "
+            f"`nexuslims-store schema --format sql` prints the tables of {head()}"
+        )
+    # Where a view or trigger of the facility's own needs them, its text stays as it is.
+    advice = f"take {listed(columns)} out of {table.name}"
+    advice += f" ({_in_shell(path, ['PRAGMA legacy_alter_table = ON', *out])})"
+    if stored:
+        advice += f", which keeps {listed(stored)} in a table of your own"
+    if not generated:
+        return advice
+    advice += ", which touches no other value; a view of your own can compute it in its place"
+    back = [f"ALTER TABLE {table.name} ADD COLUMN {_definition(table, n)}" for n in generated]
+    back += indexes
+    if max(map(len, back)) > _LONGEST_DEFINITION or not _work(table, [*out, *back]):
+        return f"{advice}. Before that, keep what `sqlite3 {shlex.quote(str(path))} .schema` prints"
+    return f"{advice}, or {_in_shell(path, back)} brings it back"
+
+
+def _definition(table: Table, column: str) -> str:
+    """Return how a column is declared, as one that is computed when it is read.
+
+    None other can be added to a table.
+    """
+    name = table.columns[column].name
+    parts = (part for part in ddl.items(table.sql) if part[0] in {name, quoted(name)})
+    words = next(parts, [])
+    if words and words[-1].upper() == "STORED":
+        words = [*words[:-1], "VIRTUAL"]
+    return ddl.join(words, column=True)
+
+
+def _work(table: Table, statements: Iterable[str]) -> bool:
+    """Whether statements work on a table like that, without rows."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
+        memory.execute("PRAGMA trusted_schema = OFF")
+        made = [table.sql, *(index.sql for index in table.indexes if index.sql)]
+        try:
+            for statement in (*made, *statements):
+                memory.execute(statement)
+        except (sqlite3.Error, sqlite3.Warning):  # the latter for more than one statement in one
+            return False
+    return True
+
+
+def _in_shell(path: Path, statements: Iterable[str]) -> str:
+    return f"sqlite3 {shlex.quote(str(path))} {shlex.quote('; '.join(statements))}"

@@ -1,0 +1,117 @@
+"""Tables that another program made anew without their key: read, and never written to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers.command_line import call
+from helpers.findings import TITAN, good
+from helpers.migration_checks import at, mend
+from helpers.migration_files import HEAD, backups, execute, expected, facts, query
+
+from nexuslims_store import SchemaMismatchError, Store, UploadLog, doctor, migrations
+
+TABLES = ["instruments", "session_log", "upload_log", "external_user_identifiers"]
+REPLACED = {
+    # As pandas' to_sql(if_exists="replace") makes a table: no key, no constraint, no NOT NULL.
+    "without a key": "CREATE TABLE {table} AS SELECT * FROM former",
+    "with an index column": "CREATE TABLE {table} AS SELECT rowid AS own_index, * FROM former",
+}
+WRITES: dict[str, Callable[[Store], object]] = {
+    "instruments": lambda store: store.instruments.update(TITAN),
+    "session_log": lambda store: store.sessions.reset("built"),
+    "upload_log": lambda store: store.upload_logs.insert(
+        UploadLog(session_identifier="built", destination_name="eln", success=True)
+    ),
+    "external_user_identifiers": lambda store: store.external_ids.store("bob", "nemo", "18"),
+}
+READERS = ["status", "status --quiet", "report --output -", "sessions list", "users list",
+           "instruments list", "uploads list", "schema", "migrate current", "migrate check",
+           "migrate --plan"]  # fmt: skip
+
+
+def replace(path: Path, table: str, how: str = "without a key") -> None:
+    execute(
+        path,
+        f"PRAGMA legacy_alter_table = ON; ALTER TABLE {table} RENAME TO former;"
+        f"{REPLACED[how].format(table=table)}; DROP TABLE former;",
+    )
+
+
+@pytest.mark.parametrize("how", REPLACED)
+@pytest.mark.parametrize("table", TABLES)
+def test_nothing_is_written_to_a_table_whose_key_is_gone(
+    tmp_path: Path, table: str, how: str
+) -> None:
+    path = good(tmp_path)
+    rows = query(path, f"SELECT * FROM {table}")
+    replace(path, table, how)
+    before = path.read_bytes()
+    for command in READERS:
+        done = call("--db", path, *command.split())
+        assert done.status in {0, 1}, (command, done.err)
+        assert "PRIMARY KEY" not in done.err
+    assert not migrations.upgrade(path).changed
+    with Store(path) as store:
+        with pytest.raises(SchemaMismatchError, match=f"{table} has lost its PRIMARY KEY.*doctor"):
+            WRITES[table](store)
+        with pytest.raises(SchemaMismatchError, match="lost its PRIMARY KEY"), store.transaction():
+            WRITES[table](store)
+    with pytest.raises(SchemaMismatchError, match=f"{table} has lost its PRIMARY KEY"):
+        migrations.downgrade(path, "v1_4_3")
+    assert path.read_bytes() == before
+    assert not backups(path)
+
+    (lost,) = (finding for finding in doctor.examine(path) if finding.code == "lost-key")
+    assert lost.severity == "error"
+    mend(path, lost.remedy)
+    with Store(path) as store:
+        WRITES[table](store)
+        assert store.sessions.overview("built")
+    assert len(query(path, f"SELECT * FROM {table}")) >= len(rows)
+    if how == "with an index column":  # what it was is still there
+        assert query(path, f"SELECT count(own_index) FROM nxs_{table}_former")
+    migrations.upgrade(path)
+    assert facts(path)["tables"][table] == expected(HEAD)["tables"][table]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_other_tables_go_on(tmp_path: Path, table: str) -> None:
+    path = good(tmp_path)
+    replace(path, table)
+    with Store(path) as store:
+        for other, write in WRITES.items():
+            if other != table:
+                write(store)
+        if table != "session_log":
+            assert [event.timestamp for event in store.session_logs.list_for_session("built")][:1]
+
+
+def test_two_are_both_told(tmp_path: Path) -> None:
+    path = good(tmp_path)
+    replace(path, "upload_log")
+    replace(path, "external_user_identifiers")
+    found = [finding for finding in doctor.examine(path) if finding.code == "lost-key"]
+    assert {finding.table for finding in found} == {"upload_log", "external_user_identifiers"}
+    for finding in found:
+        mend(path, finding.remedy)
+    assert {finding.severity for finding in doctor.examine(path)} <= {"note"}
+
+
+@pytest.mark.parametrize("table", ["instruments", "session_log"])
+def test_an_older_file_is_not_migrated_before_it_is_mended(tmp_path: Path, table: str) -> None:
+    path = at("v2_4_0a", tmp_path / "nexuslims.db")
+    rows = query(path, f"SELECT * FROM {table}")
+    replace(path, table)
+    before = path.read_bytes()
+    for attempt in (migrations.plan, migrations.upgrade):
+        with pytest.raises(SchemaMismatchError, match=f"{table} has lost its PRIMARY KEY"):
+            attempt(path)
+    assert (path.read_bytes(), backups(path)) == (before, [])
+    (lost,) = (finding for finding in doctor.examine(path) if finding.code == "lost-key")
+    mend(path, lost.remedy)
+    assert query(path, f"SELECT * FROM {table}") == rows
+    migrations.upgrade(path)
+    assert facts(path)["tables"][table] == expected(HEAD)["tables"][table]
