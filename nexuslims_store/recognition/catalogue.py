@@ -7,7 +7,7 @@ from functools import cache
 from typing import NamedTuple
 
 from nexuslims_store.queries import Queries, load
-from nexuslims_store.recognition.layouts import Layout, layout_of, own_columns
+from nexuslims_store.recognition.layouts import Layout, known_columns, layout_of
 from nexuslims_store.revisions import VERSION_TABLE, known_tables
 from nexuslims_store.tables import Contents, Named, Table, quoted, read, snapshot
 
@@ -74,15 +74,9 @@ class Catalogue(NamedTuple):
     @property
     def computed_columns(self) -> dict[str, list[str]]:
         """The columns of the facility's own that a write would compute, by table."""
-        own = own_columns(self.layout)
         found = {
-            name: [
-                key
-                for key, column in table.columns.items()
-                if key in own[name] and column.runs_code
-            ]
-            for name, table in self.tables.items()
-            if name in own
+            name: [k for k, c in t.columns.items() if c.runs_code and k not in known_columns(name)]
+            for name, t in self.tables.items()
         }
         return {name: columns for name, columns in found.items() if columns}
 

@@ -30,7 +30,6 @@ from nexuslims_store.recognition.layouts import (
     revision_of,
     without_key,
 )
-from nexuslims_store.recognition.own import own_computed, own_triggers
 from nexuslims_store.revisions import BASE, FORMER, VERSION_TABLE, head, names, position
 from nexuslims_store.translation import CHECK_PATH, refuse_writes, translated
 
@@ -146,10 +145,11 @@ def check_head(
             call="Store(path, migrate=True) or `nexuslims-store migrate` adds it",
             command="run `nexuslims-store migrate`, which adds it",
         )
-    if write and state.catalogue.triggers_of_rows:
-        raise own_triggers(state.catalogue, path)
-    if write and state.catalogue.computed_columns:
-        raise own_computed(state.catalogue, path)
+    if write and (state.catalogue.triggers_of_rows or state.catalogue.computed_columns):
+        from nexuslims_store.recognition import own  # noqa: PLC0415 -- most files have none
+
+        triggers = state.catalogue.triggers_of_rows
+        raise (own.own_triggers if triggers else own.own_computed)(state.catalogue, path)
     if write and state.keyless:
         refuse_writes(connection, {name: lost_key(path, name) for name in state.keyless})
     return head()
