@@ -282,8 +282,8 @@ def test_the_latest_sessions_are_found_in_whatever_order_all_were_stored(
         for number in range(1100)
     ]
     early = [row("unreadable", "A", "soon", "START"), row("early", "B", "2020-01-01", "START")]
-    # Stored first too, and the latest: the last day of the year 2020 of ISO's weeks, in the zone that
-    # is the farthest behind; a session without a START; one without any END, of an odd form.
+    # Stored first too, and the latest: the last day of the year 2020 of ISO's weeks, in the zone
+    # that is the farthest behind; a session without a START; one without an END, of an odd form.
     latest = [
         row("weeks", "A", "2020-W53-7T23:59:00-23:59", "START"),
         row("no START", "A", "2021-01-04T23:58:30Z", "END"),
@@ -291,7 +291,7 @@ def test_the_latest_sessions_are_found_in_whatever_order_all_were_stored(
     ]
     stored(store, [*early, *latest, *old])
     overviews = list(store.sessions.iter_overview())
-    for limit in (1, 2, 3, 50, 1103, 1104, 1105, 2000):
+    for limit in (1, 3, 1104, 1105):
         assert list(store.sessions.iter_overview(limit=limit)) == overviews[-limit:]
     assert [one.session_identifier for one in store.sessions.iter_overview(limit=3)] == [
         "weeks",
