@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,6 +79,7 @@ class Queries:
         return iter(self._queries.values())
 
 
+@cache
 def load(file_name: str) -> Queries:
     """Read one file of `sql/`.
 

@@ -97,7 +97,6 @@ class Migration(NamedTuple):
 # -- the history -----------------------------------------------------------------------
 
 
-@cache
 def history(*, server: bool = False) -> tuple[Migration, ...]:
     """Return the schema's history, oldest revision first.
 
@@ -109,6 +108,11 @@ def history(*, server: bool = False) -> tuple[Migration, ...]:
     StoreError
         There are no migration files, or one has a name out of order or no rollback file.
     """
+    return _history(server)
+
+
+@cache
+def _history(server: bool) -> tuple[Migration, ...]:  # noqa: FBT001 -- one key for each in the cache
     folder = sql_folder() / ("postgresql/migrations" if server else "migrations")
     steps: list[Migration] = []
     for path in sorted(folder.glob("[0-9]*.sql")):
@@ -250,7 +254,6 @@ def fresh_script() -> str:
 @cache
 def known_tables() -> frozenset[str]:
     """Return the names of all tables that a revision has, `alembic_version` aside."""
-    scripts = [step.path.read_text(encoding="utf-8") for step in history()]
-    created = {name for script in scripts for name in _CREATED.findall(script)}
-    passing = {name for script in scripts for name in _RENAMED.findall(script)}
-    return frozenset(created - passing - {VERSION_TABLE})
+    script = fresh_script()
+    passing = {*_RENAMED.findall(script), VERSION_TABLE}
+    return frozenset(_CREATED.findall(script)) - passing

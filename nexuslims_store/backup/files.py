@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 import stat
 import sys
@@ -87,7 +86,7 @@ def temporary_file(destination: Path, *, mode: int = 0o600) -> Iterator[Path]:
     By default nobody else may read it while it grows, whatever the umask.
     """
     # The name does not contain that of the destination, which may be as long as names can be.
-    temporary = destination.with_name(f".nexuslims-{secrets.token_hex(8)}.partial")
+    temporary = destination.with_name(f".nexuslims-{os.urandom(8).hex()}.partial")
     try:
         with file_errors(destination):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode))

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 from nexuslims_store.backup.files import is_free
 from nexuslims_store.connection import MEMORY
@@ -25,8 +25,7 @@ __all__ = ["Backup", "as_backup", "free_name", "list_backups", "names"]
 _TIME = "%Y%m%d_%H%M%S"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Backup:
+class Backup(NamedTuple):
     """A file that is called as a backup is. They sort by age.
 
     Attributes

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 from nexuslims_store import queries
 from nexuslims_store.backup.files import SIDECARS
@@ -22,8 +22,7 @@ __all__ = ["Keep", "OldBackups", "not_kept", "old_backups", "remove_backups"]
 _SQL = queries.load("backup.sql")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
+class Keep(NamedTuple):
     """How many backups to keep; what no rule keeps is removed, unless there is no rule at all.
 
     Attributes
@@ -42,11 +41,10 @@ class Keep:
     monthly: int = 0
 
     def __bool__(self) -> bool:
-        return any(getattr(self, field.name) for field in fields(self))
+        return any(self)
 
 
-@dataclass(frozen=True, slots=True)
-class OldBackups:
+class OldBackups(NamedTuple):
     """Which backups no rule keeps, and which files only look like backups, with the reason."""
 
     to_remove: list[Path]

@@ -95,9 +95,9 @@ def _current(arguments: argparse.Namespace, output: Output) -> int:
 
 def _check(arguments: argparse.Namespace, output: Output) -> int:
     path = database_path(arguments)
-    # Unlike `migrate`, which creates it, this is an error where there is no file.
-    migrations.current(path, timeout=arguments.timeout)
     plan = migrations.plan(path, timeout=arguments.timeout)
+    if plan.created:  # by `migrate`; here it is an error that there is no file
+        migrations.current(path, timeout=arguments.timeout)
     name = database_name(path)
     # yoyo's marks and indexes are put right by the next migrate, and stop nobody until then.
     pending = bool(plan.steps or plan.adopt or plan.leftovers)

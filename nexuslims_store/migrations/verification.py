@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nexuslims_store import ddl
 from nexuslims_store.errors import MigrationError, StoreError
@@ -137,8 +136,7 @@ def _number_of_rows(connection: sqlite3.Connection, name: str) -> int:
 # -- before and after ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """What must be the same after a migration as before.
 
     Attributes
