@@ -27,6 +27,7 @@ from pydantic import (
 from nexuslims_store import strict_json
 from nexuslims_store.arguments import require_type
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
+from nexuslims_store.refusals import NO_TIME, NOT_UTF_8, is_utf_8
 from nexuslims_store.times import aware, aware_end, instant, utc_now, zone
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ def field_of(column: str) -> str:
 def _iso_8601(value: object) -> object:
     """Read a text as NexusLIMS does, and nothing else: Pydantic would take "2025" for seconds."""
     if isinstance(value, str):
-        return datetime.fromisoformat(value)
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError(NO_TIME) from error
     if isinstance(value, datetime):
         return value
     raise ValueError("a datetime or an ISO 8601 text is needed")
@@ -67,8 +71,8 @@ def _storable(value: str) -> str:
     if "\0" in value:
         # SQLite's own functions, and many programs that read the file, stop at it.
         raise ValueError("a NUL character cannot be stored")
-    if not value.isascii():
-        value.encode()  # UnicodeEncodeError, a ValueError, for lone surrogates
+    if not is_utf_8(value):
+        raise ValueError(NOT_UTF_8)
     return value
 
 
@@ -77,7 +81,10 @@ def _http_url(value: str) -> str:
     # nobody sees, such as a zero-width space, may not.
     if not value.isprintable() or " " in value:
         raise ValueError("a URL holds no white space and no control or invisible characters")
-    parts = urlsplit(value)  # raises ValueError for a malformed host
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # a malformed host
+        parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("an http:// or https:// URL is needed")
     return value

@@ -28,6 +28,7 @@ from nexuslims_store.migrations.server import change, make_plan
 from nexuslims_store.opening import open_server
 from nexuslims_store.recognition import check_head, check_head_of_server, look
 from nexuslims_store.recognition.server import columns_on_server
+from nexuslims_store.refusals import is_utf_8
 from nexuslims_store.revisions import head, known_tables, tables_at
 from nexuslims_store.tables import Column, Table, quoted
 
@@ -279,11 +280,7 @@ def _why_not(column: Column, value: object) -> str:
 def _what_is_odd(text: str) -> str:
     if "\0" in text:
         return f"has a NUL in it ({display.shown(text)})"
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # what is none comes with lone surrogates
-        return "is no valid UTF-8"
-    return ""
+    return "" if is_utf_8(text) else "is not UTF-8"
 
 
 # -- the tables ------------------------------------------------------------------------

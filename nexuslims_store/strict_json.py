@@ -27,6 +27,9 @@ def parse(text: str) -> Any:
             parse_float=_float,
             parse_int=_integer,
         )
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"it breaks the rules of JSON at {place}") from error
     except RecursionError as error:
         raise ValueError("JSON nested too deeply") from error
 

@@ -66,7 +66,10 @@ def beyond_64_bits(said: object) -> StoreError:
 
 def lone_surrogate(error: UnicodeEncodeError) -> StoreError:
     """Return the error for a text that is none in UTF-8."""
-    return StoreError(f"text with a lone surrogate cannot be stored or looked up ({error})")
+    return StoreError(
+        "text that is not UTF-8 (a lone surrogate, after "
+        f"{error.object[: error.start][-80:]!r}) cannot be stored or looked up"
+    )
 
 
 class ConstraintError(StoreError):

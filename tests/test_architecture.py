@@ -21,7 +21,7 @@ MODULES = {
 # From the floor to the roof. A part imports from the layers below its own only; a folder is one
 # part. "__init__" is the package itself, as others import it.
 LAYERS = (
-    {"display", "enums", "errors", "forks", "strict_json"},
+    {"display", "enums", "errors", "forks", "refusals", "strict_json"},
     {"arguments", "dotenv"},
     {"times", "config", "database"},
     {"ddl", "models", "queries", "translation", "turns"},

@@ -98,7 +98,7 @@ ODD = {
     "a BLOB": ("UPDATE session_log SET \"user\" = x'00ff'", "session_log", 1, "user", "BLOB"),
     "no UTF-8": (
         "UPDATE session_log SET \"user\" = CAST(x'ff41' AS TEXT)",
-        *("session_log", 1, "user", "no valid UTF-8"),
+        *("session_log", 1, "user", "is not UTF-8"),
     ),
     "a NUL": (
         "UPDATE upload_log SET record_id = 'a' || char(0) || 'b'",

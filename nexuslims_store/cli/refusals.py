@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
+from nexuslims_store.refusals import why_refused
+
 __all__ = ["invalid_values", "is_refusal"]
 
 
@@ -23,6 +25,6 @@ def invalid_values(error: Any) -> Iterator[str]:
     """
     for found in error.errors(include_url=False, include_context=False):
         field = ".".join(map(str, found["loc"])) or error.title
-        reason = found["msg"].removeprefix("Value error, ")
+        reason = why_refused(found, field)
         given = "" if found["type"] == "missing" else f" (not {found['input']!r})"
         yield f"{field}: {reason}{given}"

@@ -25,6 +25,7 @@ from nexuslims_store.models import (
     UploadLog,
     column_of,
 )
+from nexuslims_store.refusals import why_refused
 from nexuslims_store.repository.rows import column_types, row_adapter
 from nexuslims_store.revisions import head, tables_at
 from nexuslims_store.translation import is_undecodable
@@ -113,7 +114,7 @@ class Rows:
             for problem in error.errors(include_url=False, include_context=False):
                 place, field = int(problem["loc"][0]), int(problem["loc"][1])
                 yield self._finding(
-                    rows[place], field, problem["msg"].removeprefix("Value error, ")
+                    rows[place], field, why_refused(problem, self._stored[field - 1])
                 )
 
     def _lot(self, first: int) -> list[Row]:

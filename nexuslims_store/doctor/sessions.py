@@ -20,6 +20,7 @@ from nexuslims_store.doctor.finding import Finding, in_command, shown
 from nexuslims_store.doctor.rows import Row
 from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.errors import StoreError
+from nexuslims_store.refusals import is_utf_8
 from nexuslims_store.repository import SessionRepository
 from nexuslims_store.results import CLOCK_SKEW, LEASE
 from nexuslims_store.times import instant, stored_instant
@@ -305,15 +306,7 @@ def _leaves_its_root(path: str) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    if value.isascii():
-        return True
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return isinstance(value, str) and is_utf_8(value)
 
 
 def _no_clock() -> datetime:

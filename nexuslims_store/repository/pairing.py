@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from nexuslims_store.errors import InvalidRowError, StoreError
 from nexuslims_store.models import Instrument, Session, SessionLog
+from nexuslims_store.refusals import why_refused
 from nexuslims_store.repository.instruments import InstrumentRepository
 from nexuslims_store.repository.rows import SharedFieldsSet, assemble, column_types, row_adapter
 from nexuslims_store.results import UnpairedSession
@@ -118,7 +119,7 @@ class Pairing:
                 reason = f"an unreadable time of the END: {end_timestamp!r}"
                 return self._invalid(replace(odd, reason=reason), end_id, "timestamp")
             case (str(column),):
-                reason = f"a {column} that is not valid: {first['msg']}"
+                reason = f"a {column} that is not valid: {why_refused(first, column)}"
                 return self._invalid(replace(odd, reason=reason), start_id, column)
             case _:  # no single field: the order of the two
                 return odd

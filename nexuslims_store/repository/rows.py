@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, Strict, TypeAdapter, ValidationE
 from nexuslims_store.display import quoted
 from nexuslims_store.errors import InvalidRowError
 from nexuslims_store.models import column_of
+from nexuslims_store.refusals import why_refused
 
 __all__ = ["Dicts", "RowMapper", "SharedFieldsSet", "assemble", "column_types", "row_adapter"]
 
@@ -103,8 +104,7 @@ class RowMapper(Generic[Model]):
         row_id = rows[row_index][self._key]
         return InvalidRowError(
             f"{self._table}, row {quoted(row_id)}: {column} is "
-            f"{quoted(rows[row_index][column_index])}: "
-            f"{first['msg'].removeprefix('Value error, ')}",
+            f"{quoted(rows[row_index][column_index])}: {why_refused(first, column)}",
             call="see `nexuslims-store doctor` for all such rows",
             command="see `nexuslims-store doctor` for all such rows",
             table=self._table,
