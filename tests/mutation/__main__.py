@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import argparse
-import os
+import math
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 from . import python_code, sql_code
 from .equivalent import reason
 from .mutant import Mutant
 from .reach import Reach, measure
+from .trial import HANGS, NOTICED, SURVIVES, Trials, collected
 
 ROOT = Path(__file__).resolve().parents[2]
-NEAR = 40  # test functions that are tried first
-LONGEST = 900  # seconds for the tests of one mutant
+EQUAL, LATE = "change nothing", "too late"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="another seed, other mutants")
-    parser.add_argument("--sample", type=int, default=100, help="how many; 0 for all")
-    parser.add_argument("--only", default="", help="files whose path has this in it")
+    parser.add_argument("--each", type=int, default=5, help="how many of each area; 0 for all")
+    parser.add_argument("--jobs", type=int, default=1, help="how many at the same time")
+    parser.add_argument("--minutes", type=float, help="begin no other mutant after so many")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="TEXT", help="files whose path has one in it"
+    )
     parser.add_argument("--line", type=int, help="mutants of this line alone, of all of them")
     parser.add_argument(
         "--reach", type=Path, metavar="FOLDER", help="keep there which tests reach what; used again"
@@ -43,16 +48,16 @@ def area(path: str) -> str:
     """The row of the table that a file counts in."""
     parts = Path(path).parts
     if parts[0] == "sql":
-        return "sql/migrations" if parts[1] == "migrations" else f"sql/{parts[-1]}"
+        return f"sql/{parts[1]}"
     return parts[1] + "/" if len(parts) > 2 else "nexuslims_store"
 
 
-def every_mutant(only: str) -> list[Mutant]:
+def every_mutant(only: list[str]) -> list[Mutant]:
     found: list[Mutant] = []
     for folder, pattern in (("nexuslims_store", "*.py"), ("sql", "*.sql")):
         for path in sorted((ROOT / folder).rglob(pattern)):
             name = path.relative_to(ROOT).as_posix()
-            if only in name:
+            if any(text in name for text in only):
                 text = path.read_text(encoding="utf-8")
                 make = sql_code.mutants if pattern == "*.sql" else python_code.mutants
                 found += make(name, text)
@@ -60,63 +65,17 @@ def every_mutant(only: str) -> list[Mutant]:
 
 
 def sample(options: argparse.Namespace) -> list[Mutant]:
-    """As many of each area as it has of all, at least five where it has so many."""
+    """So many of each area, of its own dice: the same whatever else is looked at, in turns."""
     found = every_mutant(options.only)
     if options.line:
         return [mutant for mutant in found if mutant.line == options.line]
-    if not options.sample:
-        return found
-    chance = random.Random(options.seed)
-    sizes = Counter(area(mutant.path) for mutant in found)
-    chosen: list[Mutant] = []
-    for name, size in sorted(sizes.items()):
+    chosen: list[tuple[int, str, Mutant]] = []
+    for name in sorted({area(mutant.path) for mutant in found}):
         there = [mutant for mutant in found if area(mutant.path) == name]
-        wanted = max(5, round(options.sample * size / len(found)))
-        chosen += chance.sample(there, min(wanted, size))
-    return chosen
-
-
-def fails(checkout: Path, tests: list[str]) -> bool:
-    """Run tests of a checkout; whether one fails, or they hang."""
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as names:
-        names.write("\n".join(tests))
-        names.flush()
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
-                *("-p", "no:randomly", "--timeout=60", "-m", "not soak and not interop"),
-                f"@{names.name}",
-            ],
-            cwd=checkout,
-            env=os.environ | {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            return process.wait(LONGEST) not in {0, 5}
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            return True
-
-
-def noticed(mutant: Mutant, checkout: Path, reach: Reach) -> bool:
-    """Whether a test fails on the mutant: the near ones first, then all that reach it."""
-    path = checkout / mutant.path
-    text = path.read_text(encoding="utf-8")
-    if mutant.statement:
-        tests = reach.of_statement(mutant.statement)
-    elif mutant.path.startswith("sql/"):
-        tests = reach.of_line("nexuslims_store/migrations/run.py", 0)
-    else:
-        tests = reach.of_line(mutant.path, mutant.line)
-    path.write_text(mutant.applied(text), encoding="utf-8")
-    try:
-        near, far = tests[:NEAR], tests[NEAR:]
-        return bool(near) and (fails(checkout, near) or (bool(far) and fails(checkout, far)))
-    finally:
-        path.write_text(text, encoding="utf-8")
+        wanted = min(options.each or len(there), len(there))
+        dice = random.Random(f"{options.seed} {name}")
+        chosen += ((turn, name, one) for turn, one in enumerate(dice.sample(there, wanted)))
+    return [mutant for _, _, mutant in sorted(chosen, key=lambda one: one[:2])]
 
 
 def main() -> None:
@@ -127,53 +86,68 @@ def main() -> None:
         for mutant in mutants:
             print(mutant.described(texts[mutant.path]))
         return
-    killed: Counter[str] = Counter()
-    equal: Counter[str] = Counter()
-    survivors: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        checkout = Path(folder) / "checkout"
-        ignored = shutil.ignore_patterns(
-            ".git", "__pycache__", ".venv", "build", "dist", ".*_cache"
-        )
-        shutil.copytree(ROOT, checkout, ignore=ignored)
-        # A folder of its own: coverage removes whatever has a longer name of the same beginning.
-        data = (options.reach or Path(folder) / "reach").absolute() / "coverage"
-        data.parent.mkdir(parents=True, exist_ok=True)
-        if not data.exists():
-            measure(checkout, data, options.tests)
-        reach = Reach(data, checkout)
-        for number, mutant in enumerate(mutants, 1):
-            begun = time.monotonic()
-            said = mutant.described(texts[mutant.path])
+    tally: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    left: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="nxs-mutation-") as folder:
+        # A place of its own for each mutant that is tried at the same time as others.
+        checkouts: SimpleQueue[Path] = SimpleQueue()
+        for number in range(options.jobs):
+            checkouts.put(copy(Path(folder) / str(number)))
+        first = Path(folder) / "0"
+        kept = (options.reach or Path(folder) / "reach").absolute()
+        if not (kept / "coverage").exists():
+            kept.mkdir(parents=True, exist_ok=True)
+            measure(first, kept, options.tests)
+        latest = time.monotonic() + 60 * (options.minutes or math.inf)
+        trials = Trials(Reach(kept, first, collected(first)))
+
+        def tried(mutant: Mutant) -> tuple[str, str, float]:
             if why := reason(mutant, texts[mutant.path]):
-                equal[area(mutant.path)] += 1
-                outcome = f"changes nothing: {why}"
-            elif noticed(mutant, checkout, reach):
-                killed[area(mutant.path)] += 1
-                outcome = "noticed"
-            else:
-                survivors.append(said)
-                outcome = "SURVIVES"
-            seconds = time.monotonic() - begun
-            print(f"[{number}/{len(mutants)}, {seconds:.0f} s] {said}: {outcome}", flush=True)
-    print_table(mutants, killed, equal, survivors)
-    sys.exit(1 if survivors else 0)
+                return EQUAL, why, 0.0
+            if time.monotonic() > latest:
+                return LATE, "", 0.0
+            checkout = checkouts.get()
+            begun = time.monotonic()
+            try:
+                outcome, test = trials.outcome(mutant, checkout)
+            finally:
+                checkouts.put(checkout)
+            return outcome, test, time.monotonic() - begun
+
+        with ThreadPoolExecutor(options.jobs) as pool:
+            results = zip(mutants, pool.map(tried, mutants), strict=True)
+            for number, (mutant, (outcome, why, seconds)) in enumerate(results, 1):
+                if outcome == LATE:
+                    continue
+                tally[area(mutant.path)][outcome] += 1
+                said = f"{mutant.described(texts[mutant.path])}: {outcome}"
+                if outcome in {HANGS, SURVIVES}:
+                    left.append(said)
+                comment = f" ({why})" if why else ""
+                print(f"[{number}/{len(mutants)}, {seconds:.0f} s] {said}{comment}", flush=True)
+    print_table(tally)
+    if left:
+        print("\nLook at these:")
+        print("\n".join(f"- {one}" for one in left))
+    sys.exit(1 if left else 0)
 
 
-def print_table(
-    mutants: list[Mutant], killed: Counter[str], equal: Counter[str], survivors: list[str]
-) -> None:
-    print("\n| area | mutants | change nothing | noticed | of those that matter |")
-    print("|---|---|---|---|---|")
-    tried = Counter(area(mutant.path) for mutant in mutants)
-    for name in [*sorted(tried), "all"]:
-        parts = sorted(tried) if name == "all" else [name]
-        of, same, dead = (sum(part[p] for p in parts) for part in (tried, equal, killed))
-        share = f"{dead / (of - same):.0%}" if of > same else ""
-        print(f"| {name} | {of} | {same} | {dead} | {share} |")
-    if survivors:
-        print("\nNo test notices:")
-        print("\n".join(f"- {one}" for one in survivors))
+def copy(checkout: Path) -> Path:
+    names = (".git", "__pycache__", ".venv", "build", "dist", ".*_cache")
+    shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(*names))
+    return checkout
+
+
+def print_table(tally: dict[str, Counter[str]]) -> None:
+    """Say what became of the mutants of each area; a test that hangs has noticed nothing."""
+    print(f"\n| area | mutants | {EQUAL} | noticed | hang | survive | of those that matter |")
+    print("|---|---|---|---|---|---|---|")
+    for name in [*sorted(tally), "all"]:
+        counts = tally[name] if name in tally else sum(tally.values(), Counter())
+        tried = counts.total()
+        share = counts[NOTICED] / max(1, tried - counts[EQUAL])
+        cells = (tried, *(counts[key] for key in (EQUAL, NOTICED, HANGS, SURVIVES)))
+        print(f"| {name} | {' | '.join(map(str, cells))} | {share:.0%} |")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         (path, stands, becomes, "the window finds the same; looking at failures alone is faster")
         for path in ("sql/upload_log.sql", "sql/report.sql")
         for stands, becomes in (
-            ("WHERE (session_identifier, destination_name) IN (", " 1 "),
-            ("        WHERE success = 0", " 1 "),
+            ("WHERE (session_identifier, destination_name) IN (", " TRUE "),
+            ("        WHERE success = 0", " TRUE "),
         )
     ),
 )

@@ -8,24 +8,37 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import coverage
 
+from .mutant import Mutant
+
 STATEMENT = re.compile(r"^-- name: (\w+)\((.*?)(?=^-- name: |\Z)", re.M | re.S)
-NOT_HERE = "not soak and not interop"
+VIEW = re.compile(r"VIEW (?:IF NOT EXISTS )?(\w+)")
+ORDINARY = "not soak and not interop and not slow"
+SERVER = "nexuslims_store/postgresql/"
+# What runs the files whose statements have no names, by their folder.
+RUNNERS = {
+    "sql/migrations": "nexuslims_store/migrations/run.py",
+    "sql/postgresql/migrations": "nexuslims_store/migrations/server.py",
+    "sql/shapes": "nexuslims_store/migrations/shapes.py",
+}
+# Its parameters are the names of statements; whatever it says of one it says of all.
+OF_EACH_STATEMENT = "tests/test_queries.py"
 
 
-def measure(checkout: Path, data: Path, tests: list[str]) -> None:
+def measure(checkout: Path, folder: Path, tests: list[str]) -> None:
     """Run tests of a checkout, all where none are named; write which lines each reaches."""
     subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider"),
-            *("-m", f"{NOT_HERE} and not slow", "--cov=nexuslims_store", "--cov-branch"),
-            *("--cov-context=test", "--cov-report=", *tests),
+            *("-m", ORDINARY, "--cov=nexuslims_store", "--cov-branch", "--cov-context=test"),
+            *("--cov-report=", f"--junitxml={folder / 'results.xml'}", *tests),
         ],
         cwd=checkout,
-        env=os.environ | {"COVERAGE_FILE": str(data), "PYTHONPATH": str(checkout)},
-        check=False,  # a test that fails here fails in the ordinary run too
+        env=os.environ | {"COVERAGE_FILE": str(folder / "coverage"), "PYTHONPATH": str(checkout)},
+        check=False,  # a test that fails here is left out
     )
 
 
@@ -34,72 +47,120 @@ class Reach:
 
     Parameters
     ----------
-    data
-        What `measure` wrote.
+    folder
+        Where `measure` wrote.
     checkout
         Where it ran.
+    there
+        The tests that there are now: one that is gone would seem to fail.
     """
 
-    def __init__(self, data: Path, checkout: Path) -> None:
-        measured = coverage.CoverageData(str(data))
+    def __init__(self, folder: Path, checkout: Path, there: set[str]) -> None:
+        measured = coverage.CoverageData(str(folder / "coverage"))
         measured.read()
-        self._lines: dict[str, dict[int, set[str]]] = {}
-        self._statements = {
-            name: sql
-            for path in (checkout / "sql").glob("*.sql")
-            for name, sql in STATEMENT.findall(path.read_text(encoding="utf-8"))
-        }
+        self._seconds, failed = _results(folder / "results.xml")
         self._checkout = checkout
-        reached: Counter[str] = Counter()
-        inside: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._texts: dict[str, str] = {}
+        self._statements = {
+            path.relative_to(checkout).as_posix(): dict(STATEMENT.findall(path.read_text("utf-8")))
+            for path in (checkout / "sql").rglob("*.sql")
+        }
+        self._lines: dict[str, dict[int, set[str]]] = {}
+        self._reached: Counter[str] = Counter()
+        self._inside: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for path in measured.measured_files():
             lines = {
-                line: {_function(context) for context in contexts if context}
+                line: {
+                    test
+                    for test in (context.partition("|")[0] for context in contexts)
+                    if test in there and function(test) not in failed
+                }
                 for line, contexts in measured.contexts_by_lineno(path).items()
             }
             self._lines[path] = lines
             for tests in lines.values():
-                reached.update(tests)
-                inside[path].update(tests)
-        # How much of what a test reaches lies in a file: the more, the sooner it notices.
-        self._nearness = {
-            path: {test: count / reached[test] for test, count in tests.items()}
-            for path, tests in inside.items()
-        }
+                self._reached.update(tests)
+                self._inside[path].update(tests)
+        on_server = sum((self._inside[path] for path in self._lines if SERVER in path), Counter())
+        self._on_server = {test for test, count in on_server.items() if count > 20}
 
-    def of_line(self, path: str, line: int) -> list[str]:
-        """Tests that run a line of a module, the nearest first; of the module where none does."""
-        lines = self._lines.get(path, {})
-        tests = lines.get(line) or set().union(*lines.values())
-        return self._sorted(path, tests)
+    def of_mutant(self, mutant: Mutant) -> list[str]:
+        """Tests that can notice a mutant, the nearest first."""
+        server = mutant.path.startswith("sql/postgresql/")
+        if mutant.statement:
+            counts = self._of_statement(mutant.statement, mutant.path)
+        elif mutant.path.startswith("sql/"):
+            counts = self._inside[RUNNERS[mutant.path.rpartition("/")[0]]]
+        else:
+            lines = self._lines.get(mutant.path, {})
+            tests = lines.get(mutant.line) or set().union(*lines.values())
+            counts = Counter({test: self._inside[mutant.path][test] for test in tests})
+        if mutant.path.startswith("sql/"):
+            # Where both databases run a statement, SQLite is sooner ready.
+            counts = Counter({test: n for test, n in counts.items() if self._runs(test, server)})
+        return sorted(counts, key=lambda test: (-counts[test] / self._cost(test), test))
 
-    def of_statement(self, name: str) -> list[str]:
+    def _runs(self, test: str, server: bool) -> bool:
+        return (test in self._on_server) == server
+
+    def _cost(self, test: str) -> float:
+        """How much else a test reaches, and how long it takes: the less, the nearer."""
+        seconds = self._seconds.get(test, 1)
+        return self._reached[test] * (0.1 + seconds) * (3 if test in self._on_server else 1)
+
+    def _of_statement(self, name: str, path: str) -> Counter[str]:
         """Tests that run a line which names a statement, or one that reads the view it makes.
 
-        First those that name it themselves: they may run its text without any of our lines.
+        How many such lines counts. A test whose text names it may run it without any of our lines.
         """
-        view = re.search(r"VIEW (?:IF NOT EXISTS )?(\w+)", self._statements[name])
-        names = rf"\b({name}|{view[1]})\b" if view else rf"\b{name}\b"
-        found = [
-            path.relative_to(self._checkout).as_posix()
-            for path in sorted((self._checkout / "tests").glob("test_*.py"))
-            if re.search(names, path.read_text(encoding="utf-8"))
-        ]
-        for other, sql in self._statements.items():
-            if view and other != name and re.search(rf"\b{view[1]}\b", sql):
-                found += self.of_statement(other)
+        view = VIEW.search(self._statements[path][name])
+        names, views = {name}, {view[1]} if view else set()
+        grown = True
+        while grown and views:
+            wanted = re.compile(rf"\b({'|'.join(views)})\b")
+            readers = {
+                (other, made[1] if made else "")
+                for statements in self._statements.values()
+                for other, sql in statements.items()
+                if other not in names and wanted.search(sql)
+                for made in [VIEW.search(sql)]
+            }
+            names |= {other for other, _ in readers}
+            views |= {made for _, made in readers if made}
+            grown = bool(readers)
+        called = re.compile(rf"\b({'|'.join(names)})\b")
+        counts: Counter[str] = Counter()
         for module, lines in self._lines.items():
-            text = (self._checkout / module).read_text(encoding="utf-8").splitlines()
+            text = (self._checkout / module).read_text("utf-8").splitlines()
             for line, tests in lines.items():
-                if line <= len(text) and re.search(rf"\b{name}\b", text[line - 1]):
-                    found += self._sorted(module, tests)
-        return list(dict.fromkeys(found))
+                if line <= len(text) and called.search(text[line - 1]):
+                    counts.update(tests)
+        itself = re.compile(rf"\b({name}|{view[1] if view else name})\b")
+        for test in self._reached:
+            file = test.partition("::")[0]
+            if itself.search(test if file == OF_EACH_STATEMENT else self._text(file)):
+                counts[test] += 1
+        return counts
 
-    def _sorted(self, path: str, tests: set[str]) -> list[str]:
-        nearness = self._nearness.get(path, {})
-        return sorted(tests, key=lambda test: (-nearness.get(test, 0), test))
+    def _text(self, path: str) -> str:
+        if path not in self._texts:
+            self._texts[path] = (self._checkout / path).read_text("utf-8")
+        return self._texts[path]
 
 
-def _function(context: str) -> str:
-    """`tests/test_x.py::test_y`, of a context that names a phase and parameters too."""
-    return context.partition("|")[0].partition("[")[0]
+def function(test: str) -> str:
+    """`tests/test_x.py::test_y`, without parameters."""
+    return test.partition("[")[0]
+
+
+def _results(path: Path) -> tuple[dict[str, float], set[str]]:
+    """How many seconds each test took, and the functions of those that failed."""
+    seconds: dict[str, float] = {}
+    failed: set[str] = set()
+    for case in ET.parse(path).iter("testcase"):
+        file = case.attrib["classname"].replace(".", "/")
+        test = f"{file}.py::{case.attrib['name']}"
+        seconds[test] = float(case.attrib["time"])
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed.add(function(test))
+    return seconds, failed

@@ -36,12 +36,20 @@ WORDS = {
     "NOT": "",
     "EXISTS": "NOT EXISTS",
     "LEFT JOIN": "JOIN",
-    "JOIN": "LEFT JOIN",
+    "INNER JOIN": "LEFT JOIN",
     "IS NOT": "IS",
     "IS": "IS NOT",
     "IN": "NOT IN",
     "SUM": "max",
     "COUNT": "max",
+}
+# After these the word is part of another, or the mutant would be no SQL.
+SAID_ALREADY = {
+    "NOT": {"IF"},
+    "EXISTS": {"IF", "NOT"},
+    "IN": {"NOT"},
+    "DISTINCT": {"IS", "NOT"},
+    "OR": {"CREATE"},
 }
 OPPOSITES = {"'START'": "'END'", "'END'": "'START'"}
 ENDS_CONDITION = {
@@ -74,20 +82,38 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
             yield made(*token.span(), str(int(token[0]) + 1))
         elif pair in WORDS:
             yield made(token.start(), tokens[number + 1].end(), WORDS[pair])
-        elif word in WORDS and f"{(previous or '').upper()} {word}" not in WORDS:
+        elif word in WORDS and not _is_part(tokens, number):
             yield made(*token.span(), WORDS[word])
-        if word in {"AND", "OR", "WHERE", "ON", "HAVING"}:
+        if word in {"AND", "OR", "WHERE", "HAVING"} or (word == "ON" and _joins(tokens, number)):
             end = _end_of_condition(tokens, number + 1, between=word == "AND")
             if end is not None and word in {"AND", "OR"}:
                 yield made(token.start(), end, "")
             elif end is not None:
-                yield made(token.end(), end, " 1 ")
+                yield made(token.end(), end, " TRUE ")
         if word == "BY" and (previous or "").upper() == "ORDER":
             yield from (made(*span, "") for span in _order_terms(tokens, number + 1))
         if word == "WHEN":
             then = next(i for i in range(number, len(tokens)) if tokens[i][0].upper() == "THEN")
             begin = token.end()
             yield made(begin, tokens[then].start(), f" NOT ({text[begin : tokens[then].start()]}) ")
+
+
+def _is_part(tokens: list[re.Match[str]], number: int) -> bool:
+    """Whether a word alone cannot be changed: it belongs to what stands before or behind it."""
+    word = tokens[number][0].upper()
+    before = [token[0].upper() for token in tokens[max(0, number - 20) : number]]
+    previous = before[-1] if before else ""
+    if f"{previous} {word}" in WORDS or previous in SAID_ALREADY.get(word, ()):
+        return True
+    if word == "COUNT":  # max(*) is none
+        return tokens[number + 2][0] == "*"
+    conditions = [one for one in before if one in {"BETWEEN", "AND", "OR", "WHERE", "ON"}]
+    return word == "AND" and conditions[-1:] == ["BETWEEN"]
+
+
+def _joins(tokens: list[re.Match[str]], number: int) -> bool:
+    """Whether an ON is that of a join, neither of an index nor ON CONFLICT."""
+    return "JOIN" in {token[0].upper() for token in tokens[max(0, number - 5) : number]}
 
 
 def _is_assignment(tokens: list[re.Match[str]], number: int) -> bool:
