@@ -508,6 +508,7 @@ def test_what_is_raised_inside_sqls_function_is_not_lost(filled: Path) -> None:
         return trace
 
     write(filled, "UPDATE session_log SET timestamp = substr(timestamp, 1, 19)")  # naive
+    before = sys.gettrace()
     with Store(filled) as store:
         for at, error in (("line", SystemExit), ("call", KeyboardInterrupt)):
             sys.settrace(interruption(at))
@@ -515,5 +516,5 @@ def test_what_is_raised_inside_sqls_function_is_not_lost(filled: Path) -> None:
                 with pytest.raises(error):
                     store.session_logs.list_for_session(SESSION)
             finally:
-                sys.settrace(None)
+                sys.settrace(before)
             assert len(store.session_logs.list_for_session(SESSION)) == 2

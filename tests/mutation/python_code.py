@@ -65,7 +65,7 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
                 gap = text[end(first) : begin(second)]
                 other = "or" if word == "and" else "and"
                 yield made(node, end(first), begin(second), gap.replace(word, other, 1))
-                yield made(node, begin(first), begin(node.values[-1]), "")
+                yield made(node, begin(node), end(first) + gap.index(word) + len(word), "")
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in OPERATORS:
                 if not any(
                     isinstance(part, ast.Constant | ast.JoinedStr) for part in (left, right)
@@ -74,8 +74,8 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
                     sign = gap.strip(" ()\n")
                     new = gap.replace(sign, OPERATORS[type(operator)], 1)
                     yield made(node, end(left), begin(right), new)
-            case ast.UnaryOp(op=ast.Not(), operand=operand):
-                yield made(node, begin(node), begin(operand), "")
+            case ast.UnaryOp(op=ast.Not()):
+                yield made(node, begin(node), begin(node) + len("not"), "")
             case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
                 yield made(test, begin(test), end(test), f"not ({text[begin(test) : end(test)]})")
             case ast.Constant(value=bool() as value):

@@ -17,6 +17,7 @@ from .mutant import Mutant
 STATEMENT = re.compile(r"^-- name: (\w+)\((.*?)(?=^-- name: |\Z)", re.M | re.S)
 VIEW = re.compile(r"VIEW (?:IF NOT EXISTS )?(\w+)")
 ORDINARY = "not soak and not interop and not slow"
+PUT_TOGETHER = re.compile(r"SQL\[f\"(\w+)\{")
 SERVER = "nexuslims_store/postgresql/"
 # What runs the files whose statements have no names, by their folder.
 RUNNERS = {
@@ -60,28 +61,34 @@ class Reach:
         measured.read()
         self._seconds, failed = _results(folder / "results.xml")
         self._checkout = checkout
+        good = {test for test in there if function(test) not in failed}
+        self._of_file: defaultdict[str, set[str]] = defaultdict(set)
+        for test in good:
+            self._of_file[_file(test)].add(test)
         self._texts: dict[str, str] = {}
         self._statements = {
             path.relative_to(checkout).as_posix(): dict(STATEMENT.findall(path.read_text("utf-8")))
             for path in (checkout / "sql").rglob("*.sql")
         }
         self._lines: dict[str, dict[int, set[str]]] = {}
+        # What a fixture of a whole file reaches counts as reached by the first test alone.
+        self._prepared: defaultdict[str, dict[int, set[str]]] = defaultdict(dict)
         self._reached: Counter[str] = Counter()
         self._inside: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for path in measured.measured_files():
-            lines = {
-                line: {
-                    test
-                    for test in (context.partition("|")[0] for context in contexts)
-                    if test in there and function(test) not in failed
+            lines: dict[int, set[str]] = {}
+            for line, contexts in measured.contexts_by_lineno(path).items():
+                reached = [context.partition("|") for context in contexts if context]
+                lines[line] = {test for test, _, _ in reached if test in good}
+                self._prepared[path][line] = {
+                    _file(test) for test, _, phase in reached if phase == "setup"
                 }
-                for line, contexts in measured.contexts_by_lineno(path).items()
-            }
             self._lines[path] = lines
             for tests in lines.values():
                 self._reached.update(tests)
                 self._inside[path].update(tests)
         on_server = sum((self._inside[path] for path in self._lines if SERVER in path), Counter())
+        print(f"{len(self._reached)} of {len(there)} tests reach a line of the package")
         self._on_server = {test for test, count in on_server.items() if count > 20}
 
     def of_mutant(self, mutant: Mutant) -> list[str]:
@@ -90,15 +97,34 @@ class Reach:
         if mutant.statement:
             counts = self._of_statement(mutant.statement, mutant.path)
         elif mutant.path.startswith("sql/"):
-            counts = self._inside[RUNNERS[mutant.path.rpartition("/")[0]]]
+            counts = self._of_line(RUNNERS[mutant.path.rpartition("/")[0]], 0)
         else:
-            lines = self._lines.get(mutant.path, {})
-            tests = lines.get(mutant.line) or set().union(*lines.values())
-            counts = Counter({test: self._inside[mutant.path][test] for test in tests})
+            counts = self._of_line(mutant.path, mutant.line)
         if mutant.path.startswith("sql/"):
             # Where both databases run a statement, SQLite is sooner ready.
             counts = Counter({test: n for test, n in counts.items() if self._runs(test, server)})
         return sorted(counts, key=lambda test: (-counts[test] / self._cost(test), test))
+
+    def _of_line(self, path: str, line: int) -> Counter[str]:
+        """Tests that run a line; where none does, those of the module, or that name the module.
+
+        Processes that the tests start are not measured.
+        """
+        inside = self._inside[path]
+        if tests := self._tests(path, line) or set(inside):
+            return Counter({test: inside[test] for test in tests})
+        name = re.compile(rf"\b{Path(path).stem}\b")
+        found = (tests for file, tests in self._of_file.items() if name.search(self._text(file)))
+        return Counter(set().union(*found))
+
+    def _tests(self, path: str, line: int) -> set[str]:
+        """Tests that run a line, or use what was prepared by running it."""
+        files = self._prepared[path].get(line, ())
+        return (
+            self._lines.get(path, {})
+            .get(line, set())
+            .union(*(self._of_file[file] for file in files))
+        )
 
     def _runs(self, test: str, server: bool) -> bool:
         return (test in self._on_server) == server
@@ -106,7 +132,7 @@ class Reach:
     def _cost(self, test: str) -> float:
         """How much else a test reaches, and how long it takes: the less, the nearer."""
         seconds = self._seconds.get(test, 1)
-        return self._reached[test] * (0.1 + seconds) * (3 if test in self._on_server else 1)
+        return (1 + self._reached[test]) * (0.1 + seconds) * (3 if test in self._on_server else 1)
 
     def _of_statement(self, name: str, path: str) -> Counter[str]:
         """Tests that run a line which names a statement, or one that reads the view it makes.
@@ -129,23 +155,32 @@ class Reach:
             views |= {made for _, made in readers if made}
             grown = bool(readers)
         called = re.compile(rf"\b({'|'.join(names)})\b")
+
+        def puts(line: str) -> bool:
+            """Whether a line puts the name of a statement together."""
+            return any(name.startswith(begin) for begin in PUT_TOGETHER.findall(line))
+
         counts: Counter[str] = Counter()
         for module, lines in self._lines.items():
             text = (self._checkout / module).read_text("utf-8").splitlines()
-            for line, tests in lines.items():
-                if line <= len(text) and called.search(text[line - 1]):
-                    counts.update(tests)
+            for line in lines:
+                if line <= len(text) and (called.search(text[line - 1]) or puts(text[line - 1])):
+                    counts.update(self._tests(module, line))
         itself = re.compile(rf"\b({name}|{view[1] if view else name})\b")
-        for test in self._reached:
-            file = test.partition("::")[0]
-            if itself.search(test if file == OF_EACH_STATEMENT else self._text(file)):
-                counts[test] += 1
+        for file, tests in self._of_file.items():
+            if itself.search(self._text(file)):
+                each = file == OF_EACH_STATEMENT
+                counts.update(test for test in tests if not each or itself.search(test))
         return counts
 
     def _text(self, path: str) -> str:
         if path not in self._texts:
             self._texts[path] = (self._checkout / path).read_text("utf-8")
         return self._texts[path]
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
 
 
 def function(test: str) -> str:

@@ -79,6 +79,8 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
         elif token["text"]:
             yield made(*token.span(), OPPOSITES.get(token[0], "'mutant'"))
         elif token["number"]:
+            if (previous or "").upper() == "SELECT":  # what EXISTS selects is all the same
+                continue
             yield made(*token.span(), str(int(token[0]) + 1))
         elif pair in WORDS:
             yield made(token.start(), tokens[number + 1].end(), WORDS[pair])
@@ -86,12 +88,19 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
             yield made(*token.span(), WORDS[word])
         if word in {"AND", "OR", "WHERE", "HAVING"} or (word == "ON" and _joins(tokens, number)):
             end = _end_of_condition(tokens, number + 1, between=word == "AND")
-            if end is not None and word in {"AND", "OR"}:
+            condition = text[token.end() : end]
+            if end is not None and ":" in condition:
+                # The parameters of a statement must stay, or it would not even be read.
+                always = "AND FALSE" if word == "OR" else "OR TRUE"
+                yield made(token.end(), end, f" ({condition} {always})")
+            elif end is not None and word in {"AND", "OR"}:
                 yield made(token.start(), end, "")
             elif end is not None:
                 yield made(token.end(), end, " TRUE ")
         if word == "BY" and (previous or "").upper() == "ORDER":
             yield from (made(*span, "") for span in _order_terms(tokens, number + 1))
+            if end := _end_of_ascending(tokens, number + 1):
+                yield made(end, end, " DESC")
         if word == "WHEN":
             then = next(i for i in range(number, len(tokens)) if tokens[i][0].upper() == "THEN")
             begin = token.end()
@@ -157,3 +166,16 @@ def _order_terms(tokens: list[re.Match[str]], number: int) -> Iterator[tuple[int
     if commas:
         yield begins[0], commas[0] + 1
         yield from zip(commas, [*commas[1:], end], strict=True)
+
+
+def _end_of_ascending(tokens: list[re.Match[str]], number: int) -> int | None:
+    """Where the first term of an ORDER BY ends that goes up."""
+    depth = 0
+    for before, token in zip(tokens[number - 1 :], tokens[number:], strict=False):
+        word = token[0].upper()
+        if depth == 0 and word in {"DESC", "ASC"}:
+            return None
+        if depth == 0 and word in {",", ")", ";", "NULLS", "LIMIT", "ROWS", "RANGE"}:
+            return before.end()
+        depth += (word == "(") - (word == ")")
+    return None
