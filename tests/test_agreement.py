@@ -215,6 +215,7 @@ def test_what_is_to_be_built(store: Store, found: list[Row]) -> None:
     shown = [] if oldest is None else [(oldest.session_identifier, oldest.instrument)]
     assert shown == keys(expected[:1])
     odd = store.sessions.list_unpaired()
+    assert all(one.start_id or one.end_id for one in odd)
     in_pairs = {number for known in expected for number in (known.start, known.end)}
     waiting = {
         number

@@ -14,10 +14,10 @@ from .mutant import Mutant
 from .reach import ORDINARY, Reach, function
 
 NEAR = 40  # tests that are tried first
-FAR = 400  # test functions that are tried then, of those that reach it
+FAR = 120  # test functions that are tried then, of those that reach it
 FORMER = 8  # tests that are tried before all others, as they noticed what is nearby
-LONGEST = 900  # seconds for the tests of one mutant
-TIME_LIMIT = 120  # seconds for one test
+LONGEST = 1200  # seconds for the tests of one mutant
+TIME_LIMIT = 300  # seconds for one test
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.M)
 TIMED_OUT = re.compile(r"^E +Failed: Timeout|^\++ Timeout \++$", re.M)
 
