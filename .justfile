@@ -19,7 +19,7 @@ lint:
     {{ python }} -m ruff format --check
     {{ python }} -m mypy --platform linux
     {{ python }} -m mypy --platform darwin --no-warn-unreachable
-    {{ python }} -m mypy --platform win32 --no-warn-unreachable nexuslims_store
+    {{ python }} -m mypy --platform win32 --no-warn-unreachable
 
 # everything that must hold before a change is accepted, from a fresh checkout of HEAD
 ci:

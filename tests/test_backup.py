@@ -20,12 +20,12 @@ from helpers.database_files import (
     insert_pair,
     journal_mode,
     names,
-    posix,
     query,
     run,
     start,
     unchanged,
 )
+from helpers.platforms import posix
 
 from nexuslims_store.backup import PARTIAL_FILES, copy
 from nexuslims_store.connection import MEMORY
@@ -279,7 +279,7 @@ from nexuslims_store.backup import copy
 from nexuslims_store.errors import ReadOnlyError
 top = Path(tempfile.mkdtemp())
 def as_nobody():
-    if os.geteuid() == 0:
+    if is_root():
         os.setuid(65534)
     copied = copy(top / "in/a.db", top / "out/copy.db")
     assert content(copied) == expected and copied.stat().st_mode & 0o777 == 0o444

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from helpers.command_line import call
 from helpers.database_files import KILL_AT_EVERY_LINE, build, content, names, query, run
+from helpers.platforms import as_root, is_root, needs_posix, no_root, posix
 
 from nexuslims_store import Store
 from nexuslims_store.backup import PARTIAL_FILES, copy, list_backups, name_for, restore
@@ -30,12 +31,6 @@ from nexuslims_store.errors import (
     ReadOnlyError,
     StoreError,
 )
-
-posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions, pipes and mounts")
-as_root = pytest.mark.skipif(
-    os.name == "nt" or os.geteuid() != 0, reason="only root can give files away"
-)
-no_root = pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may go everywhere")
 
 # -- places ----------------------------------------------------------------------------------
 
@@ -81,7 +76,7 @@ def test_a_disk_that_is_mounted_read_only(tmp_path: Path) -> None:
     unshare = shutil.which("unshare")
     if unshare is None:
         pytest.skip("no unshare to mount a disk with")
-    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    user = [] if is_root() else ["--map-root-user"]
     done = subprocess.run(
         [unshare, "--mount", *user, "sh", "-c", shell],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
@@ -99,8 +94,9 @@ def test_a_disk_that_is_mounted_read_only(tmp_path: Path) -> None:
     assert "WAL mode" in said[6]
 
 
-@posix
 def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        needs_posix()
     path = build(tmp_path / "a.db", sessions=5)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -198,6 +194,8 @@ def test_a_store_is_backed_up_after_the_current_folder_has_changed(
 
 @as_root
 def test_roots_backups_belong_to_the_owner_of_the_database(tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        needs_posix()
     path = build(tmp_path / "a.db")
     path.chmod(0o640)
     os.chown(path, 65534, 65533)

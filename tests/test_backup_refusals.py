@@ -15,11 +15,11 @@ from helpers.database_files import (
     build,
     content,
     end,
-    posix,
     run,
     start,
     unchanged,
 )
+from helpers.platforms import posix
 
 from nexuslims_store.backup import PARTIAL_FILES, copy
 from nexuslims_store.errors import (

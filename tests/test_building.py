@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from helpers.interruptions import interrupted
+from helpers.platforms import needs_posix
 from helpers.support import SESSION, Clock, add_pair, claimed, contents, new_store, place_of, status
 
 from nexuslims_store import (
@@ -259,8 +260,9 @@ def builder(path: Path | str, lease: float, outcome: str) -> subprocess.Popen[st
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no such signal on Windows")
 def test_a_builder_that_was_stopped_past_its_lease_has_lost_the_session(tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        needs_posix()
     with new_store(tmp_path) as store:
         add_pair(store)
     with builder(place_of(store), 3600, "ERROR") as slow:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sqlite3
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import COMMAND, call, filled, process
+from helpers.platforms import posix
 from helpers.support import HEAD, new_database, write
 
 from nexuslims_store import Store, __version__
@@ -260,7 +260,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
 # -- shells ----------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+@posix
 def test_ctrl_c_ends_even_a_wait_for_a_lock(tmp_path: Path) -> None:
     path = new_database(tmp_path)
     other = sqlite3.connect(path, isolation_level=None)

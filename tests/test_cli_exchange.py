@@ -7,11 +7,13 @@ import io
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers.command_line import COMMAND, TOKYO, call, filled, process
+from helpers.platforms import is_root, needs_posix
 from helpers.support import PID, contents, instrument, new_database
 
 from nexuslims_store import Store
@@ -121,9 +123,10 @@ def test_an_import_says_what_is_wrong_and_where(
     assert contents(path) == before
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
 @pytest.mark.parametrize("kind", ["instruments", "users"])
 def test_an_import_of_what_may_have_no_end_is_refused(tmp_path: Path, kind: str) -> None:
+    if sys.platform == "win32":
+        needs_posix()
     path = filled(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     for endless in (tmp_path / "pipe", "/dev/zero"):
@@ -164,8 +167,9 @@ def test_two_instruments_exchange_their_addresses(tmp_path: Path) -> None:
     assert [entry["api_url"] for entry in after] == addresses[::-1]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes, pipes and names of this kind")
 def test_where_an_export_can_be_written(tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        needs_posix()
     path = filled(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     locked = tmp_path / "locked"
@@ -176,7 +180,7 @@ def test_where_an_export_can_be_written(tmp_path: Path) -> None:
         tmp_path,
         path,
         tmp_path / ("x" * 256),
-        *([locked / "file"] if os.geteuid() else []),
+        *([locked / "file"] if not is_root() else []),
     ):
         refused = call("--db", path, "instruments", "export", file)
         assert refused.status == 2, file

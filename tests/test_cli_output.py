@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import COMMAND, call, filled, on_a_terminal, process, terminal
+from helpers.platforms import posix
 from helpers.support import PID, new_database, write
 
 from nexuslims_store import Store
@@ -20,7 +21,7 @@ IDENTIFIER = f"https://nemo.example.com/{'ö' * 80}/?id=4711"
 NAME = "東京" * 20
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes of this kind")
+@posix
 @pytest.mark.parametrize("form", [(), ("--json",), ("--csv",)])
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path, form: tuple[str, ...]) -> None:
     path = filled(tmp_path)
@@ -53,7 +54,7 @@ def test_an_output_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@posix
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_streams_may_be_closed(tmp_path: Path, closed: str) -> None:
     path = new_database(tmp_path)

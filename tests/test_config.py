@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
+from helpers.platforms import no_root
 from helpers.support import file_of, instrument, memory_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,9 +131,7 @@ def test_what_is_no_file_is_not_read() -> None:
     assert Path(default_path()).name == "nexuslims.db"
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything"
-)
+@no_root
 def test_a_file_that_may_not_be_read_is_named(folder: Path) -> None:
     write_env("NX_DB_PATH=/data/n.db")
     os.chmod(".env", 0)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers.database_files import build, content, files
+from helpers.platforms import posix
 
 from nexuslims_store.backup import copy, copying, restore
 from nexuslims_store.errors import BackupError, CorruptDatabaseError
@@ -71,7 +72,7 @@ def test_a_copy_that_is_not_its_source_is_refused_and_removed(
     assert set(files(tmp_path)) == {"a.db", "other.db"}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows syncs no folders")
+@posix
 @pytest.mark.parametrize("there", [False, True], ids=["missing", "unreadable"])
 def test_a_restored_file_is_on_the_disk_and_so_is_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool

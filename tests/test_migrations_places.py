@@ -16,6 +16,7 @@ from helpers.migration_files import (
     expected,
     facts,
 )
+from helpers.platforms import as_root
 
 import nexuslims_store
 from nexuslims_store import migrations
@@ -84,7 +85,7 @@ for path in ("/read-only/new.db", "/read-only/older.db"):
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
+@as_root
 def test_a_user_that_the_system_does_not_know() -> None:
     folder = Path(tempfile.mkdtemp())  # pytest's own folders are root's alone
     try:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from helpers.command_line import call
+from helpers.platforms import needs_posix
 from helpers.servers import Server
 from helpers.support import contents, write
 
@@ -252,6 +253,8 @@ move(sys.argv[1], sys.argv[2], say=die)
 
 
 def test_killed_in_the_midst_nothing_is_moved(copy: Path, server_url: str, tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        needs_posix()
     for source, destination in ((copy, server_url), (server_url, tmp_path / "back.db")):
         victim = [sys.executable, "-c", VICTIM, str(source), str(destination)]
         assert subprocess.run(victim, check=False, timeout=60).returncode == -signal.SIGKILL

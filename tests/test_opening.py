@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import sys
 import threading
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.platforms import needs_posix, posix
 from helpers.support import add_pair, contents, instrument, memory_store, new_database, new_store
 from test_store_files import open_folder, unprivileged  # noqa: F401 -- a fixture
 
@@ -27,7 +29,6 @@ from nexuslims_store import (
 from nexuslims_store.cli import main
 from nexuslims_store.times import LONGEST_TIMEOUT
 
-posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
 every_way = pytest.mark.parametrize(
     "options", [{}, {"read_only": True}, {"migrate": True}], ids=str
 )
@@ -35,6 +36,8 @@ every_way = pytest.mark.parametrize(
 
 @contextmanager
 def pipe(folder: Path) -> Any:
+    if sys.platform == "win32":
+        needs_posix()
     path = folder / "pipe.db"
     os.mkfifo(path)
     yield path
@@ -42,6 +45,8 @@ def pipe(folder: Path) -> Any:
 
 @contextmanager
 def bound_socket(folder: Path) -> Any:
+    if sys.platform == "win32":
+        needs_posix()
     path = folder / "s.db"
     with closing(socket.socket(socket.AF_UNIX)) as bound:
         # The name of a socket has few characters.

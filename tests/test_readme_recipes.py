@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import os
 import re
 import shlex
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from helpers.command_line import call
 from helpers.database_files import content, names
+from helpers.platforms import posix
 
 from nexuslims_store.backup import list_backups
 
@@ -21,8 +21,6 @@ pytestmark = pytest.mark.slow
 
 README = Path(__file__).parent.parent / "README.md"
 EXECUTABLE = "/srv/nexuslims/.venv/bin/nexuslims-store"
-
-posix = pytest.mark.skipif(os.name == "nt", reason="cron and systemd")
 
 
 def blocks(language: str) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.command_line import call, process
 from helpers.pages import tables
+from helpers.platforms import is_root, needs_posix, posix
 from helpers.reports import NOW
 from helpers.support import write
 
@@ -70,13 +71,14 @@ def test_the_command_writes_a_file_and_replaces_it(path: Path, tmp_path: Path) -
     assert [file.name for file in tmp_path.iterdir()] == [output.name]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 def test_a_file_that_is_replaced_keeps_its_mode_and_owner(path: Path, tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        needs_posix()
     output, new, link = tmp_path / "page.html", tmp_path / "new.html", tmp_path / "link.html"
     output.write_text("old")
     output.chmod(0o640)
     link.symlink_to(output)
-    if os.geteuid() == 0:
+    if is_root():
         os.chown(output, 12345, 12346)
     before = output.stat()
     assert call("--db", path, "report", "--output", link).status == 0
@@ -93,7 +95,7 @@ def test_a_file_that_is_replaced_keeps_its_mode_and_owner(path: Path, tmp_path: 
     assert stat.S_IMODE(new.stat().st_mode) == stat.S_IMODE((tmp_path / "ordinary").stat().st_mode)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+@posix
 def test_a_write_that_fails_leaves_the_old_page_whole(path: Path, tmp_path: Path) -> None:
     output = tmp_path / "page.html"
     output.write_text("old")

@@ -20,11 +20,11 @@ from helpers.database_files import (
     insert_pair,
     journal_mode,
     names,
-    posix,
     query,
     start,
     unchanged,
 )
+from helpers.platforms import is_root, posix
 
 from nexuslims_store.backup import restore
 from nexuslims_store.errors import BackupError
@@ -201,9 +201,8 @@ os._exit(0)
     assert (home / f"{kept.name}-wal").read_bytes() == wal
 
 
-@posix
 def test_the_owner_of_a_replaced_file_can_still_write_it(home: Path, backup: Path) -> None:
-    if sys.platform == "win32" or os.geteuid() != 0:
+    if sys.platform == "win32" or not is_root():
         pytest.skip("only root can give files away")
     live = home / "live.db"
     live.write_text("ruined")

@@ -14,10 +14,10 @@ from helpers.database_files import (
     build,
     content,
     names,
-    posix,
     run,
     script,
 )
+from helpers.platforms import posix
 
 KEPT = "live_backup_*.db"
 

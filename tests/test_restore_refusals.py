@@ -19,12 +19,12 @@ from helpers.database_files import (
     end,
     insert_pair,
     names,
-    posix,
     query,
     run,
     start,
     unchanged,
 )
+from helpers.platforms import posix
 
 from nexuslims_store.backup import copying, restore
 from nexuslims_store.backup import restoring as module

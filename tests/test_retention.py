@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.command_line import call
 from helpers.database_files import build, content, names
+from helpers.platforms import no_root
 from helpers.support import HEAD, instrument
 
 from nexuslims_store import Store
@@ -237,7 +238,7 @@ def test_backups_are_listed_by_the_time_in_their_names(tmp_path: Path) -> None:
         list_backups(tmp_path / "a.db", tmp_path / ("n" * 300))
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may do everything")
+@no_root
 def test_what_may_not_be_read_or_removed(tmp_path: Path) -> None:
     path = build(tmp_path / "a.db", sessions=20)
     folder = tmp_path / "b"

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.platforms import needs_posix, posix
 from helpers.support import ROOT
 
 # Tests that a shell's `&`, a person's umask or environment made fail or hang.
@@ -22,7 +23,8 @@ SENSITIVE = (
 
 def in_a_poor_state() -> None:
     """What `nohup`, a supervisor or a strict login may leave a process with."""
-    assert sys.platform != "win32"
+    if sys.platform == "win32":
+        needs_posix()
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
@@ -30,7 +32,7 @@ def in_a_poor_state() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="signals and modes of POSIX")
+@posix
 def test_however_they_are_started_they_pass(tmp_path: Path) -> None:
     done = subprocess.run(
         [

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.platforms import is_root, posix
 from helpers.support import (
     PID,
     add_pair,
@@ -59,7 +60,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows does not allow most of these names")
+@posix
 @pytest.mark.parametrize("name", NAMES)
 def test_any_name_is_taken_as_it_is(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -142,7 +143,7 @@ def test_the_home_folder_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         default_path()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
+@posix
 def test_a_symbolic_link_leads_to_its_file(tmp_path: Path) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
     there.mkdir()
@@ -274,7 +275,7 @@ def test_a_read_only_transaction_is_a_snapshot(tmp_path: Path) -> None:
 @contextmanager
 def unprivileged() -> Iterator[None]:
     """Be a user whom permissions bind; root is bound by none."""
-    if sys.platform != "linux" or os.geteuid() != 0:
+    if sys.platform != "linux" or not is_root():
         yield
         return
     os.setresuid(65534, 65534, 0)
@@ -294,7 +295,7 @@ def open_folder() -> Iterator[Path]:
         folder.chmod(0o755)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
+@posix
 @pytest.mark.parametrize(
     ("file_mode", "folder_mode", "says"),
     [
@@ -319,7 +320,7 @@ def test_a_write_without_permission_says_what_is_read_only(
     assert snapshot(open_folder) == before
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
+@posix
 @pytest.mark.parametrize("read_only", [False, True])
 @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o000, 0o777), (0o666, 0o600)])
 def test_a_file_that_may_not_be_read_or_reached(

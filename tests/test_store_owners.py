@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.platforms import posix
 from helpers.support import (
     PID,
     SESSION,
@@ -173,7 +174,7 @@ LEAVES = {
 }
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@posix
 @pytest.mark.usefixtures("each_store")
 @pytest.mark.parametrize("leave", LEAVES.values(), ids=list(LEAVES))
 def test_a_forked_child_is_refused_and_does_no_harm(tmp_path: Path, leave: str) -> None:
@@ -199,7 +200,7 @@ def test_a_forked_child_is_refused_and_does_no_harm(tmp_path: Path, leave: str) 
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@posix
 @pytest.mark.usefixtures("each_store")
 def test_a_forked_child_opens_a_store_of_its_own(tmp_path: Path) -> None:
     code = textwrap.dedent("""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.platforms import posix
 from helpers.support import (
     PID,
     add_pair,
@@ -241,7 +241,7 @@ store.close()
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@posix
 def test_a_forked_child_does_not_wait_for_a_thread_it_has_not(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         path = place_of(store)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.faults.killing import Forks
 
 if sys.platform == "win32":  # no processes to fork
     collect_ignore = [
@@ -15,8 +16,6 @@ if sys.platform == "win32":  # no processes to fork
         "test_kill.py",
         "test_many_at_once.py",
     ]
-else:
-    from helpers.faults.killing import Forks
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from helpers.faults import workout
 from helpers.faults.files import State, make, state
 from helpers.faults.killing import Forks
 from helpers.faults.operations import OPERATIONS
+from helpers.platforms import as_root, is_root
 from helpers.support import HEAD
 
 from nexuslims_store import ReadOnlyError, Store, migrations
@@ -94,7 +95,7 @@ def test_it_works_from_a_folder_that_is_read_only(tmp_path: Path) -> None:
     for path in [*site.rglob("*"), site]:
         path.chmod(path.stat().st_mode & ~0o222)
     command = [sys.executable, workout.__file__, str(tmp_path / "a.db")]
-    if os.geteuid() == 0:  # whom no permission binds
+    if is_root():  # whom no permission binds
         command = ["unshare", "--mount", "sh", "-c", READ_ONLY_MOUNT, str(site), *command]
         if subprocess.call([*command[:6], "true"]) != 0:
             pytest.skip("root, who may not make a folder read-only here")
@@ -115,10 +116,6 @@ def test_it_works_from_a_folder_that_is_read_only(tmp_path: Path) -> None:
 
 # -- users and folders ---------------------------------------------------------------------------
 
-needs_root = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user"
-)
-
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
@@ -130,7 +127,7 @@ def open_folder() -> Iterator[Path]:
         folder.chmod(0o777)
 
 
-@needs_root
+@as_root
 def test_a_user_without_a_name(forks: Forks, open_folder: Path) -> None:
     outcome = forks.one("work_out", open_folder / "a.db", uid=NOBODY)
     assert not outcome.error, outcome.trace
@@ -138,7 +135,7 @@ def test_a_user_without_a_name(forks: Forks, open_folder: Path) -> None:
     assert {file.stat().st_uid for file in open_folder.iterdir()} == {NOBODY}
 
 
-@needs_root
+@as_root
 @pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - {"create", "restore to a new file"}))
 @pytest.mark.parametrize(
     ("kind", "file_mode", "folder_mode", "says"),

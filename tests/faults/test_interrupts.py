@@ -18,9 +18,9 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -28,6 +28,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from helpers.interruptions import alarm
+from helpers.platforms import posix
 from helpers.support import PID, SESSION, TABLES, Clock, contents, instrument, write
 from test_transactions import MUTATORS, claimed
 from test_transactions import filled as fill
@@ -354,27 +356,16 @@ print("let go", flush=True)
 sys.stdin.readline()
 """
 
-needs_signals = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-
 
 class AlarmError(Exception):
     """Raised by a signal handler."""
 
 
-@contextmanager
-def alarm_raises() -> Iterator[None]:
-    def ring(*_: object) -> None:
-        raise AlarmError
-
-    before = signal.signal(signal.SIGALRM, ring)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+def raise_it() -> None:
+    raise AlarmError
 
 
-@needs_signals
+@posix
 @pytest.mark.parametrize("name", ["session_logs.insert", "sessions.add", "external_ids.store"])
 def test_a_signal_while_a_lock_is_waited_for(filled: Path, name: str) -> None:
     """The lock is free again some time after the signal, when nobody waits for it any more."""
@@ -394,9 +385,9 @@ def test_a_signal_while_a_lock_is_waited_for(filled: Path, name: str) -> None:
         assert holder.stdout.readline() == "held\n"
         stdin = holder.stdin
         letting_go = threading.Timer(0.5, lambda: (stdin.write("\n"), stdin.flush()))
-        with alarm_raises():
+        with alarm(raise_it) as set_alarm:
             letting_go.start()
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            set_alarm(0.2)
             with pytest.raises(AlarmError) as caught:
                 work(store)
         assert holder.stdout.readline() == "let go\n"
@@ -409,7 +400,7 @@ def test_a_signal_while_a_lock_is_waited_for(filled: Path, name: str) -> None:
         assert caught.value is not None  # kept until here
 
 
-@needs_signals
+@posix
 @pytest.mark.parametrize(
     "name", ["sessions.add", "nested", "sessions.list_to_build", "sessions.claim"]
 )
@@ -429,11 +420,11 @@ def test_a_signal_at_any_time(filled: Path, name: str) -> None:
         takes = min(times)
         for step in range(300):
             caught: BaseException | None = None
-            with alarm_raises():
+            with alarm(raise_it) as set_alarm:
                 try:
-                    signal.setitimer(signal.ITIMER_REAL, max(takes * step / 200, 1e-6))
+                    set_alarm(max(takes * step / 200, 1e-6))
                     work(store)
-                    signal.setitimer(signal.ITIMER_REAL, 0)
+                    set_alarm(0)
                 except (AlarmError, KeyboardInterrupt) as error:
                     caught = error
             rung += caught is not None
@@ -443,7 +434,7 @@ def test_a_signal_at_any_time(filled: Path, name: str) -> None:
     assert rung > 20
 
 
-@needs_signals
+@posix
 @pytest.mark.parametrize(
     ("number", "says"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "SystemExit")]
 )

@@ -8,7 +8,6 @@ import contextlib
 import os
 import select
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from helpers.interruptions import interrupted
+from helpers.interruptions import alarm, interrupted
+from helpers.platforms import needs_posix, posix
 from helpers.servers import Server, why_none
 from helpers.support import (
     PID,
@@ -53,6 +53,12 @@ pytestmark = pytest.mark.slow
 # -- the connection --------------------------------------------------------------------
 
 
+def _unix_socket() -> socket.socket:
+    if sys.platform == "win32":
+        needs_posix()
+    return socket.socket(socket.AF_UNIX)
+
+
 class Proxy:
     """Stands between a client and the server, and cuts the connection when told.
 
@@ -66,7 +72,7 @@ class Proxy:
         self.folder = folder
         self.cut_after = 10**9
         self._target = str(server.folder / ".s.PGSQL.5432")
-        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener = _unix_socket()
         self._listener.bind(str(folder / ".s.PGSQL.5432"))
         self._listener.listen()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -81,7 +87,7 @@ class Proxy:
                 threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
 
     def _pass_on(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):
+        with client, _unix_socket() as server, contextlib.suppress(OSError):
             server.connect(self._target)
             while True:
                 for source in select.select([client, server], [], [])[0]:
@@ -329,29 +335,24 @@ def test_eight_processes_do_everything_once(server_url: str) -> None:
         assert len(store.external_ids.list()) == 1
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no such signals")
+@posix
 @pytest.mark.parametrize("inside", [True, False], ids=["in a transaction", "alone"])
 def test_a_signal_that_raises_while_a_lock_is_waited_for(url: str, inside: bool) -> None:
-    def ring(*_: object) -> None:
+    def ring() -> None:
         raise InterruptedError("the alarm of this program")
 
-    former = signal.signal(signal.SIGALRM, ring)
-    try:
-        with Store(url) as one, Store(url) as other:
-            with one.transaction():
-                signal.setitimer(signal.ITIMER_REAL, 0.2)
-                with pytest.raises(InterruptedError):
-                    if inside:
-                        with other.transaction():
-                            raise AssertionError
-                    other.sessions.claim()
-                assert other.instruments.list() != []
-            with one.transaction():  # no lock is left
-                one.instruments.add(instrument("New"))
-            assert other.sessions.claim() is not None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
+    with alarm(ring) as set_alarm, Store(url) as one, Store(url) as other:
+        with one.transaction():
+            set_alarm(0.2)
+            with pytest.raises(InterruptedError):
+                if inside:
+                    with other.transaction():
+                        raise AssertionError
+                other.sessions.claim()
+            assert other.instruments.list() != []
+        with one.transaction():  # no lock is left
+            one.instruments.add(instrument("New"))
+        assert other.sessions.claim() is not None
 
 
 def test_a_transaction_interrupted_anywhere_leaves_nothing_open(url: str) -> None:
@@ -399,7 +400,7 @@ def test_the_outer_transaction_goes_on_wherever_the_inner_was_interrupted(url: s
         assert at > 20
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no such signals")
+@posix
 def test_what_runs_in_the_midst_of_a_statement_waits_for_none(url: str) -> None:
     """A handler of a signal, or the garbage collector: psycopg would wait for itself, for ever."""
     told: list[str] = []
@@ -409,30 +410,25 @@ def test_what_runs_in_the_midst_of_a_statement_waits_for_none(url: str) -> None:
             store.instruments.add(instrument("Lost"))
             yield
 
-    def ring(*_: object) -> None:
+    def ring() -> None:
         with pytest.raises(StoreError, match="in whose midst") as caught:
             store.instruments.list()
         told.append(str(caught.value))
         generators.clear()  # which ends its transaction, or would
 
-    former = signal.signal(signal.SIGALRM, ring)
-    try:
-        with Store(url) as store:
-            before = contents(url)
-            generators = [suspended(store)]
-            next(generators[0])
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the generator's error has nowhere to go
-                store.connection.execute("SELECT pg_sleep(0.6)")
-            assert len(told) == 1
-            assert not store._database.in_transaction
-            store.instruments.add(instrument("New"))
-            assert store.instruments.get("Lost") is None
-        assert len(contents(url)["instruments"]) == len(before["instruments"]) + 1
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
+    with alarm(ring) as set_alarm, Store(url) as store:
+        before = contents(url)
+        generators = [suspended(store)]
+        next(generators[0])
+        set_alarm(0.2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the generator's error has nowhere to go
+            store.connection.execute("SELECT pg_sleep(0.6)")
+        assert len(told) == 1
+        assert not store._database.in_transaction
+        store.instruments.add(instrument("New"))
+        assert store.instruments.get("Lost") is None
+    assert len(contents(url)["instruments"]) == len(before["instruments"]) + 1
 
 
 def test_an_error_in_one_of_many_is_told_once(url: str, caplog: pytest.LogCaptureFixture) -> None:

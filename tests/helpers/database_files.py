@@ -14,7 +14,6 @@ import pytest
 
 from nexuslims_store.config import sql_folder
 
-posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions, signals and limits")
 both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
 
 

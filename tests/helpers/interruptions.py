@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+from helpers.platforms import needs_posix
 
 
 class InterruptError(BaseException):
@@ -39,3 +43,22 @@ def interrupted(work: Callable[[], object], at: int) -> bool:
     finally:
         sys.settrace(before)
     return False
+
+
+@contextmanager
+def alarm(ring: Callable[[], object]) -> Iterator[Callable[[float], None]]:
+    """Give a `with` block what it sets an alarm by: in how many seconds it rings; 0 is never."""
+    if sys.platform == "win32":
+        needs_posix()
+    former = signal.signal(signal.SIGALRM, lambda *_: ring())
+
+    def set_alarm(seconds: float) -> None:
+        if sys.platform == "win32":
+            needs_posix()
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    try:
+        yield set_alarm
+    finally:
+        set_alarm(0)
+        signal.signal(signal.SIGALRM, former)

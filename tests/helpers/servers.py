@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+from helpers.platforms import is_root
 from helpers.support import HEAD, SQL, TABLES
 
 try:
@@ -77,7 +78,7 @@ class Server:
         self._free: list[str] = []
         self._administrators: dict[str, psycopg.Connection] = {}
         self._shape: object = None
-        if sys.platform != "win32" and os.geteuid() == 0:  # the server refuses to be root's
+        if is_root():  # the server refuses to be root's
             self.user = "nobody"
             shutil.chown(self.folder, self.user)
         self.folder.chmod(0o755)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import resource
 import select
 import signal
 import sqlite3
@@ -88,6 +87,8 @@ class Forks:
 
     def run(self, *calls: Call) -> list[Outcome]:
         """Make the calls at the same time, each in a child, and wait for all of them."""
+        if sys.platform == "win32":
+            raise NotImplementedError
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -129,6 +130,8 @@ def _warm_up() -> None:
 
 
 def _fork(calls: list[Call]) -> list[dict[str, Any]]:
+    if sys.platform == "win32":
+        raise NotImplementedError
     start, gate = os.pipe()
     children = []
     for call in calls:
@@ -179,6 +182,10 @@ def _work(call: Call, result: int) -> None:
 
 
 def _inject(call: Call) -> None:
+    if sys.platform == "win32":
+        raise NotImplementedError
+    import resource
+
     if call.uid is not None:
         os.setgroups([])
         os.setgid(call.uid)
@@ -223,6 +230,8 @@ class _Counted(sqlite3.Connection):
             self._count()
 
     def _count(self) -> None:
+        if sys.platform == "win32":
+            raise NotImplementedError
         _Counted.left -= 1
         if _Counted.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -11,6 +11,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterable
 from contextlib import closing
 from datetime import timedelta
@@ -142,6 +143,8 @@ def built_file(path: Path) -> Path:
 
 
 def _die() -> None:
+    if sys.platform == "win32":
+        raise NotImplementedError
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -20,6 +20,8 @@ import nexusLIMS.cli.migrate
 import nexusLIMS.db.session_handler
 import nexusLIMS.instruments  # noqa: F401
 
+assert sys.platform != "win32"
+
 
 def run(request: dict[str, Any]) -> Never:
     """Become the program. Never returns."""
