@@ -33,7 +33,7 @@ SLOW = (
         "tempfile",
         "shutil",
     ),
-    *("asyncio", "email", "subprocess", "zoneinfo"),
+    *("asyncio", "dataclasses", "email", "inspect", "secrets", "subprocess", "zoneinfo"),
     *("nexuslims_store.models", "nexuslims_store.store", "nexuslims_store.repository"),
     *("nexuslims_store.doctor", "nexuslims_store.report", "nexuslims_store.schema"),
 )
