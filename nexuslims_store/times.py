@@ -25,6 +25,7 @@ __all__ = [
     "aware_end",
     "checked_clock",
     "checked_timeout",
+    "day_before",
     "from_instant",
     "instant",
     "raised_in_sql",
@@ -36,6 +37,7 @@ __all__ = [
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_WEEK = 7 * 86_400_000_000  # in microseconds
 
 
 LONGEST_TIMEOUT = 2_000_000.0
@@ -172,6 +174,16 @@ def from_instant(microseconds: int | None, timezone: str) -> datetime | None:
         return time.astimezone(zone(timezone))
     except (ValueError, OverflowError):  # a bad zone is the doctor's finding, not a reason to stop
         return time
+
+
+def day_before(microseconds: int) -> str:
+    """Return a date, as text, that sorts before every stored text of an instant or a later one.
+
+    In each form a time begins with its year, and those of one year that are not YYYY-MM-DD sort
+    behind those that are. An offset is shorter than a day, and ISO's weeks name another year for
+    three days at most: the date of a week before will do.
+    """
+    return str(from_instant(microseconds - _WEEK, "UTC"))[: len("2025-01-13")]
 
 
 raised_in_sql: dict[int, BaseException] = {}

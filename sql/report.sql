@@ -17,9 +17,8 @@ FROM (
 
 -- name: list_sessions_of_part(after, last, first_day)
 -- The sessions whose START is in a part, with the instants of START, END and the newest attempt to
--- build a record: those from a day on, and whenever they were those that failed. A text that is a
--- time begins with its year, so what is below the day before the span can be left out unread. No
--- identifier is shown that is longer.
+-- build a record: those of the span, and whenever they were those that failed. What sorts before
+-- the first day (times.day_before) is left out unread. No identifier is shown that is longer.
 SELECT
     session.start_id,
     substr(session.session_identifier, 1, 2100) AS session_identifier,

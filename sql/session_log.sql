@@ -309,11 +309,9 @@ FROM nxs_overview
 ORDER BY began NULLS FIRST, id;
 
 -- name: list_overviews_since(earliest, day)
--- Those that began at an instant or later, of which the day is the date of a week before. In every
--- form a time begins with its year, and those of one year that are not YYYY-MM-DD sort behind those
--- that are; no offset is longer than a day, and ISO's weeks name another year for three days at
--- most. So a text that sorts before the day is of a time before the instant, and only of the others
--- the time is read and the session looked for.
+-- Those that began at an instant or later; the day is a date that sorts before all texts of such
+-- times (times.day_before). Only of rows that do not sort before it the time is read and the
+-- session looked for.
 SELECT
     session_identifier, instrument, start_timestamp, end_timestamp, "user", record_status,
     timezone, began, id

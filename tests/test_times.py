@@ -36,7 +36,9 @@ def texts(draw: st.DrawFn) -> str:
     days = st.dates(date(2025, 11, 1), date(2025, 11, 3)) | st.dates()
     time = datetime.combine(draw(days), draw(st.times()))
     timespec = draw(st.sampled_from(["auto", "minutes", "seconds", "milliseconds", "microseconds"]))
-    text = time.isoformat(sep=draw(st.sampled_from("TT t_")), timespec=timespec)
+    day, week = f"{time:%Y-%m-%d}".zfill(10), "{:04}-W{:02}-{}".format(*time.isocalendar())
+    text = draw(st.sampled_from([day, day, day, day.replace("-", ""), week]))
+    text += draw(st.sampled_from("TT t_")) + time.time().isoformat(timespec=timespec)
     minutes = draw(st.integers(-23 * 60 - 59, 23 * 60 + 59))
     sign, (hours, rest) = "-" if minutes < 0 else "+", divmod(abs(minutes), 60)
     offset = draw(
@@ -146,6 +148,7 @@ def assert_same_time(localized: datetime, stored: str) -> None:
 @given(st.lists(texts(), max_size=8), texts(), texts())
 @example(["2025-11-02T01:30:00-05:00"], "2025-11-02T01:30:00-05:00", "2025-11-02T06:30:00.000001Z")
 @example(["2025-11-02T01:30:00"], "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59")
+@example(["2020-W53-7T23:59-23:59"], "2021-01-04T23:58Z", "2021-01-05T00:00Z")
 def test_a_span_holds_what_starts_in_it(starts: list[str], first: str, last: str) -> None:
     with memory_store() as store:
         for number, start in enumerate(starts):
@@ -161,6 +164,8 @@ def test_a_span_holds_what_starts_in_it(starts: list[str], first: str, last: str
         )
         found = [session.session_identifier for session in store.sessions.iter_between(*span)]
         assert found == [str(number) for _, number in inside]
+        shown = [session.session_identifier for session in store.sessions.iter_overview(*span)]
+        assert shown == found
         assert store.sessions.reset_between(*span, statuses=["TO_BE_BUILT"]) == (0, 0, 0)
         store.connection.execute("UPDATE session_log SET record_status = 'ERROR'")
         assert store.sessions.reset_between(*span) == (len(inside), 0, 0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from nexuslims_store.times import instant
+from nexuslims_store.times import day_before, instant
 
 __all__ = ["MOST_WEEKS", "Span"]
 
@@ -61,7 +61,7 @@ class Span:
     last_weeks
         The first and the last instant of this week, of the last up to now, and of all of it.
     first_day
-        A day before all times that matter, in any time zone, as text.
+        A day that sorts before all times that matter, as text.
     noun
         What its parts are: "week", "month", "quarter" or "year".
     names, marks
@@ -75,9 +75,8 @@ class Span:
         self.now = now
         self.monday = monday
         self.start = monday - (weeks - 1) * WEEK
-        # The last week is told of whatever the span is; clocks are less than a day from UTC.
-        earliest = min(self.start, monday - WEEK) - timedelta(days=2)
-        self.first_day = earliest.date().isoformat()
+        # The last week is told of whatever the span is.
+        self.first_day = day_before(instant(min(self.start, monday - WEEK)))
         unit = next(unit for most, unit in _UNITS if weeks <= most)
         days = list(_days(self.start.date(), now.date(), unit))
         self.noun = unit.noun

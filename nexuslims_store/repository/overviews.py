@@ -24,7 +24,7 @@ from nexuslims_store.repository.instruments import InstrumentRepository
 from nexuslims_store.repository.pairing import Pairing
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import Claim, SessionOverview
-from nexuslims_store.times import aware, aware_end, from_instant, instant, zone
+from nexuslims_store.times import aware, aware_end, day_before, instant, zone
 
 __all__ = ["SessionOverviews", "Span", "local_time"]
 
@@ -141,8 +141,8 @@ class SessionOverviews(Repository):
         if earliest == _EARLIEST:  # those too of which nobody can tell when they began
             chunks = database.stream(_SQL.list_overviews)
         else:
-            day = str(from_instant(earliest - 7 * _A_DAY, "UTC"))[: len("2025-01-13")]
-            chunks = database.stream(_SQL.list_overviews_since, {"earliest": earliest, "day": day})
+            since = {"earliest": earliest, "day": day_before(earliest)}
+            chunks = database.stream(_SQL.list_overviews_since, since)
         with closing(chunks):
             for rows in chunks:
                 yield from rows
