@@ -10,17 +10,6 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-__all__ = [
-    "checks",
-    "collations",
-    "constraint_names",
-    "items",
-    "join",
-    "normalised",
-    "options",
-    "tokens",
-]
-
 _TOKEN = re.compile(
     r"""
       (?P<comment> --[^\n]* | /\*.*?(?:\*/|\Z) )

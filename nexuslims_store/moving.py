@@ -35,8 +35,6 @@ from nexuslims_store.tables import Column, Table, quoted
 if TYPE_CHECKING:
     from nexuslims_store.postgresql import PostgreSQLDatabase
 
-__all__ = ["move"]
-
 
 def move(
     source: str | os.PathLike[str],

@@ -10,8 +10,6 @@ from nexuslims_store.errors import StoreError
 if TYPE_CHECKING:
     from nexuslims_store.postgresql import PostgreSQLDatabase
 
-__all__ = ["open_server"]
-
 
 def open_server(
     url: str, *, read_only: bool = False, timeout: float = 30.0, any_thread: bool = False

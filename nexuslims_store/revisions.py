@@ -18,26 +18,6 @@ from nexuslims_store.config import sql_folder
 from nexuslims_store.errors import MigrationError, StoreError
 from nexuslims_store.tables import Table, read
 
-__all__ = [
-    "BASE",
-    "FILE_NAME",
-    "FORMER",
-    "REVISION_NAME",
-    "VERSION_TABLE",
-    "Migration",
-    "between",
-    "fresh_script",
-    "head",
-    "history",
-    "is_own_index",
-    "known_tables",
-    "names",
-    "position",
-    "post_apply",
-    "resolve",
-    "tables_at",
-]
-
 BASE = "base"
 """Alembic's name for a database without tables."""
 

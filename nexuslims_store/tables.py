@@ -11,18 +11,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
-__all__ = [
-    "Column",
-    "Contents",
-    "Index",
-    "Named",
-    "Table",
-    "quoted",
-    "read",
-    "snapshot",
-    "why_dead",
-]
-
 Kind = Literal["table", "view", "index", "trigger"]
 
 _NAMED_CHECK = re.compile(r"""CONSTRAINT\s+["'`\[]?(\w+)["'`\]]?\s+CHECK\b""", re.IGNORECASE)

@@ -23,22 +23,6 @@ from nexuslims_store.errors import (
 )
 from nexuslims_store.times import raised_in_sql, require_zone_data
 
-__all__ = [
-    "CHECK_PATH",
-    "SQLITE_ERRORS",
-    "ConstraintError",
-    "beyond_64_bits",
-    "interruption",
-    "is_undecodable",
-    "lone_surrogate",
-    "refuse_writes",
-    "require_writable",
-    "still_locked",
-    "translate",
-    "translated",
-    "why_not_opened",
-]
-
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite's errors come as: the second where the message quotes what is no text in the file."""
 

@@ -27,17 +27,6 @@ from nexuslims_store.errors import BackupError, CorruptDatabaseError
 from nexuslims_store.times import utc_now
 from nexuslims_store.translation import SQLITE_ERRORS, still_locked, translate
 
-__all__ = [
-    "PAGES_AT_A_TIME",
-    "Progress",
-    "check",
-    "copy",
-    "copy_pages",
-    "copy_to_temporary",
-    "name_for",
-    "page_size",
-]
-
 Progress = Callable[[int, int], None]
 """Called from time to time with how much is done, and how much there is to do."""
 

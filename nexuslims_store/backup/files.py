@@ -18,21 +18,6 @@ from pathlib import Path
 
 from nexuslims_store.errors import BackupError, ReadOnlyError, StorageFullError
 
-__all__ = [
-    "PARTIAL_FILES",
-    "SIDECARS",
-    "TakenError",
-    "file_errors",
-    "give_name",
-    "is_free",
-    "publish",
-    "refuse_taken",
-    "require_room",
-    "sync",
-    "sync_folder",
-    "temporary_file",
-]
-
 PARTIAL_FILES = ".nexuslims-*.partial*"
 """The hidden files, as a glob pattern. One that stays behind is a killed process's."""
 

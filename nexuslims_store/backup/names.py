@@ -20,8 +20,6 @@ from nexuslims_store.connection import MEMORY
 from nexuslims_store.errors import BackupError, ReadOnlyError
 from nexuslims_store.times import utc_now
 
-__all__ = ["Backup", "as_backup", "free_name", "list_backups", "names"]
-
 _TIME = "%Y%m%d_%H%M%S"
 
 

@@ -53,8 +53,6 @@ from nexuslims_store.errors import (
 from nexuslims_store.recognition import State, recognise
 from nexuslims_store.translation import require_writable, translated
 
-__all__ = ["refuse_empty", "restore", "revision_of", "what_is_wrong"]
-
 
 def restore(
     source: Path, path: Path, *, timeout: float = 30.0, progress: Progress | None = None

@@ -17,8 +17,6 @@ from nexuslims_store.errors import BackupError, StoreError
 from nexuslims_store.recognition import recognise
 from nexuslims_store.translation import translated
 
-__all__ = ["Keep", "OldBackups", "not_kept", "old_backups", "remove_backups"]
-
 _SQL = queries.load("backup.sql")
 
 

@@ -20,8 +20,6 @@ from nexuslims_store.recognition.layouts import layout_of, without_key
 from nexuslims_store.revisions import head, is_own_index, tables_at
 from nexuslims_store.tables import Column, Contents, Table, read, why_dead
 
-__all__ = ["examine_code", "examine_tables", "lost_key", "mending"]
-
 # Kinds of difference that neither SQLite nor any program looks at, whoever made them.
 _HARMLESS = {"order", "same type", "default", "constraint name", "autoincrement"}
 

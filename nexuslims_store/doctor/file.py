@@ -14,8 +14,6 @@ from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor.finding import Finding, in_shell
 from nexuslims_store.errors import ReadOnlyError
 
-__all__ = ["damaged", "examine_neighbours", "examine_pages", "is_hot_journal", "left_half_written"]
-
 _AT_MOST = 100  # of SQLite's own complaints
 _MEGABYTE = 1024 * 1024
 _LARGE_WAL = 64 * _MEGABYTE

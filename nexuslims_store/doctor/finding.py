@@ -9,8 +9,6 @@ from typing import Literal
 
 from nexuslims_store.display import as_stored, printable
 
-__all__ = ["Finding", "Severity", "in_command", "in_shell", "shown"]
-
 Severity = Literal["error", "warning", "note"]
 
 _LONGEST = 80

@@ -30,8 +30,6 @@ from nexuslims_store.repository.rows import column_types, row_adapter
 from nexuslims_store.revisions import head, tables_at
 from nexuslims_store.translation import is_undecodable
 
-__all__ = ["MODELS", "Row", "Rows", "last_rowid"]
-
 Row = tuple[Any, ...]
 
 MODELS: dict[str, type[BaseModel]] = {

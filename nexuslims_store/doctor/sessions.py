@@ -26,8 +26,6 @@ from nexuslims_store.results import CLOCK_SKEW, LEASE
 from nexuslims_store.times import instant, stored_instant
 from nexuslims_store.translation import translated
 
-__all__ = ["Together", "examine_unpaired"]
-
 _SQL = queries.load("doctor.sql")
 
 _TEMPORARY_FILE = Path("SQLite's temporary file")  # what to call it in an error

@@ -34,8 +34,6 @@ from nexuslims_store.migrations.server import hash_of
 from nexuslims_store.queries import load
 from nexuslims_store.revisions import Migration, history, post_apply
 
-__all__ = ["Backend", "ServerBackend"]
-
 _logger = logging.getLogger("nexuslims_store")
 
 

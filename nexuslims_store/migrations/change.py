@@ -37,8 +37,6 @@ from nexuslims_store.revisions import VERSION_TABLE, between, head, tables_at
 from nexuslims_store.tables import quoted
 from nexuslims_store.translation import require_writable, translate
 
-__all__ = ["create", "move", "write_version_row"]
-
 # How often another program may change the file between our backup of it and our lock on it.
 _ATTEMPTS = 5
 

@@ -17,8 +17,6 @@ from nexuslims_store.errors import (
 )
 from nexuslims_store.translation import CHECK_PATH, translated
 
-__all__ = ["is_there", "make_folder", "no_folder", "opened", "refuse_missing_folder"]
-
 
 def is_there(path: Path) -> bool:
     """Whether there is a file, or something that only opening it can tell what is wrong with."""

@@ -29,17 +29,6 @@ from nexuslims_store.revisions import (
 )
 from nexuslims_store.tables import Index, Named
 
-__all__ = [
-    "Direction",
-    "Plan",
-    "make_plan",
-    "marks_fit",
-    "marks_wrong",
-    "missing_indexes",
-    "plan_for_new_file",
-    "refuse_other_direction",
-]
-
 Direction = Literal["upgrade", "downgrade"]
 
 

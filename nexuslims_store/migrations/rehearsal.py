@@ -30,8 +30,6 @@ from nexuslims_store.revisions import (
 )
 from nexuslims_store.tables import Named, Table, quoted, read, why_dead
 
-__all__ = ["make_again", "own_indexes", "rehearse", "set_aside"]
-
 _NAMES = "SELECT type, name FROM sqlite_master"
 _CREATED = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX) (?!IF NOT)(\w+)", re.MULTILINE)
 

@@ -15,9 +15,6 @@ from nexuslims_store.revisions import BASE
 if TYPE_CHECKING:
     from nexuslims_store.backup import Progress
 
-__all__ = ["MigrationReport", "Options", "run"]
-
-
 _TOLD_OF_A_PLAN = (
     *("before", "after", "former", "made_anew", "rows_dropped", "indexes_lost", "triggers_lost"),
     *("views_broken", "triggers_broken"),

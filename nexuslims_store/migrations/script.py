@@ -23,16 +23,6 @@ from nexuslims_store.revisions import (
 )
 from nexuslims_store.tables import Named, Table, quoted
 
-__all__ = [
-    "filled_by",
-    "leaving_head",
-    "made_again",
-    "made_anew_by",
-    "script",
-    "text_of",
-    "to_sql",
-]
-
 _DIRECTIVE = re.compile(r"^-- depends:.*\n\n?", re.MULTILINE)
 _DROPPED = re.compile(r"^DROP TABLE (\w+);", re.MULTILINE)
 _FILLED = re.compile(r"\bcoalesce\((\w+), ")

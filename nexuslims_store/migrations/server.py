@@ -41,8 +41,6 @@ from nexuslims_store.revisions import (
 if TYPE_CHECKING:
     from nexuslims_store.postgresql import PostgreSQLDatabase
 
-__all__ = ["change", "current", "hash_of", "look", "make_plan", "run"]
-
 _OWN = "nxs_session_log_to_build, with the function nxs_instant"
 
 

@@ -13,8 +13,6 @@ from nexuslims_store.config import sql_folder
 from nexuslims_store.revisions import names, tables_at
 from nexuslims_store.tables import Table, read
 
-__all__ = ["known_indexes", "shapes"]
-
 
 @cache
 def shapes() -> dict[str, dict[str, Table]]:

@@ -13,8 +13,6 @@ from nexuslims_store.recognition import Catalogue, judge, look, refuse_foreign, 
 from nexuslims_store.recognition.layouts import revision_of
 from nexuslims_store.revisions import BASE, FORMER, between, names, resolve
 
-__all__ = ["write_stamp"]
-
 
 def write_stamp(
     path: Path, revision: str, *, force: bool, timeout: float, dry_run: bool = False

@@ -10,8 +10,6 @@ from nexuslims_store.config import sql_folder
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.revisions import FILE_NAME, REVISION_NAME
 
-__all__ = ["CHECKLIST", "new"]
-
 CHECKLIST = """\
 What belongs to {revision}, in this order:
   1. Write both files: what NexusLIMS's own migration of {revision} does, and back again; and the

@@ -18,16 +18,6 @@ from nexuslims_store.recognition import recognise
 from nexuslims_store.revisions import BASE, Migration, head, known_tables, tables_at
 from nexuslims_store.tables import Table, quoted
 
-__all__ = [
-    "Rows",
-    "by_status",
-    "count_filled",
-    "count_rows",
-    "rows_dropped",
-    "unfit_rows",
-    "verify",
-]
-
 _ONE_OF = re.compile(r"(\w+) IN \((.*)\)")
 
 

@@ -34,8 +34,6 @@ from nexuslims_store.times import checked_timeout
 from nexuslims_store.translation import lone_surrogate
 from nexuslims_store.turns import AnyThread
 
-__all__ = ["PostgreSQLDatabase", "SharedPostgreSQLDatabase", "connect"]
-
 Connection = psycopg.Connection[Row]
 
 _ROWS_AT_A_TIME = 1024

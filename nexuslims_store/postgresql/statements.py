@@ -14,8 +14,6 @@ from functools import cache
 from nexuslims_store.config import sql_folder
 from nexuslims_store.queries import Query, load
 
-__all__ = ["statements", "translated"]
-
 _WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b")
 # The former two hold what is none of the latter.
 _PART = re.compile(r"('(?:[^']|'')*'|\"[^\"]*\")|(--[^\n]*\n?)|:([a-z][a-z0-9_]*)")

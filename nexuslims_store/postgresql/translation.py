@@ -15,8 +15,6 @@ from nexuslims_store.errors import (
 )
 from nexuslims_store.translation import ConstraintError, beyond_64_bits, still_locked
 
-__all__ = ["translate"]
-
 
 def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
     error: psycopg.Error, name: str, *, timeout: float, read_only: bool

@@ -19,16 +19,6 @@ from nexuslims_store.recognition.layouts import (
 from nexuslims_store.revisions import BASE, FORMER, REVISION_NAME, head, names, tables_at
 from nexuslims_store.tables import Table
 
-__all__ = [
-    "everywhere",
-    "is_foreign",
-    "listed",
-    "lost_key",
-    "mismatch",
-    "several",
-    "unknown",
-]
-
 # The columns that files from before 1.4 lack, with what NexusLIMS takes where nothing is said.
 _ADDED_BEFORE_1_4 = {"harvester": "nemo", "timezone": "America/New_York"}
 

@@ -11,8 +11,6 @@ from nexuslims_store.recognition.layouts import Layout, known_columns, layout_of
 from nexuslims_store.revisions import VERSION_TABLE, known_tables
 from nexuslims_store.tables import Contents, Named, Table, quoted, read, snapshot
 
-__all__ = ["YOYO_TABLES", "Catalogue", "look", "rebuilds"]
-
 _REBUILDS = {"session_log_new": "session_log", "session_log_old": "session_log"}
 _ALEMBIC_REBUILD = "_alembic_tmp_"
 

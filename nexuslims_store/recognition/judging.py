@@ -33,8 +33,6 @@ from nexuslims_store.recognition.layouts import (
 from nexuslims_store.revisions import BASE, FORMER, VERSION_TABLE, head, names, position
 from nexuslims_store.translation import CHECK_PATH, refuse_writes, translated
 
-__all__ = ["State", "check_head", "judge", "recognise", "refuse_foreign", "refuse_other_files"]
-
 
 class State(NamedTuple):
     """At what revision a file is.

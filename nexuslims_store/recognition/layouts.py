@@ -8,21 +8,6 @@ from functools import cache
 from nexuslims_store.revisions import BASE, head, history, known_tables, names, tables_at
 from nexuslims_store.tables import Table
 
-__all__ = [
-    "Layout",
-    "differences",
-    "fits",
-    "is_head",
-    "known_columns",
-    "layout_of",
-    "layouts",
-    "most_similar",
-    "own_columns",
-    "revision_of",
-    "without_key",
-    "without_own",
-]
-
 Layout = dict[str, frozenset[str]]
 """The few traits of tables that tell revisions apart: the names of each one's columns, and those
 of CHECKs where they alone make a difference.

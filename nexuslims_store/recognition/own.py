@@ -18,8 +18,6 @@ from nexuslims_store.recognition.catalogue import Catalogue
 from nexuslims_store.revisions import head, tables_at
 from nexuslims_store.tables import Table, quoted
 
-__all__ = ["own_computed", "own_triggers", "taking_out"]
-
 _LONGEST_DEFINITION = 200
 _FOREIGN_CODE = (
     "can be read and migrated, but not written to: nothing that is stored in a file runs here, and "

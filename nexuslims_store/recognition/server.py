@@ -17,8 +17,6 @@ from nexuslims_store.recognition.advice import listed
 from nexuslims_store.recognition.catalogue import YOYO_TABLES
 from nexuslims_store.revisions import BASE, VERSION_TABLE, head, known_tables, names, tables_at
 
-__all__ = ["check_head_of_server", "columns_on_server", "revision_on_server"]
-
 
 def columns_on_server(database: Database) -> set[tuple[str, str]]:
     """Return the columns of all tables and views in the schema, each after its table."""
