@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from nexuslims_store.cli.completion import complete
-from nexuslims_store.cli.declaration import UsageError
+from nexuslims_store.cli.declaration import RefusedError, UsageError
 from nexuslims_store.cli.interrupts import INTERRUPTED, end_on_interrupt
 from nexuslims_store.cli.output import Output
 from nexuslims_store.cli.parser import build_parser
@@ -35,7 +35,7 @@ from nexuslims_store.errors import (
 
 __all__ = ["main"]
 
-_ERROR, _NO_READER = 2, 141
+_DONE, _REFUSED, _ERROR, _NO_READER = 0, 1, 2, 141
 _ABOUT_THE_PATH = (DatabaseNotFoundError, NotANexusLIMSDatabaseError)
 
 
@@ -80,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     """Run a command; what it raises becomes a message and an exit status."""
     output.form = getattr(arguments, "format", None)
+    output.dry_run = getattr(arguments, "dry_run", None)
+    output.yes = getattr(arguments, "yes", False)
     db = arguments.db
     output.database = hide_passwords(db) if is_url(db) else db
     output.progress.start()
@@ -87,8 +89,11 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         with _warnings_shown(output, debug=arguments.debug):
             if arguments.misspelt:
                 raise UsageError(arguments.misspelt)
-            status: int = arguments.run(arguments, output)
-            return status
+            status: int | None = arguments.run(arguments, output)
+            return _DONE if status is None else status
+    except RefusedError:
+        output.message("nothing was changed")
+        return _REFUSED
     except UsageError as error:
         output.progress.stop()
         arguments.parser.error(str(error))

@@ -7,85 +7,58 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nexuslims_store import backup
-from nexuslims_store.cli.changes import REFUSED, confirmed
 from nexuslims_store.cli.declaration import Command, Option
-from nexuslims_store.cli.options import (
-    DRY_RUN,
-    FORMS,
-    JSON,
-    YES,
-    database_file,
-    number_of,
-)
+from nexuslims_store.cli.options import DESTROYS, FORMS, database_file, number_of
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.config import dump_line
 from nexuslims_store.display import number, size
 from nexuslims_store.errors import StoreError
 
-__all__ = ["COMMAND"]
 
-
-def _backup(arguments: argparse.Namespace, output: Output) -> int:
+def _backup(arguments: argparse.Namespace, output: Output) -> None:
     path = database_file(arguments, "backup", dump_line)
     destination = str(path.parent) if arguments.destination is None else arguments.destination
     keep = backup.Keep(
-        last=arguments.keep_last or 0,
-        daily=arguments.keep_daily or 0,
-        weekly=arguments.keep_weekly or 0,
-        monthly=arguments.keep_monthly or 0,
+        last=arguments.keep_last,
+        daily=arguments.keep_daily,
+        weekly=arguments.keep_weekly,
+        monthly=arguments.keep_monthly,
     )
     copy = backup.name_for(path, destination)
     old = backup.OldBackups([], {})
     if keep:
         old = backup.old_backups(path, keep, new=copy, timeout=arguments.timeout)
-        if not arguments.dry_run and not _may_remove(old.to_remove, arguments, output):
-            return REFUSED
+        if not arguments.dry_run:
+            _confirm(old.to_remove, output)
     length = None
     if not arguments.dry_run:
         copy = backup.copy(path, destination, timeout=arguments.timeout, progress=output.percent)
         length = copy.stat().st_size
         backup.remove_backups(old.to_remove, new=copy)
-    _print(arguments, output, copy, length, old)
-    return 0
-
-
-def _may_remove(files: list[Path], arguments: argparse.Namespace, output: Output) -> bool:
-    if output.can_ask and not arguments.yes:
-        if not files:
-            return True
-        for file in files:
-            output.message(f"to be removed: {file}")
-    question = f"back up, and then remove {number(len(files), 'older backup')}?"
-    return confirmed(question, arguments, output)
-
-
-def _print(
-    arguments: argparse.Namespace,
-    output: Output,
-    copy: Path,
-    length: int | None,
-    old: backup.OldBackups,
-) -> None:
     for file, reason in old.left_alone.items():
         output.message(f"left alone {file}: {reason}")
-    if output.form == "json":
-        left_alone = [{"path": file, "reason": why} for file, why in old.left_alone.items()]
-        output.json(
-            {
-                "dry_run": arguments.dry_run,
-                "path": copy,
-                "size": length,
-                "removed": old.to_remove,
-                "left_alone": left_alone,
-            }
-        )
-        return
-    output.line(f"would make {copy}" if arguments.dry_run else str(copy))
-    for file in old.to_remove:
-        output.line(f"{'would remove' if arguments.dry_run else 'removed'} {file}")
+    made, removed = ("would make ", "would remove") if arguments.dry_run else ("", "removed")
+    output.tell(
+        "\n".join([f"{made}{copy}", *(f"{removed} {file}" for file in old.to_remove)]),
+        {
+            "path": copy,
+            "size": length,
+            "removed": old.to_remove,
+            "left_alone": [{"path": file, "reason": why} for file, why in old.left_alone.items()],
+        },
+    )
 
 
-def _list(arguments: argparse.Namespace, output: Output) -> int:
+def _confirm(files: list[Path], output: Output) -> None:
+    if output.can_ask and not output.yes:
+        if not files:
+            return
+        for file in files:
+            output.message(f"to be removed: {file}")
+    output.confirm(f"back up, and then remove {number(len(files), 'older backup')}?")
+
+
+def _list(arguments: argparse.Namespace, output: Output) -> None:
     path = database_file(arguments, "backup", dump_line)
     folder = arguments.folder or path.parent
     found = list(_described(backup.list_backups(path, folder), arguments.timeout))
@@ -97,7 +70,6 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
     fields = ("path", "time", "size", "revision", "problem")
     none = f"no backup of {path.name} in {folder}"
     output.records(Listing(fields, columns, none), found)
-    return 0
 
 
 def _described(backups: list[backup.Backup], timeout: float) -> Iterator[dict[str, object]]:
@@ -121,34 +93,29 @@ def _described(backups: list[backup.Backup], timeout: float) -> Iterator[dict[st
 
 
 def _keep(period: str, what: str) -> Option:
-    return Option(f"--keep-{period}", metavar="N", type=number_of, help=what)
+    return Option(f"--keep-{period}", metavar="N", type=number_of, default=0, help=what)
 
 
 COMMAND = Command(
     _backup,
+    Option(
+        "destination",
+        metavar="DEST",
+        nargs="?",
+        offered=lambda: ["list"],
+        files=True,
+        help="a new file, or a folder for a file named by the time (default: beside the database)",
+    ),
+    _keep("last", "keep the newest N backups"),
+    _keep("daily", "keep the newest backup of each of the last N days that have one"),
+    _keep("weekly", "the same for weeks, Monday to Sunday"),
+    _keep("monthly", "the same for months"),
+    *DESTROYS,
     description="Copies the database by SQLite's own call, also while other programs write, and "
     "checks the copy. No file is ever written over. Prints the name of the copy. The keep options "
     "then remove older backups of this database from the folder, with the meaning that they have "
     "in restic: a backup stays that any of them keeps; where there are too few, the oldest stays "
     "too. The time in its name is a backup's age.",
-    options=(
-        Option(
-            "destination",
-            metavar="DEST",
-            nargs="?",
-            offered=lambda: ["list"],
-            files=True,
-            help="a new file, or a folder for a file named by the time (default: beside the "
-            "database)",
-        ),
-        _keep("last", "keep the newest N backups"),
-        _keep("daily", "keep the newest backup of each of the last N days that have one"),
-        _keep("weekly", "the same for weeks, Monday to Sunday"),
-        _keep("monthly", "the same for months"),
-        YES,
-        DRY_RUN,
-        JSON,
-    ),
     examples=(
         "nexuslims-store backup",
         "nexuslims-store backup /mnt/backups/",
@@ -159,17 +126,15 @@ COMMAND = Command(
     commands={
         "list": Command(
             _list,
-            "list the backups of the database in a folder, the newest first",
-            options=(
-                Option(
-                    "folder",
-                    metavar="DIR",
-                    nargs="?",
-                    type=Path,
-                    help="the folder (default: beside the database)",
-                ),
-                FORMS,
+            Option(
+                "folder",
+                metavar="DIR",
+                nargs="?",
+                type=Path,
+                help="the folder (default: beside the database)",
             ),
+            FORMS,
+            summary="list the backups of the database in a folder, the newest first",
             examples=("nexuslims-store backup list /mnt/backups/ --json",),
         )
     },

@@ -6,8 +6,6 @@ import os
 
 from nexuslims_store.cli.parser import build_parser
 
-__all__ = ["complete"]
-
 
 def complete() -> int:
     """Answer a shell that has set `_ARGCOMPLETE`; without argcomplete, with nothing."""

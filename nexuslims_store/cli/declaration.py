@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nexuslims_store.cli.output import Output
 
-__all__ = ["Command", "OneOf", "Option", "UsageError", "meant"]
-
-Run = Callable[[argparse.Namespace, "Output"], int]
+Run = Callable[[argparse.Namespace, "Output"], int | None]
 
 
 class UsageError(Exception):
     """The arguments of a command contradict each other; it is shown with the command's usage."""
+
+
+class RefusedError(Exception):
+    """The user was asked, and said no."""
 
 
 class Option:
@@ -38,6 +40,11 @@ class Option:
         return Option(*self.names, **{**self.settings, **settings})
 
 
+def flag(*names: str, help: str) -> Option:  # noqa: A002 -- as argparse calls it
+    """Return an option without a value."""
+    return Option(*names, action="store_true", help=help)
+
+
 class OneOf:
     """Options of which at most one may be given."""
 
@@ -51,13 +58,13 @@ class Command:
     Parameters
     ----------
     run
-        What it does, with the arguments and the output, and returns the exit status. None for a
-        group that is no command itself.
-    summary
-        What it does in one line; that of a top-level command stands in `parser.COMMANDS`.
+        What it does, with the arguments and the output; it returns the exit status, or None for
+        that of success. A group that is no command itself has none.
     options
         What it takes, the options of all commands aside. The commands of a group may repeat
         options of the group.
+    summary
+        What it does in one line; that of a top-level command stands in `parser.COMMANDS`.
     description, examples
         The help text. The description is the summary unless it says more.
     commands
@@ -68,9 +75,8 @@ class Command:
     def __init__(
         self,
         run: Run | None = None,
+        *options: Option | OneOf,
         summary: str = "",
-        *,
-        options: Sequence[Option | OneOf] = (),
         description: str = "",
         examples: Sequence[str] = (),
         commands: Mapping[str, Command] | None = None,

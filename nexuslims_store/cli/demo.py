@@ -6,18 +6,15 @@ import argparse
 import shlex
 
 from nexuslims_store import demo
-from nexuslims_store.cli.changes import tell
 from nexuslims_store.cli.declaration import Command, Option
 from nexuslims_store.cli.files import check_destination
-from nexuslims_store.cli.options import DRY_RUN, JSON, file_or_url
+from nexuslims_store.cli.options import CHANGES, file_or_url
 from nexuslims_store.cli.output import Output
 from nexuslims_store.config import is_url
 from nexuslims_store.errors import StoreError
 
-__all__ = ["COMMAND"]
 
-
-def _run(arguments: argparse.Namespace, output: Output) -> int:
+def _run(arguments: argparse.Namespace, output: Output) -> None:
     path = arguments.path
     if is_url(path):
         raise StoreError(
@@ -28,28 +25,24 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     else:
         path = demo.create(path, seed=arguments.seed)
     verb = "would make" if arguments.dry_run else "made"
-    tell(f"{verb} {path}", {"path": path}, arguments, output)
+    output.tell(f"{verb} {path}", {"path": path})
     if not arguments.dry_run:
         output.message(f"try: nexuslims-store --db {shlex.quote(str(path))} status")
-    return 0
 
 
 COMMAND = Command(
     _run,
+    Option("path", metavar="PATH", type=file_or_url, help="the new file"),
+    Option(
+        "--seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="another number gives other sessions; the same number, on the same day, the same "
+        "(default: 0)",
+    ),
+    *CHANGES,
     description="Makes a new database with ten instruments and six weeks of sessions in every "
     "status, uploads and users. A file that is there is never overwritten.",
-    options=(
-        Option("path", metavar="PATH", type=file_or_url, help="the new file"),
-        Option(
-            "--seed",
-            metavar="N",
-            type=int,
-            default=0,
-            help="another number gives other sessions; the same number, on the same day, the same "
-            "(default: 0)",
-        ),
-        DRY_RUN,
-        JSON,
-    ),
     examples=("nexuslims-store demo demo.db", "nexuslims-store --db demo.db status"),
 )

@@ -13,8 +13,6 @@ from nexuslims_store.cli.options import JSON, database_name, database_path
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.display import number
 
-__all__ = ["COMMAND"]
-
 _NOTHING, _FOUND = 0, 1
 
 _FINDINGS = Listing([field.name for field in fields(doctor.Finding)])
@@ -68,11 +66,11 @@ def _summary(counts: Counter[doctor.Severity]) -> str:
 
 COMMAND = Command(
     _run,
+    JSON,
     description="Examines the file, its tables and every row, at whatever revision it is, and "
     "changes nothing. While SQLite looks at all pages, writers wait (not in WAL mode); while the "
     "rows are read, they do not. Each finding comes with the command that mends it. Exit status: "
     "0 nothing is wrong (notes do no harm), 1 something is, 2 it could not be examined.",
-    options=(JSON,),
     examples=(
         "nexuslims-store doctor",
         "nexuslims-store --db copy.db doctor",

@@ -10,27 +10,29 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from nexuslims_store.cli.changes import changed, differences
 from nexuslims_store.cli.declaration import Command, Option
 from nexuslims_store.cli.files import check_destination
 from nexuslims_store.cli.imports import read_records
-from nexuslims_store.cli.opening import open_store
-from nexuslims_store.cli.options import (
-    DRY_RUN,
-    FORMS,
-    JSON,
-    database_path,
-    path_or_standard_output,
-)
+from nexuslims_store.cli.opening import changed, open_store
+from nexuslims_store.cli.options import CHANGES, FORMS, database_path, path_or_standard_output
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.cli.refusals import invalid_values
 from nexuslims_store.display import number
 from nexuslims_store.errors import StoreError
 from nexuslims_store.store import Store
 
-__all__ = ["Exchange"]
-
 Record = Mapping[str, Any]
+
+
+def differences(
+    before: Record, after: Record, columns: Iterable[str]
+) -> dict[str, dict[str, object]]:
+    """Return what a record was and is, for those of its columns that changed."""
+    return {
+        column: {"was": before.get(column), "is": after[column]}
+        for column in columns
+        if before.get(column) != after[column]
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ class Exchange:
     store_many: Callable[[Store, list[Any]], object]
     counted: bool = False
 
-    def run_import(self, arguments: argparse.Namespace, output: Output) -> int:
+    def run_import(self, arguments: argparse.Namespace, output: Output) -> None:
         """Add and update records from a file, and say which, and what changed in them."""
         models = self._read(arguments.file)
         dry_run = arguments.dry_run
@@ -95,18 +97,13 @@ class Exchange:
                     f"    {column}: {value['is']!r}; it was {value['was']!r}"
                     for column, value in found.items()
                 ]
-        if output.form == "json":
-            told = {verb: len(names) if self.counted else names for verb, names in done.items()}
-            output.json({"dry_run": dry_run, **told, "changes": changes})
-            return 0
-        for line in lines:
-            output.line(line)
+        told = {verb: len(names) if self.counted else names for verb, names in done.items()}
         counts = ", ".join(f"{len(names)} {verb}" for verb, names in done.items())
         end = "; nothing was changed, this was a dry run" if dry_run else ""
-        output.line(f"{number(len(models), self.noun)}: {counts}{end}")
-        return 0
+        lines.append(f"{number(len(models), self.noun)}: {counts}{end}")
+        output.tell("\n".join(lines), {**told, "changes": changes})
 
-    def run_export(self, arguments: argparse.Namespace, output: Output) -> int:
+    def run_export(self, arguments: argparse.Namespace, output: Output) -> None:
         """Write all records to a file or to standard output."""
         file: Path | None = arguments.file
         if file is not None:
@@ -119,7 +116,6 @@ class Exchange:
         if file is not None:
             output.save(file, replace=False)
             output.message(f"wrote {number(count, self.noun)} to {file}")
-        return 0
 
     def commands(self, description: str) -> dict[str, Command]:
         """Return the declarations of `import` and `export`.
@@ -133,15 +129,12 @@ class Exchange:
         return {
             "import": Command(
                 self.run_import,
-                f"add and update {self.noun}s from a JSON or CSV file, all or none",
+                Option("file", metavar="FILE", help="the file, - for standard input"),
+                *CHANGES,
+                summary=f"add and update {self.noun}s from a JSON or CSV file, all or none",
                 description=f"Reads what `{self.group} export` and `{self.group} list --csv` "
                 f"write, also after Excel. All are checked, as a whole, before any is stored"
                 f"{description}. Those that are not in the file stay as they are.",
-                options=(
-                    Option("file", metavar="FILE", help="the file, - for standard input"),
-                    DRY_RUN,
-                    JSON,
-                ),
                 examples=(
                     f"{name} import {self.group}.csv --dry-run",
                     f"{name} import {self.group}.json",
@@ -149,18 +142,16 @@ class Exchange:
             ),
             "export": Command(
                 self.run_export,
-                f"write all {self.noun}s as JSON or CSV",
-                options=(
-                    Option(
-                        "file",
-                        metavar="FILE",
-                        nargs="?",
-                        type=path_or_standard_output,
-                        help="a new file, CSV if its name ends in .csv; - is standard output (the "
-                        "default)",
-                    ),
-                    FORMS,
+                Option(
+                    "file",
+                    metavar="FILE",
+                    nargs="?",
+                    type=path_or_standard_output,
+                    help="a new file, CSV if its name ends in .csv; - is standard output (the "
+                    "default)",
                 ),
+                FORMS,
+                summary=f"write all {self.noun}s as JSON or CSV",
                 examples=(
                     f"{name} export {self.group}.csv",
                     f"{name} export | ssh other {name} import -",

@@ -20,8 +20,6 @@ from nexuslims_store.backup.files import (
 )
 from nexuslims_store.errors import StoreError
 
-__all__ = ["check_destination", "write_file"]
-
 _MAGIC = b"SQLite format 3\0"
 
 

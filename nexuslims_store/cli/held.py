@@ -10,8 +10,6 @@ import io
 from collections.abc import Iterator
 from typing import IO
 
-__all__ = ["Held"]
-
 _IN_MEMORY = 4_000_000
 _AT_A_TIME = 1 << 16
 

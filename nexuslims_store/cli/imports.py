@@ -15,8 +15,6 @@ from nexuslims_store import strict_json
 from nexuslims_store.cli.options import path_or_standard_output
 from nexuslims_store.errors import StoreError
 
-__all__ = ["read_records"]
-
 _OPEN_ALREADY = {Path("/dev/stdin"), Path("/dev/fd"), Path("/proc/self/fd")}
 _SEPARATORS = ",;\t"
 

@@ -6,18 +6,15 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from nexuslims_store.cli.changes import REFUSED, agreed, changed, confirmed, tell
 from nexuslims_store.cli.declaration import Command, Option, UsageError
 from nexuslims_store.cli.exchange import Exchange
-from nexuslims_store.cli.opening import open_store
-from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, YES
+from nexuslims_store.cli.opening import changed, open_store
+from nexuslims_store.cli.options import CHANGES, DESTROYS, FORMS, JSON
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.display import number, shown
 from nexuslims_store.models import Instrument, column_of, field_of
 from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.store import Store
-
-__all__ = ["COMMAND"]
 
 _INSTRUMENTS = Listing(
     # The names of the columns, which are those of `Instrument.to_dict()` too.
@@ -30,14 +27,13 @@ _INSTRUMENTS = Listing(
 # -- looking ---------------------------------------------------------------------------------
 
 
-def _list(arguments: argparse.Namespace, output: Output) -> int:
+def _list(arguments: argparse.Namespace, output: Output) -> None:
     with open_store(arguments, read_only=True) as store:
         instruments = store.instruments.stored()
     output.records(_INSTRUMENTS, instruments)
-    return 0
 
 
-def _show(arguments: argparse.Namespace, output: Output) -> int:
+def _show(arguments: argparse.Namespace, output: Output) -> None:
     with open_store(arguments, read_only=True) as store:
         stored = _stored(store, arguments.pid)
         used = next(
@@ -51,8 +47,7 @@ def _show(arguments: argparse.Namespace, output: Output) -> int:
     if output.form == "json":
         output.json(record)
     else:
-        output.pairs(record.items())
-    return 0
+        output.pairs(record)
 
 
 def _stored(store: Store, pid: str) -> dict[str, object]:
@@ -71,16 +66,15 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _add(arguments: argparse.Namespace, output: Output) -> int:
+def _add(arguments: argparse.Namespace, output: Output) -> None:
     instrument = Instrument(instrument_pid=arguments.pid, **_given(arguments))
     with open_store(arguments, read_only=False) as store, changed(store, dry_run=arguments.dry_run):
         store.instruments.add(instrument)
     verb = "would add" if arguments.dry_run else "added"
-    tell(f"{verb} {instrument}", {"instrument": instrument.to_dict()}, arguments, output)
-    return 0
+    output.tell(f"{verb} {instrument}", {"instrument": instrument.to_dict()})
 
 
-def _update(arguments: argparse.Namespace, output: Output) -> int:
+def _update(arguments: argparse.Namespace, output: Output) -> None:
     given = _given(arguments)
     if not given:
         raise UsageError("say what to change, for example --location; see --help for all")
@@ -97,40 +91,35 @@ def _update(arguments: argparse.Namespace, output: Output) -> int:
     ]
     changes = {name: {"was": stored[name], "is": value} for name, value in values.items()}
     details = {"instrument_pid": arguments.pid, "changes": changes}
-    tell("\n".join(lines), details, arguments, output)
-    return 0
+    output.tell("\n".join(lines), details)
 
 
-def _rename(arguments: argparse.Namespace, output: Output) -> int:
+def _rename(arguments: argparse.Namespace, output: Output) -> None:
     pid, new_pid = arguments.pid, arguments.new_pid
     with open_store(arguments, read_only=False) as store:
         with changed(store, dry_run=True):
             count = store.instruments.rename(pid, new_pid)  # refused now rather than later
         if not arguments.dry_run:
             what = f"rename {pid} to {new_pid}, with {number(count, 'session log')}?"
-            if not confirmed(what, arguments, output):
-                return REFUSED
+            output.confirm(what)
             count = store.instruments.rename(pid, new_pid)
     details = {"instrument_pid": pid, "new_pid": new_pid, "session_logs": count}
     verb = "would rename" if arguments.dry_run else "renamed"
     sentence = f"{verb} {pid} to {new_pid}, with {number(count, 'session log')}"
-    tell(sentence, details, arguments, output)
-    return 0
+    output.tell(sentence, details)
 
 
-def _remove(arguments: argparse.Namespace, output: Output) -> int:
+def _remove(arguments: argparse.Namespace, output: Output) -> None:
     with open_store(arguments, read_only=False) as store:
         stored = _stored(store, arguments.pid)
         with changed(store, dry_run=True):
             store.instruments.remove(arguments.pid)  # refused now rather than after the answer
         question = f"remove the instrument {arguments.pid}?"
-        if not agreed(_INSTRUMENTS, [stored], question, arguments, output):
-            return REFUSED
+        output.agree(_INSTRUMENTS, [stored], question)
         if not arguments.dry_run:
             store.instruments.remove(arguments.pid)
     verb = "would remove" if arguments.dry_run else "removed"
-    tell(f"{verb} {arguments.pid}", {"instrument": stored}, arguments, output)
-    return 0
+    output.tell(f"{verb} {arguments.pid}", {"instrument": stored})
 
 
 def _named_as_fields(columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,14 +173,14 @@ _PID = Option("pid", metavar="PID", help="the instrument's PID")
 
 COMMAND = Command(
     commands={
-        "list": Command(_list, "list the instruments", options=(FORMS,)),
-        "show": Command(
-            _show, "show one instrument and how much it was used", options=(_PID, JSON)
-        ),
+        "list": Command(_list, FORMS, summary="list the instruments"),
+        "show": Command(_show, _PID, JSON, summary="show one instrument and how much it was used"),
         "add": Command(
             _add,
-            "add an instrument",
-            options=(_PID, *_values(new=True), DRY_RUN, JSON),
+            _PID,
+            *_values(new=True),
+            *CHANGES,
+            summary="add an instrument",
             examples=(
                 "nexuslims-store instruments add FEI-Titan-TEM-012345 \\",
                 "    --api-url 'https://nemo.example.com/api/tools/?id=1' \\",
@@ -202,30 +191,29 @@ COMMAND = Command(
         ),
         "update": Command(
             _update,
-            "change some values of an instrument",
-            options=(_PID, *_values(new=False), DRY_RUN, JSON),
+            _PID,
+            *_values(new=False),
+            *CHANGES,
+            summary="change some values of an instrument",
             examples=(
                 "nexuslims-store instruments update FEI-Titan-TEM-012345 --location 'Room B'",
             ),
         ),
         "rename": Command(
             _rename,
-            "give an instrument another PID, with all its sessions",
-            options=(
-                _PID,
-                Option("new_pid", metavar="NEW_PID", help="the PID that it is to have"),
-                YES,
-                DRY_RUN,
-                JSON,
-            ),
+            _PID,
+            Option("new_pid", metavar="NEW_PID", help="the PID that it is to have"),
+            *DESTROYS,
+            summary="give an instrument another PID, with all its sessions",
             examples=(
                 "nexuslims-store instruments rename FEI-Titan-TEM-012345 FEI-Titan-TEM-635816",
             ),
         ),
         "remove": Command(
             _remove,
-            "remove an instrument that no session log refers to",
-            options=(_PID, YES, DRY_RUN, JSON),
+            _PID,
+            *DESTROYS,
+            summary="remove an instrument that no session log refers to",
             examples=("nexuslims-store instruments remove FEI-Titan-TEM-012345",),
         ),
         **_EXCHANGE.commands(": instruments may exchange their addresses"),

@@ -10,8 +10,6 @@ import time
 
 from nexuslims_store.cli.output import Output
 
-__all__ = ["INTERRUPTED", "end_on_interrupt"]
-
 INTERRUPTED = 130
 
 # Enough to roll a transaction back, and to remove a copy that is half made.

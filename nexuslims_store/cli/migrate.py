@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 
 from nexuslims_store import migrations
-from nexuslims_store.cli.changes import REFUSED, confirmed
-from nexuslims_store.cli.declaration import Command, OneOf, Option
+from nexuslims_store.cli.declaration import Command, OneOf, Option, flag
 from nexuslims_store.cli.options import (
-    DRY_RUN,
+    CHANGES,
     FORMS,
     JSON,
     database_file,
@@ -22,78 +22,56 @@ from nexuslims_store.cli.options import (
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.config import is_url, restore_line
 from nexuslims_store.migrations.plan import Direction
+from nexuslims_store.revisions import BASE
 
-__all__ = ["COMMAND"]
-
-_UP_TO_DATE, _PENDING, _REFUSED_BY_PLAN = 0, 1, 1
-_BASE = "base"
+_PENDING = _REFUSED_BY_PLAN = 1
 _HISTORY = Listing(("number", "revision", "from", "title", "applied"))
 
 
 # -- up and down -----------------------------------------------------------------------------
 
 
-def _migrate(arguments: argparse.Namespace, output: Output) -> int:
-    arguments.target = "head"
-    return _upgrade(arguments, output)
-
-
-def _upgrade(arguments: argparse.Namespace, output: Output) -> int:
-    return _move(arguments, output, "upgrade")
-
-
-def _downgrade(arguments: argparse.Namespace, output: Output) -> int:
-    return _move(arguments, output, "downgrade")
-
-
-def _move(arguments: argparse.Namespace, output: Output, direction: Direction) -> int:
+def _migrate(
+    arguments: argparse.Namespace, output: Output, direction: Direction = "upgrade"
+) -> int | None:
     path = database_path(arguments)
+    target = getattr(arguments, "target", "head")  # `migrate` alone takes none
     loses_for_good = (arguments.no_backup or is_url(path)) and direction == "downgrade"
-    if arguments.plan or arguments.sql or loses_for_good:
-        plan = migrations.plan(
-            path, arguments.target, direction=direction, timeout=arguments.timeout
-        )
+    if arguments.dry_run or arguments.sql or loses_for_good:
+        plan = migrations.plan(path, target, direction=direction, timeout=arguments.timeout)
         if arguments.sql:
             output.text(plan.to_sql())
-            return 0
-        if arguments.plan:
-            if output.form == "json":
-                output.json({"dry_run": True, "path": database_name(path), **plan.to_dict()})
-            else:
-                output.line(str(plan))
-            return _REFUSED_BY_PLAN if plan.obstacles else 0
+            return None
+        if arguments.dry_run:
+            output.tell(str(plan), {"path": database_name(path), **plan.to_dict()})
+            return _REFUSED_BY_PLAN if plan.obstacles else None
         if plan.rows_dropped and not plan.obstacles:
             question = f"Without a backup, {', '.join(loss for loss, _ in plan.losses)}?"
-            if not confirmed(question, arguments, output, preview="--plan"):
-                return REFUSED
+            output.confirm(question, preview="--plan")
     report = (migrations.upgrade if direction == "upgrade" else migrations.downgrade)(
         path,
-        arguments.target,
+        target,
         backup=not arguments.no_backup,
         timeout=arguments.timeout,
         progress=output.message,
         percent=output.percent,
     )
-    if output.form == "json":
-        output.json({"dry_run": False, **report.to_dict()})
-    else:
-        output.line(str(report))
-    return 0
+    output.tell(str(report), report.to_dict())
+    return None
+
+
+_downgrade = partial(_migrate, direction="downgrade")
 
 
 # -- looking ---------------------------------------------------------------------------------
 
 
-def _current(arguments: argparse.Namespace, output: Output) -> int:
+def _current(arguments: argparse.Namespace, output: Output) -> None:
     revision = migrations.current(database_path(arguments), timeout=arguments.timeout)
-    if output.form == "json":
-        output.json({"revision": revision, "head": migrations.head()})
-    else:
-        output.line(revision or _BASE)
-    return 0
+    output.tell(revision or BASE, {"revision": revision, "head": migrations.head()})
 
 
-def _check(arguments: argparse.Namespace, output: Output) -> int:
+def _check(arguments: argparse.Namespace, output: Output) -> int | None:
     path = database_path(arguments)
     plan = migrations.plan(path, timeout=arguments.timeout)
     if plan.created:  # by `migrate`; here it is an error that there is no file
@@ -101,26 +79,26 @@ def _check(arguments: argparse.Namespace, output: Output) -> int:
     name = database_name(path)
     # yoyo's marks and indexes are put right by the next migrate, and stop nobody until then.
     pending = bool(plan.steps or plan.adopt or plan.leftovers)
-    if output.form == "json":
-        output.json(
-            {
-                "up_to_date": not pending,
-                "revision": plan.before,
-                "head": plan.after,
-                "to_do": [] if plan.nothing_to_do else str(plan).splitlines(),
-            }
-        )
-    elif pending:
-        output.line(f"{name} is not up to date; `nexuslims-store migrate` will")
-        output.line(str(plan))
-    else:
-        output.line(f"{name} is up to date, at {plan.after}")
-        if not plan.nothing_to_do:
-            output.message(f"the next `nexuslims-store migrate` will also\n{plan}")
-    return _PENDING if pending else _UP_TO_DATE
+    sentence = (
+        f"{name} is not up to date; `nexuslims-store migrate` will\n{plan}"
+        if pending
+        else f"{name} is up to date, at {plan.after}"
+    )
+    output.tell(
+        sentence,
+        {
+            "up_to_date": not pending,
+            "revision": plan.before,
+            "head": plan.after,
+            "to_do": [] if plan.nothing_to_do else str(plan).splitlines(),
+        },
+    )
+    if output.form is None and not (pending or plan.nothing_to_do):
+        output.message(f"the next `nexuslims-store migrate` will also\n{plan}")
+    return _PENDING if pending else None
 
 
-def _history(arguments: argparse.Namespace, output: Output) -> int:
+def _history(arguments: argparse.Namespace, output: Output) -> None:
     path = database_path(arguments)
     applied: set[str] | None = None
     known = migrations.history(path)
@@ -141,37 +119,32 @@ def _history(arguments: argparse.Namespace, output: Output) -> int:
             for step in known
         ),
     )
-    return 0
 
 
 # -- the rest --------------------------------------------------------------------------------
 
 
-def _stamp(arguments: argparse.Namespace, output: Output) -> int:
+def _stamp(arguments: argparse.Namespace, output: Output) -> None:
     report = migrations.stamp(
         database_file(arguments, "stamp", restore_line),
         arguments.target,
         force=arguments.force,
-        dry_run=arguments.plan,
+        dry_run=arguments.dry_run,
         timeout=arguments.timeout,
     )
-    if output.form == "json":
-        output.json({**report.to_dict(), "dry_run": arguments.plan})
-    elif report.changed:
-        is_or_would = "would be" if arguments.plan else "is"
-        output.line(
-            f"{report.path} {is_or_would} stamped {report.after or _BASE}; its tables are as before"
-        )
+    stamped = f"stamped {report.after or BASE}"
+    if not report.changed:
+        sentence = f"{report.path} was {stamped} already"
     else:
-        output.line(f"{report.path} was stamped {report.after or _BASE} already")
-    return 0
+        verb = "would be" if arguments.dry_run else "is"
+        sentence = f"{report.path} {verb} {stamped}; its tables are as before"
+    output.tell(sentence, report.to_dict())
 
 
-def _new(arguments: argparse.Namespace, output: Output) -> int:
+def _new(arguments: argparse.Namespace, output: Output) -> None:
     for path in migrations.new(arguments.description, arguments.revision):
         output.line(str(path))
     output.message(migrations.CHECKLIST.format(revision=arguments.revision))
-    return 0
 
 
 # -- the commands ----------------------------------------------------------------------------
@@ -187,17 +160,14 @@ _RUN_OPTIONS = (
         Option(
             "--plan",
             "--dry-run",
+            dest="dry_run",
             action="store_true",
             help="print what would be done, and change nothing; exit status 1 if it would be "
             "refused",
         ),
-        Option(
-            "--sql",
-            action="store_true",
-            help="print a script for the sqlite3 shell, and change nothing",
-        ),
+        flag("--sql", help="print a script for the sqlite3 shell, and change nothing"),
     ),
-    Option("--no-backup", action="store_true", help="make no backup before"),
+    flag("--no-backup", help="make no backup before"),
     JSON.but(help="print what was done as JSON"),
 )
 
@@ -210,14 +180,15 @@ def _target(default: str) -> Option:
 
 COMMAND = Command(
     _migrate,
-    options=_RUN_OPTIONS,
+    *_RUN_OPTIONS,
     commands={
         "upgrade": Command(
-            _upgrade,
-            "go up to a revision, by default the newest",
+            _migrate,
+            _target("head"),
+            *_RUN_OPTIONS,
+            summary="go up to a revision, by default the newest",
             description="Goes up to a revision in one transaction, after a verified backup beside "
             "the file. Killed at any moment, the file is as before or as after.",
-            options=(_target("head"), *_RUN_OPTIONS),
             examples=(
                 "nexuslims-store migrate upgrade --plan",
                 "nexuslims-store migrate upgrade",
@@ -227,65 +198,53 @@ COMMAND = Command(
         ),
         "downgrade": Command(
             _downgrade,
-            "go down to a revision, by default the one before",
+            _target("-1"),
+            *_RUN_OPTIONS,
+            flag("--yes", help="with --no-backup: do not ask before rows are dropped for good"),
+            summary="go down to a revision, by default the one before",
             description="Goes down to an older revision, for an older NexusLIMS. Tables that it "
             "does not have are gone, with their rows; they are in the backup that is made first.",
-            options=(
-                _target("-1"),
-                *_RUN_OPTIONS,
-                Option(
-                    "--yes",
-                    action="store_true",
-                    help="with --no-backup: do not ask before rows are dropped for good",
-                ),
-            ),
             examples=(
                 "nexuslims-store migrate downgrade --plan",
                 "nexuslims-store migrate downgrade v2_4_0b",
                 "nexuslims-store migrate downgrade -1",
             ),
         ),
-        "current": Command(_current, "print the revision of the database", options=(JSON,)),
+        "current": Command(_current, JSON, summary="print the revision of the database"),
         "check": Command(
             _check,
-            "say whether the database is up to date",
+            JSON,
+            summary="say whether the database is up to date",
             description="Says whether the database is at the newest revision. Exit status: 0 it "
             "is, 1 `migrate` has something to do, 2 an error.",
-            options=(JSON,),
             examples=("nexuslims-store migrate check || nexuslims-store migrate",),
         ),
         "history": Command(
-            _history, "list the revisions, and which the database has", options=(FORMS,)
+            _history, FORMS, summary="list the revisions, and which the database has"
         ),
         "stamp": Command(
             _stamp,
-            "say at what revision the database is, without changing its tables",
+            _TARGET,
+            flag(
+                "--force",
+                help="replace a version row that this package does not know; a newer "
+                "NexusLIMS may have written it, and need it",
+            ),
+            *CHANGES,
+            summary="say at what revision the database is, without changing its tables",
             description="Writes the version row, for a file whose version row is wrong. The tables "
             "must be those of the revision.",
-            options=(
-                _TARGET,
-                Option(
-                    "--force",
-                    action="store_true",
-                    help="replace a version row that this package does not know; a newer "
-                    "NexusLIMS may have written it, and need it",
-                ),
-                DRY_RUN.but(dest="plan"),
-                JSON,
-            ),
             examples=("nexuslims-store migrate stamp v1_4_3",),
         ),
         "new": Command(
             _new,
-            "in a checkout, write the next migration's files",
-            options=(
-                Option("description", help="what the migration does, in a few words"),
-                Option(
-                    "--revision",
-                    required=True,
-                    help="its name, vMAJOR_MINOR_PATCH with a letter or none",
-                ),
+            Option("description", help="what the migration does, in a few words"),
+            Option(
+                "--revision",
+                required=True,
+                help="its name, vMAJOR_MINOR_PATCH with a letter or none",
             ),
+            summary="in a checkout, write the next migration's files",
             examples=('nexuslims-store migrate new "add a thing" --revision v2_6_0a',),
         ),
     },

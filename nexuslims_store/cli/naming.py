@@ -7,8 +7,6 @@ from nexuslims_store.errors import StoreError
 from nexuslims_store.repository.stored import identifiers_ending
 from nexuslims_store.store import Store
 
-__all__ = ["names_to_look_for", "session_called", "sessions_to_change"]
-
 _NAMED = 5
 
 

@@ -8,31 +8,11 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
-from nexuslims_store.cli.declaration import OneOf, Option, meant
+from nexuslims_store.cli.declaration import OneOf, Option, flag, meant
 from nexuslims_store.config import default_path, is_url, require_file, without_password
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.errors import StoreError
 from nexuslims_store.times import LONGEST_TIMEOUT
-
-__all__ = [
-    "COMMON",
-    "DRY_RUN",
-    "ENDED_SINCE",
-    "FORMS",
-    "JSON",
-    "SINCE",
-    "YES",
-    "database_file",
-    "database_name",
-    "database_path",
-    "duration",
-    "file_or_url",
-    "limit",
-    "number_of",
-    "path_or_standard_output",
-    "statuses",
-    "time_span",
-]
 
 _MEMORY = Path(":memory:")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -165,11 +145,7 @@ COMMON = (
         default=30.0,
         help="how long to wait for another program's lock (default: 30)",
     ),
-    Option(
-        "--debug",
-        action="store_true",
-        help="show where in the code an error comes from, and all that is logged",
-    ),
+    flag("--debug", help="show where in the code an error comes from, and all that is logged"),
 )
 """The options of every command, which may stand before or after it."""
 
@@ -177,10 +153,12 @@ JSON = Option("--json", dest="format", action="store_const", const="json", help=
 FORMS = OneOf(
     JSON, Option("--csv", dest="format", action="store_const", const="csv", help="print CSV")
 )
-YES = Option("--yes", action="store_true", help="do it without asking; needed off a terminal")
-DRY_RUN = Option(
-    "--dry-run", action="store_true", help="show what would be done, and change nothing"
-)
+YES = flag("--yes", help="do it without asking; needed off a terminal")
+DRY_RUN = flag("--dry-run", help="show what would be done, and change nothing")
+CHANGES = (DRY_RUN, JSON)
+"""The options of what changes something."""
+DESTROYS = (YES, *CHANGES)
+"""The options of what cannot be undone."""
 
 SINCE = Option("--since", metavar="TIME", type=_since)
 ENDED_SINCE = Option(

@@ -14,13 +14,13 @@ from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+from nexuslims_store.cli.declaration import RefusedError
 from nexuslims_store.cli.held import Held
 from nexuslims_store.cli.progress import Progress
 from nexuslims_store.cli.tables import Table, pairs, terminal_width
 from nexuslims_store.config import hide_passwords
 from nexuslims_store.display import as_stored, printable, shown
-
-__all__ = ["Listing", "Output", "Record"]
+from nexuslims_store.errors import StoreError
 
 Record = Mapping[str, object]
 
@@ -70,12 +70,18 @@ class Output:
     ----------
     form
         How the user wants results: "json", "csv", or None for lines and tables.
+    dry_run
+        Whether nothing is to be changed; None for a command that has no such option.
+    yes
+        Whether the user need not be asked.
     database
         What --db names, if it was given: what is advised then names it too.
     """
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self.form: str | None = None
+        self.dry_run: bool | None = None
+        self.yes = False
         self.database: Path | str | None = None
         self.progress = Progress(err)
         self._out = out
@@ -135,6 +141,35 @@ class Output:
         self.progress.start()
         return answer
 
+    def confirm(self, question: str, *, preview: str = "--dry-run") -> None:
+        """Go on only if the user wants it, by --yes or by an answer on the terminal.
+
+        `preview` is the option that shows what would be done.
+
+        Raises
+        ------
+        RefusedError
+            The answer is no.
+        StoreError
+            There is no terminal to ask on, and no --yes.
+        """
+        if self.yes:
+            return
+        if not self.can_ask:
+            raise StoreError(
+                f"{question} There is no terminal to ask on, and nothing was changed: give --yes "
+                f"to do it, or {preview} to see what would be done"
+            )
+        if self.ask(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+            raise RefusedError
+
+    def agree(self, listing: Listing, records: Sequence[Record], question: str) -> None:
+        """Show what a command will touch, and `confirm` it unless it is a dry run."""
+        if self.form is None and records:
+            self.records(listing, records)
+        if not self.dry_run:
+            self.confirm(question)
+
     def percent(self, done: int, total: int) -> None:
         """Say how far a copy is, to whoever watches."""
         self.progress.far = f"{100 * done // max(total, 1)} %"
@@ -145,9 +180,9 @@ class Output:
         """Write a line to standard output."""
         self.text(f"{printable(self.advice(text), keep_lines=True)}\n")
 
-    def pairs(self, named: Iterable[tuple[str, object]]) -> None:
+    def pairs(self, record: Record) -> None:
         """Write names and values, a line each."""
-        for line in pairs([(name.replace("_", " "), shown(value)) for name, value in named]):
+        for line in pairs([(_words(name), shown(value)) for name, value in record.items()]):
             self.line(line)
 
     def text(self, text: str) -> None:
@@ -159,6 +194,14 @@ class Output:
     def json(self, value: object) -> None:
         """Write one JSON value to standard output."""
         self.text(f"{self._dumps(value, indent=2)}\n")
+
+    def tell(self, sentence: str, details: Mapping[str, object]) -> None:
+        """Say what was done, would be or is: in a sentence, or in JSON with the details."""
+        if self.form == "json":
+            said = {} if self.dry_run is None else {"dry_run": self.dry_run}
+            self.json({**said, **details})
+        else:
+            self.line(sentence)
 
     def records(self, listing: Listing, records: Iterable[Record]) -> int:
         """Write records as JSON or CSV with all fields, or as a table with the chosen columns.
@@ -174,7 +217,7 @@ class Output:
             for record in records:
                 self._held.write(_csv([record[field] for field in listing.fields]))
         else:
-            names = [name.replace("_", " ") for name in listing.columns or listing.fields]
+            names = list(map(_words, listing.columns or listing.fields))
             if not self.table(names, map(listing.row, records)):
                 self.message(listing.none)
         return next(counted)
@@ -235,6 +278,10 @@ class Output:
         except (UnicodeEncodeError, LookupError):
             return "..."
         return "…"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _nowhere() -> TextIO:

@@ -15,8 +15,6 @@ from nexuslims_store.cli.options import COMMON
 from nexuslims_store.cli.tables import terminal_width
 from nexuslims_store.config import hide_passwords
 
-__all__ = ["COMMANDS", "build_parser"]
-
 COMMANDS = {
     "migrate": "bring the database to the newest revision, creating it if it is not there; with a "
     "command, other things about revisions",
@@ -36,7 +34,8 @@ COMMANDS = {
 """The commands, each declared by the module of its name, in the order of the help text."""
 
 _PROGRAM = Command(
-    options=(Option("--version", action="version", version=f"%(prog)s {__version__}"),),
+    None,
+    Option("--version", action="version", version=f"%(prog)s {__version__}"),
     description="Looks after a NexusLIMS database: its schema, its sessions, instruments, uploads "
     "and users. The database is what --db names, a file or the URL of one on PostgreSQL, else what "
     "the environment variable NX_DB_PATH names, else NX_DB_PATH in the file .env of the working "
@@ -170,7 +169,8 @@ def _group_of(command: Command) -> Command:
     """Return the commands of a command, with those of its options that they have too."""
     inner = {name for sub in command.commands.values() for name in _names(sub.options)}
     return Command(
-        options=[option for option in command.options if inner.intersection(_names([option]))],
+        None,
+        *(option for option in command.options if inner.intersection(_names([option]))),
         commands=command.commands,
     )
 
@@ -203,7 +203,7 @@ def _declare(
             command = _group_of(command)
         else:
             misspelt = next(filter(None, (_misspelt(w, command.commands) for w in after)), "")
-            command = Command(command.run, options=command.options)
+            command = Command(command.run, *command.options)
     taken = _add_options(parser, command.options, outer=outer)
     parser.set_defaults(misspelt=misspelt)
     if command.run is not None:

@@ -6,8 +6,6 @@ import threading
 import time
 from typing import TextIO
 
-__all__ = ["Progress"]
-
 _PATIENCE_SECONDS = 2.0
 _BETWEEN_SECONDS = 0.5
 

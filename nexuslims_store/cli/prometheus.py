@@ -9,8 +9,6 @@ from nexuslims_store.display import shown
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.overview import Overview
 
-__all__ = ["text"]
-
 # A name without its prefix, its help, and its samples: a label or none, and a value.
 Metric = tuple[str, str, list[tuple[str, float]]]
 

@@ -7,8 +7,6 @@ from typing import Any, TypeGuard
 
 from nexuslims_store.refusals import why_refused
 
-__all__ = ["invalid_values", "is_refusal"]
-
 
 def is_refusal(error: Exception) -> TypeGuard[Any]:
     """Whether an error is Pydantic's ValidationError, which is not imported for that."""

@@ -7,17 +7,15 @@ from functools import partial
 from pathlib import Path
 
 from nexuslims_store import report
-from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.declaration import Command, Option, flag
 from nexuslims_store.cli.files import check_destination
 from nexuslims_store.cli.opening import open_store
 from nexuslims_store.cli.options import database_path, number_of, path_or_standard_output
 from nexuslims_store.cli.output import Output
 from nexuslims_store.times import utc_now
 
-__all__ = ["COMMAND"]
 
-
-def _run(arguments: argparse.Namespace, output: Output) -> int:
+def _run(arguments: argparse.Namespace, output: Output) -> None:
     destination: Path | None = arguments.output
     if destination is not None:
         check_destination(destination, database=database_path(arguments), replace=True)
@@ -35,7 +33,6 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
     if destination is not None:
         output.save(destination, replace=True)
         output.message(f"wrote {destination}")
-    return 0
 
 
 _weeks = partial(
@@ -44,36 +41,30 @@ _weeks = partial(
 
 COMMAND = Command(
     _run,
+    Option(
+        "--output",
+        metavar="FILE",
+        type=path_or_standard_output,
+        help="the file to write; one that is there is replaced and keeps its owner and mode, "
+        "unless it is a database; - is standard output (the default)",
+    ),
+    Option(
+        "--weeks",
+        metavar="N",
+        type=_weeks,
+        default=report.WEEKS,
+        help=f"how many weeks it covers, {report.MOST_WEEKS} at most (default: {report.WEEKS})",
+    ),
+    Option(
+        "--title",
+        metavar="TEXT",
+        default=report.TITLE,
+        help=f"its heading (default: {report.TITLE})",
+    ),
+    flag("--text", help="write plain text for the body of a mail, at most 100 columns wide"),
     description="Writes one HTML page that needs no network and no other file: what needs a "
     "person and why, this week against the last, sessions, use of the instruments, how long "
     "records take, uploads. The database is opened read-only.",
-    options=(
-        Option(
-            "--output",
-            metavar="FILE",
-            type=path_or_standard_output,
-            help="the file to write; one that is there is replaced and keeps its owner and mode, "
-            "unless it is a database; - is standard output (the default)",
-        ),
-        Option(
-            "--weeks",
-            metavar="N",
-            type=_weeks,
-            default=report.WEEKS,
-            help=f"how many weeks it covers, {report.MOST_WEEKS} at most (default: {report.WEEKS})",
-        ),
-        Option(
-            "--title",
-            metavar="TEXT",
-            default=report.TITLE,
-            help=f"its heading (default: {report.TITLE})",
-        ),
-        Option(
-            "--text",
-            action="store_true",
-            help="write plain text for the body of a mail, at most 100 columns wide",
-        ),
-    ),
     examples=(
         "nexuslims-store report --output report.html",
         'nexuslims-store report --weeks 52 --title "Our year" > year.html',

@@ -7,19 +7,16 @@ import os
 from pathlib import Path
 
 from nexuslims_store import backup
-from nexuslims_store.cli.changes import REFUSED, confirmed
 from nexuslims_store.cli.declaration import Command, Option, UsageError
-from nexuslims_store.cli.options import DRY_RUN, JSON, YES, database_file
+from nexuslims_store.cli.options import DESTROYS, database_file
 from nexuslims_store.cli.output import Output
 from nexuslims_store.config import restore_line
 from nexuslims_store.display import size
 from nexuslims_store.errors import BackupError
 from nexuslims_store.revisions import head
 
-__all__ = ["COMMAND"]
 
-
-def _restore(arguments: argparse.Namespace, output: Output) -> int:
+def _restore(arguments: argparse.Namespace, output: Output) -> None:
     path = database_file(arguments, "restore", restore_line)
     source = _source(arguments, path)
     revision = backup.revision_of(source, timeout=arguments.timeout)
@@ -27,25 +24,22 @@ def _restore(arguments: argparse.Namespace, output: Output) -> int:
     there = os.path.lexists(path)
     if there and not arguments.dry_run:
         output.message(f"{what} is to replace the content of {path}, which is kept beside it")
-        if not confirmed(f"restore {path}?", arguments, output):
-            return REFUSED
+        output.confirm(f"restore {path}?")
     kept = None
     if not arguments.dry_run:
         kept = backup.restore(source, path, timeout=arguments.timeout, progress=output.percent)
-    if output.form == "json":
-        done = {"path": path, "source": source, "revision": revision, "kept": kept}
-        output.json({"dry_run": arguments.dry_run, **done})
-    elif arguments.dry_run:
-        output.line(f"{what} would {'replace' if there else 'be'} {path}")
+    if arguments.dry_run:
+        sentence = f"{what} would {'replace' if there else 'be'} {path}"
     else:
-        output.line(f"restored {path} from {source}, at {revision or 'base'}")
+        sentence = f"restored {path} from {source}, at {revision or 'base'}"
         if kept is not None:
-            output.line(f"what was there before: {kept}")
+            sentence += f"\nwhat was there before: {kept}"
+    details = {"path": path, "source": source, "revision": revision, "kept": kept}
+    output.tell(sentence, details)
     if revision != head():
         output.message(
             "the backup is at an older revision: once restored, run `nexuslims-store migrate`"
         )
-    return 0
 
 
 def _source(arguments: argparse.Namespace, path: Path) -> Path:
@@ -66,30 +60,26 @@ def _source(arguments: argparse.Namespace, path: Path) -> Path:
 
 COMMAND = Command(
     _restore,
+    Option(
+        "source",
+        metavar="SRC",
+        offered=lambda: ["latest"],
+        files=True,
+        help="the backup, or `latest`",
+    ),
+    Option(
+        "--from",
+        dest="folder",
+        metavar="DIR",
+        type=Path,
+        help="where to look for the latest backup (default: beside the database)",
+    ),
+    *DESTROYS,
     description="Makes the content of the database that of a backup. The backup is checked first, "
     "and what it replaces is kept beside the database, as NAME_backup_TIME_replaced.db, which is "
     "no backup to `latest`, to `backup list` and to the keep options. `latest` is the "
     "newest backup of this database by the time in its name (a file that is called latest is "
     "./latest).",
-    options=(
-        Option(
-            "source",
-            metavar="SRC",
-            offered=lambda: ["latest"],
-            files=True,
-            help="the backup, or `latest`",
-        ),
-        Option(
-            "--from",
-            dest="folder",
-            metavar="DIR",
-            type=Path,
-            help="where to look for the latest backup (default: beside the database)",
-        ),
-        YES,
-        DRY_RUN,
-        JSON,
-    ),
     examples=(
         "nexuslims-store restore nexuslims_backup_20250113_120000.db --dry-run",
         "nexuslims-store restore nexuslims_backup_20250113_120000.db",

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from nexuslims_store.cli.changes import REFUSED, agreed, changed, tell
 from nexuslims_store.cli.declaration import Command, Option, UsageError
 from nexuslims_store.cli.naming import session_called, sessions_to_change
-from nexuslims_store.cli.opening import open_store
+from nexuslims_store.cli.opening import changed, open_store
 from nexuslims_store.cli.options import (
-    DRY_RUN,
+    DESTROYS,
     ENDED_SINCE,
     FORMS,
     JSON,
-    YES,
     limit,
     statuses,
     time_span,
@@ -30,8 +28,6 @@ from nexuslims_store.repository.stored import iter_uploads_of, list_events
 from nexuslims_store.results import ResetSummary, SessionOverview
 from nexuslims_store.store import Store
 
-__all__ = ["COMMAND"]
-
 _SESSIONS = Listing(
     ("session_identifier", "instrument", "start", "end", "hours", "user", "status"),
     ("start", "hours", "instrument", "user", "status", "session_identifier"),
@@ -45,7 +41,7 @@ _UPLOADS = Listing(("time", "destination_name", "success", "record_id", "error_m
 # -- looking ---------------------------------------------------------------------------------
 
 
-def _list(arguments: argparse.Namespace, output: Output) -> int:
+def _list(arguments: argparse.Namespace, output: Output) -> None:
     with open_store(arguments, read_only=True) as store:
         known = {stored["instrument_pid"] for stored in store.instruments.stored()}
         for pid in arguments.instrument or ():
@@ -62,7 +58,6 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
         some, user = output.records(_SESSIONS, map(_record, found)), arguments.user
         if not (some or user is None or any(store.sessions.iter_overview(user=user, limit=1))):
             output.message(f"no session, of any time, is of a user {user!r}")
-    return 0
 
 
 def _record(session: SessionOverview) -> dict[str, object]:
@@ -71,26 +66,29 @@ def _record(session: SessionOverview) -> dict[str, object]:
     return {name: hours if name == "hours" else getattr(session, name) for name in _SESSIONS.fields}
 
 
-def _show(arguments: argparse.Namespace, output: Output) -> int:
+def _records(sessions: Iterable[SessionOverview]) -> list[dict[str, object]]:
+    return list(map(_record, sessions))
+
+
+def _show(arguments: argparse.Namespace, output: Output) -> None:
     with open_store(arguments, read_only=True) as store, store.transaction():
         database = store._database
         identifier = session_called(store, arguments.session_identifier)
-        sessions = [_record(session) for session in store.sessions.overview(identifier)]
+        sessions = _records(store.sessions.overview(identifier))
         events = list_events(database, identifier)
-        uploads = [_attempt(record) for record in iter_uploads_of(database, identifier)]
+        uploads = list(map(_attempt, iter_uploads_of(database, identifier)))
     if not all(isinstance(record["time"], datetime) for record in (*events, *uploads)):
         output.message("it has times that cannot be read: see `nexuslims-store doctor`")
     if output.form == "json":
         output.json({"sessions": sessions, "events": events, "uploads": uploads})
-        return 0
+        return
     for session in sessions:
-        output.pairs(session.items())
+        output.pairs(session)
         output.line()
     output.records(_EVENTS, events)
     if uploads:
         output.line()
         output.records(_UPLOADS, uploads)
-    return 0
 
 
 def _attempt(record: dict[str, object]) -> dict[str, object]:
@@ -105,7 +103,7 @@ def _attempt(record: dict[str, object]) -> dict[str, object]:
 # -- reset -----------------------------------------------------------------------------------
 
 
-def _reset(arguments: argparse.Namespace, output: Output) -> int:
+def _reset(arguments: argparse.Namespace, output: Output) -> None:
     span = arguments.since or arguments.until or arguments.ended_since
     if arguments.sessions and span:
         raise UsageError("name sessions, or give a span of time, not both")
@@ -119,26 +117,24 @@ def _reset(arguments: argparse.Namespace, output: Output) -> int:
         if not arguments.yes and not arguments.dry_run:
             shown, _ = _try_reset(store, named, arguments, dry_run=True)
             question = f"have {number(len(shown), 'session')} built again?"
-            if (shown or not output.can_ask) and not _agreed(shown, question, arguments, output):
-                return REFUSED
+            if shown or not output.can_ask:
+                output.agree(_SESSIONS, _records(shown), question)
         # Looked at and decided anew, in the transaction that writes: much may have happened
         # while the question waited for its answer.
         done, summary = _try_reset(store, named, arguments, dry_run=arguments.dry_run, shown=shown)
     if shown is None and output.form is None and done:
-        output.records(_SESSIONS, map(_record, done))
+        output.records(_SESSIONS, _records(done))
     if shown is not None and len(shown) != len(done):
         output.message("not as many as were shown: other programs changed some in between")
     verb = "would reset" if arguments.dry_run else "reset"
-    left_alone = {
-        "without_consent": summary.without_consent,
-        "being_built": summary.being_built,
-    }
-    sentence = f"{verb} {number(len(done), 'session')} to TO_BE_BUILT"
-    _tell(done, sentence, arguments, output, left_alone)
+    left_alone = {"without_consent": summary.without_consent, "being_built": summary.being_built}
+    output.tell(
+        f"{verb} {number(len(done), 'session')} to TO_BE_BUILT",
+        {"count": len(done), "sessions": _records(done), **left_alone},
+    )
     for reason, count in left_alone.items():
         if count:
             output.message(f"left alone: {number(count, 'session')} {reason.replace('_', ' ')}")
-    return 0
 
 
 def _try_reset(
@@ -220,38 +216,19 @@ def _reset_span(
 # -- delete ----------------------------------------------------------------------------------
 
 
-def _delete(arguments: argparse.Namespace, output: Output) -> int:
+def _delete(arguments: argparse.Namespace, output: Output) -> None:
     with open_store(arguments, read_only=arguments.dry_run) as store:
         identifiers = sessions_to_change(store, arguments.sessions, output)
-        found = [session for name in identifiers for session in store.sessions.overview(name)]
+        found = _records(one for name in identifiers for one in store.sessions.overview(name))
         what = number(len(found), "session")
-        question = f"delete {what} with all events and uploads?"
-        if not _agreed(found, question, arguments, output):
-            return REFUSED
+        output.agree(_SESSIONS, found, f"delete {what} with all events and uploads?")
         if not arguments.dry_run:
             with store.transaction():
                 for name in identifiers:
                     store.sessions.delete(name)
     verb = "would delete" if arguments.dry_run else "deleted"
-    _tell(found, f"{verb} {what} with all events and upload logs", arguments, output)
-    return 0
-
-
-def _agreed(
-    found: Sequence[SessionOverview], question: str, arguments: argparse.Namespace, output: Output
-) -> bool:
-    return agreed(_SESSIONS, list(map(_record, found)), question, arguments, output)
-
-
-def _tell(
-    found: Sequence[SessionOverview],
-    sentence: str,
-    arguments: argparse.Namespace,
-    output: Output,
-    numbers: Mapping[str, int] | None = None,
-) -> None:
-    details = {"count": len(found), "sessions": list(map(_record, found)), **(numbers or {})}
-    tell(sentence, details, arguments, output)
+    sentence = f"{verb} {what} with all events and upload logs"
+    output.tell(sentence, {"count": len(found), "sessions": found})
 
 
 # -- the commands ----------------------------------------------------------------------------
@@ -265,23 +242,21 @@ COMMAND = Command(
     commands={
         "list": Command(
             _list,
-            "list sessions in the order of time",
+            _STATUS,
+            Option(
+                "--instrument",
+                metavar="PID",
+                action="append",
+                help="only sessions on this instrument; may be given several times",
+            ),
+            Option("--user", help="only sessions of this user"),
+            *_SPAN,
+            limit("sessions"),
+            FORMS,
+            summary="list sessions in the order of time",
             description="Lists sessions by their START in the order of time, whole or not: one "
             "that has no END yet has no hours. Times are in the zone of the instrument. A table "
             "is made to fit the terminal; elsewhere nothing is cut.",
-            options=(
-                _STATUS,
-                Option(
-                    "--instrument",
-                    metavar="PID",
-                    action="append",
-                    help="only sessions on this instrument; may be given several times",
-                ),
-                Option("--user", help="only sessions of this user"),
-                *_SPAN,
-                limit("sessions"),
-                FORMS,
-            ),
             examples=(
                 "nexuslims-store sessions list --limit 20",
                 "nexuslims-store sessions list --status ERROR,NO_FILES_FOUND --since 7d",
@@ -293,28 +268,25 @@ COMMAND = Command(
         ),
         "show": Command(
             _show,
-            "show one session with all its events and uploads",
-            options=(_ONE, JSON),
+            _ONE,
+            JSON,
+            summary="show one session with all its events and uploads",
             examples=(
                 "nexuslims-store sessions show 'https://nemo.example.com/api/usage_events/?id=7'",
             ),
         ),
         "reset": Command(
             _reset,
-            "have sessions built again",
+            Option("sessions", metavar="SESSION", nargs="*", help=_ANY_END),
+            *_SPAN,
+            ENDED_SINCE,
+            _STATUS,
+            *DESTROYS,
+            summary="have sessions built again",
             description="Sets whole sessions to TO_BE_BUILT, those named or those of a span of "
             f"time. Without --status, those of a span are the ones in {', '.join(RETRIED)}. "
             "Sessions without consent (NO_CONSENT, NO_RESERVATION) are left alone unless --status "
             "names it.",
-            options=(
-                Option("sessions", metavar="SESSION", nargs="*", help=_ANY_END),
-                *_SPAN,
-                ENDED_SINCE,
-                _STATUS,
-                YES,
-                DRY_RUN,
-                JSON,
-            ),
             examples=(
                 "nexuslims-store sessions reset --since 2025-01-13 --until 2025-01-19 --status "
                 "ERROR",
@@ -324,13 +296,9 @@ COMMAND = Command(
         ),
         "delete": Command(
             _delete,
-            "delete sessions with all their events and upload logs",
-            options=(
-                Option("sessions", metavar="SESSION", nargs="+", help=_ANY_END),
-                YES,
-                DRY_RUN,
-                JSON,
-            ),
+            Option("sessions", metavar="SESSION", nargs="+", help=_ANY_END),
+            *DESTROYS,
+            summary="delete sessions with all their events and upload logs",
             examples=("nexuslims-store sessions delete test-session-1 --dry-run",),
         ),
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nexuslims_store import overview
 from nexuslims_store.cli import prometheus
-from nexuslims_store.cli.declaration import Command, OneOf, Option
+from nexuslims_store.cli.declaration import Command, OneOf, Option, flag
 from nexuslims_store.cli.options import (
     JSON,
     SINCE,
@@ -25,13 +25,11 @@ from nexuslims_store.display import age, cut, number, quoted, shown, size
 from nexuslims_store.results import Claim
 from nexuslims_store.revisions import BASE, head
 
-__all__ = ["COMMAND"]
-
 # So many are named, the rest are counted.
 _NAMED = 5
 
 
-def _run(arguments: argparse.Namespace, output: Output) -> int:
+def _run(arguments: argparse.Namespace, output: Output) -> int | None:
     brief = arguments.quiet or arguments.prometheus
     path = database_path(arguments)
     if arguments.max_backup_age is not None or arguments.backups is not None:
@@ -53,7 +51,7 @@ def _run(arguments: argparse.Namespace, output: Output) -> int:
         output.line(_answer(needs))
         if not arguments.quiet:
             _print(found, needs, output)
-    return 1 if needs and arguments.strict else 0
+    return 1 if needs and arguments.strict else None
 
 
 def _answer(needs: Sequence[str]) -> str:
@@ -94,7 +92,7 @@ def _as_json(found: overview.Overview, needs: list[str]) -> dict[str, object]:
 
 def _print(found: overview.Overview, needs: list[str], output: Output) -> None:
     output.line()
-    output.pairs([("database", str(found.path)), *_facts(found)])
+    output.pairs({"database": str(found.path), **dict(_facts(found))})
     if found.work.sessions:
         output.line()
         output.table(
@@ -202,54 +200,51 @@ def _named(things: Sequence[str]) -> str:
 
 COMMAND = Command(
     _run,
+    SINCE.but(
+        help="count only failures from this time on, a session by its END, an upload by its "
+        "time: 7d, yesterday, 2025-01-13; without an offset, a time is UTC"
+    ),
+    Option(
+        "--max-backup-age",
+        metavar="DURATION",
+        type=duration,
+        help="say so if the newest backup, by the time in its name, is older: 26h, 2d; with "
+        "--backups where they are not beside the database",
+    ),
+    Option(
+        "--backups",
+        metavar="DIR",
+        type=Path,
+        help="the folder of the backups (default: that of the database)",
+    ),
+    flag("--strict", help="exit status 1 if something needs a person"),
+    Option(
+        "--lease",
+        metavar="HOURS",
+        type=number_of,
+        default=6,
+        help="after how long a build that has not ended is stale (default: 6)",
+    ),
+    Option(
+        "--patience",
+        metavar="DAYS",
+        type=number_of,
+        default=3,
+        help="how long a session may wait to be built; NexusLIMS itself waits two days for "
+        "files (default: 3)",
+    ),
+    OneOf(
+        JSON,
+        flag("--quiet", help="print the first line alone"),
+        flag(
+            "--prometheus",
+            help="print metrics for the text file collector of a Prometheus node exporter",
+        ),
+    ),
     description="Says in its first line whether something needs a person; then what it is and what "
     "to do, the file, its revision and newest backup, sessions by status, the oldest session to "
     "build, builds, failed uploads, and the last session on each instrument. The file is opened "
     "read-only.",
-    options=(
-        SINCE.but(
-            help="count only failures from this time on, a session by its END, an upload by its "
-            "time: 7d, yesterday, 2025-01-13; without an offset, a time is UTC"
-        ),
-        Option(
-            "--max-backup-age",
-            metavar="DURATION",
-            type=duration,
-            help="say so if the newest backup, by the time in its name, is older: 26h, 2d; with "
-            "--backups where they are not beside the database",
-        ),
-        Option(
-            "--backups",
-            metavar="DIR",
-            type=Path,
-            help="the folder of the backups (default: that of the database)",
-        ),
-        Option("--strict", action="store_true", help="exit status 1 if something needs a person"),
-        Option(
-            "--lease",
-            metavar="HOURS",
-            type=number_of,
-            default=6,
-            help="after how long a build that has not ended is stale (default: 6)",
-        ),
-        Option(
-            "--patience",
-            metavar="DAYS",
-            type=number_of,
-            default=3,
-            help="how long a session may wait to be built; NexusLIMS itself waits two days for "
-            "files (default: 3)",
-        ),
-        OneOf(
-            JSON,
-            Option("--quiet", action="store_true", help="print the first line alone"),
-            Option(
-                "--prometheus",
-                action="store_true",
-                help="print metrics for the text file collector of a Prometheus node exporter",
-            ),
-        ),
-    ),
     examples=(
         "nexuslims-store status",
         "nexuslims-store status --strict --since 7d --max-backup-age 26h --backups /mnt/backups "

@@ -9,8 +9,6 @@ from collections.abc import Collection, Iterator, Sequence
 
 from nexuslims_store.display import columns, cut, padded, printable
 
-__all__ = ["Table", "pairs", "terminal_width"]
-
 _GAP = "  "
 _ABSENT = "-"
 _NUMBER = re.compile(rf"[\d,]+(\.\d+)?|{_ABSENT}")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from nexuslims_store.cli.declaration import Command, Option
+from nexuslims_store.cli.declaration import Command, Option, flag
 from nexuslims_store.cli.naming import names_to_look_for
 from nexuslims_store.cli.opening import open_store
 from nexuslims_store.cli.options import FORMS, limit, time_span
@@ -18,8 +18,6 @@ from nexuslims_store.report.values import cause_of
 from nexuslims_store.repository.stored import iter_failed_uploads, iter_uploads
 from nexuslims_store.store import Store
 from nexuslims_store.times import aware
-
-__all__ = ["COMMAND"]
 
 _FIELDS = tuple(UploadLog.model_fields)
 _ATTEMPTS = Listing(
@@ -37,7 +35,7 @@ _CAUSES = Listing(("destination_name", "cause", "sessions", "latest"), none="no 
 Record = dict[str, object]
 
 
-def _list(arguments: argparse.Namespace, output: Output) -> int:
+def _list(arguments: argparse.Namespace, output: Output) -> None:
     with open_store(arguments, read_only=True) as store:
         found = iter_uploads(
             store._database,
@@ -51,10 +49,9 @@ def _list(arguments: argparse.Namespace, output: Output) -> int:
         )
         if not output.records(_ATTEMPTS, found):
             _name_unknown(store, arguments, output)
-    return 0
 
 
-def _failed(arguments: argparse.Namespace, output: Output) -> int:
+def _failed(arguments: argparse.Namespace, output: Output) -> None:
     with open_store(arguments, read_only=True) as store:
         found = iter_failed_uploads(
             store._database, arguments.since, destinations=arguments.destination
@@ -65,7 +62,6 @@ def _failed(arguments: argparse.Namespace, output: Output) -> int:
             some = output.records(_FAILURES, found)
         if not some:
             _name_unknown(store, arguments, output)
-    return 0
 
 
 def _name_unknown(store: Store, arguments: argparse.Namespace, output: Output) -> None:
@@ -108,20 +104,18 @@ COMMAND = Command(
     commands={
         "list": Command(
             _list,
-            "list the attempts to export records, in the order of time",
-            options=(
-                Option(
-                    "--session",
-                    metavar="SESSION",
-                    action="append",
-                    help="only attempts for this session, by its identifier or a unique end of "
-                    "it; may be given several times",
-                ),
-                _DESTINATION,
-                *time_span("attempts made", "UTC"),
-                limit("attempts"),
-                FORMS,
+            Option(
+                "--session",
+                metavar="SESSION",
+                action="append",
+                help="only attempts for this session, by its identifier or a unique end of "
+                "it; may be given several times",
             ),
+            _DESTINATION,
+            *time_span("attempts made", "UTC"),
+            limit("attempts"),
+            FORMS,
+            summary="list the attempts to export records, in the order of time",
             examples=(
                 "nexuslims-store uploads list --limit 20",
                 "nexuslims-store uploads list --destination cdcs --since 2025-01-13 --csv",
@@ -129,19 +123,16 @@ COMMAND = Command(
         ),
         "failed": Command(
             _failed,
-            "list sessions and destinations whose latest attempt failed",
+            _DESTINATION,
+            time_span("attempts made", "UTC")[0],
+            flag(
+                "--by-cause",
+                help="group them by destination and cause, with counts and the last time",
+            ),
+            FORMS,
+            summary="list sessions and destinations whose latest attempt failed",
             description="Lists sessions and destinations whose latest attempt failed, or, by "
             "cause, how many there are of each kind of error.",
-            options=(
-                _DESTINATION,
-                time_span("attempts made", "UTC")[0],
-                Option(
-                    "--by-cause",
-                    action="store_true",
-                    help="group them by destination and cause, with counts and the last time",
-                ),
-                FORMS,
-            ),
             examples=(
                 "nexuslims-store uploads failed --since 7d",
                 "nexuslims-store uploads failed --by-cause",

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nexuslims_store.arguments import member
-from nexuslims_store.cli.changes import REFUSED, agreed, changed, confirmed, differences, tell
-from nexuslims_store.cli.declaration import Command, Option
-from nexuslims_store.cli.exchange import Exchange
-from nexuslims_store.cli.opening import open_store
-from nexuslims_store.cli.options import DRY_RUN, FORMS, JSON, YES
+from nexuslims_store.cli.declaration import Command, Option, flag
+from nexuslims_store.cli.exchange import Exchange, differences
+from nexuslims_store.cli.opening import changed, open_store
+from nexuslims_store.cli.options import CHANGES, DESTROYS, FORMS, YES
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.display import number
 from nexuslims_store.enums import ExternalSystem
@@ -19,8 +18,6 @@ from nexuslims_store.errors import StoreError
 from nexuslims_store.models import ExternalUserIdentifier
 from nexuslims_store.repository.stored import iter_external_ids
 from nexuslims_store.store import Store
-
-__all__ = ["COMMAND"]
 
 _IDENTIFIERS = Listing(
     tuple(ExternalUserIdentifier.model_fields),
@@ -36,16 +33,14 @@ Record = dict[str, object]
 # -- looking ---------------------------------------------------------------------------------
 
 
-def _list(arguments: argparse.Namespace, output: Output) -> int:
+def _list(arguments: argparse.Namespace, output: Output) -> None:
     with open_store(arguments, read_only=True) as store:
         output.records(_IDENTIFIERS, _stored(store, system=arguments.system))
-    return 0
 
 
-def _show(arguments: argparse.Namespace, output: Output) -> int:
+def _show(arguments: argparse.Namespace, output: Output) -> None:
     with open_store(arguments, read_only=True) as store:
         output.records(_IDENTIFIERS, _identifiers(store, arguments.username))
-    return 0
 
 
 def _stored(
@@ -72,7 +67,7 @@ def _identifiers(store: Store, username: str, system: str | None = None) -> list
 # -- changing --------------------------------------------------------------------------------
 
 
-def _set(arguments: argparse.Namespace, output: Output) -> int:
+def _set(arguments: argparse.Namespace, output: Output) -> None:
     username, system, external_id = arguments.username, arguments.system, arguments.external_id
     with open_store(arguments, read_only=False) as store:
         owner = store.external_ids.find_username(external_id, system)
@@ -88,8 +83,7 @@ def _set(arguments: argparse.Namespace, output: Output) -> int:
         if arguments.move and not arguments.dry_run:
             whose = f", which is that of {owner!r} now" if moved else ""
             question = f"make {external_id!r} in {system}{whose}, that of {username!r}{replaced}?"
-            if not confirmed(question, arguments, output):
-                return REFUSED
+            output.confirm(question)
         with changed(store, dry_run=arguments.dry_run):
             stored = store_it(*values)
     whose = f", no longer that of {owner!r}" if moved else ""
@@ -100,8 +94,7 @@ def _set(arguments: argparse.Namespace, output: Output) -> int:
         "moved_from": owner if moved else None,
     }
     sentence = f"{username} {verb} {external_id!r} in {system}{whose}{replaced}"
-    tell(sentence, details, arguments, output)
-    return 0
+    output.tell(sentence, details)
 
 
 def _replaced(before: Record, theirs: Record, after: Record) -> Iterator[str]:
@@ -115,20 +108,18 @@ def _replaced(before: Record, theirs: Record, after: Record) -> Iterator[str]:
             yield f"; the {column} {theirs[column]!r} of {theirs['nexuslims_username']!r} goes"
 
 
-def _remove(arguments: argparse.Namespace, output: Output) -> int:
+def _remove(arguments: argparse.Namespace, output: Output) -> None:
     with open_store(arguments, read_only=arguments.dry_run) as store:
         found = _identifiers(store, arguments.username, arguments.system)
         what = f"{number(len(found), 'identifier')} of {arguments.username}"
-        if not agreed(_IDENTIFIERS, found, f"remove {what}?", arguments, output):
-            return REFUSED
+        output.agree(_IDENTIFIERS, found, f"remove {what}?")
         if not arguments.dry_run:
             with store.transaction():
                 for user in found:
                     system = member("system", user["external_system"], ExternalSystem)
                     store.external_ids.remove(arguments.username, system)
     verb = "would remove" if arguments.dry_run else "removed"
-    tell(f"{verb} {what}", {"count": len(found), "identifiers": found}, arguments, output)
-    return 0
+    output.tell(f"{verb} {what}", {"count": len(found), "identifiers": found})
 
 
 def _model(columns: Mapping[str, Any]) -> ExternalUserIdentifier:
@@ -162,41 +153,33 @@ COMMAND = Command(
     commands={
         "list": Command(
             _list,
-            "list the identifiers of all users",
-            options=(
-                Option("--system", choices=_SYSTEMS, help="only identifiers in this system"),
-                FORMS,
-            ),
+            Option("--system", choices=_SYSTEMS, help="only identifiers in this system"),
+            FORMS,
+            summary="list the identifiers of all users",
             examples=("nexuslims-store users list --system nemo",),
         ),
         "show": Command(
             _show,
-            "show the identifiers of one user",
-            options=(_USERNAME, FORMS),
+            _USERNAME,
+            FORMS,
+            summary="show the identifiers of one user",
             examples=("nexuslims-store users show alice",),
         ),
         "set": Command(
             _set,
-            "store a user's identifier in a system",
+            _USERNAME,
+            _SYSTEM,
+            Option("external_id", metavar="ID", help="the user's identifier there"),
+            Option("--email", help="address to verify the user by"),
+            Option("--notes", help="remarks"),
+            flag("--move", help="take the identifier over from the user who has it"),
+            YES.but(help="with --move: do it without asking; needed off a terminal"),
+            *CHANGES,
+            summary="store a user's identifier in a system",
             description="Stores a user's identifier in a system, or replaces it. An email and "
             "notes that are not given stay as they are. An identifier that another user has is "
             "refused; --move takes it over from that user, who loses nothing else; its email and "
             "notes come along where the new user has none. What is replaced is named before.",
-            options=(
-                _USERNAME,
-                _SYSTEM,
-                Option("external_id", metavar="ID", help="the user's identifier there"),
-                Option("--email", help="address to verify the user by"),
-                Option("--notes", help="remarks"),
-                Option(
-                    "--move",
-                    action="store_true",
-                    help="take the identifier over from the user who has it",
-                ),
-                YES.but(help="with --move: do it without asking; needed off a terminal"),
-                DRY_RUN,
-                JSON,
-            ),
             examples=(
                 "nexuslims-store users set alice nemo 42 --email alice@example.com",
                 "nexuslims-store users set alice.smith nemo 42 --move",
@@ -204,14 +187,10 @@ COMMAND = Command(
         ),
         "remove": Command(
             _remove,
-            "remove a user's identifier in a system, or all of them",
-            options=(
-                _USERNAME,
-                _SYSTEM.but(nargs="?", help=f"{_SYSTEM.settings['help']} (default: all)"),
-                YES,
-                DRY_RUN,
-                JSON,
-            ),
+            _USERNAME,
+            _SYSTEM.but(nargs="?", help=f"{_SYSTEM.settings['help']} (default: all)"),
+            *DESTROYS,
+            summary="remove a user's identifier in a system, or all of them",
             examples=(
                 "nexuslims-store users remove alice nemo",
                 "nexuslims-store users remove alice --yes",

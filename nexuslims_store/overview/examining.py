@@ -22,8 +22,6 @@ from nexuslims_store.overview.work import PATIENCE, Work, read
 from nexuslims_store.results import LEASE
 from nexuslims_store.times import utc_now
 
-__all__ = ["Overview", "examine"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:

@@ -29,8 +29,6 @@ from nexuslims_store.results import (
 from nexuslims_store.revisions import head, tables_at
 from nexuslims_store.times import aware, from_instant, instant, utc_now
 
-__all__ = ["PATIENCE", "Work", "read"]
-
 PATIENCE = timedelta(days=3)
 """How long a session may wait to be built; NexusLIMS itself waits two days for files."""
 

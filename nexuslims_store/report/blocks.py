@@ -5,24 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-__all__ = [
-    "Bar",
-    "Bars",
-    "Block",
-    "Card",
-    "Cards",
-    "Cell",
-    "Coded",
-    "Columns",
-    "Document",
-    "Identifier",
-    "Kind",
-    "Note",
-    "Points",
-    "Section",
-    "Table",
-]
-
 
 class Identifier(NamedTuple):
     """What names a session; a link where it is a URL."""

@@ -13,8 +13,6 @@ from itertools import count
 from nexuslims_store.report.blocks import Bar, Bars, Columns
 from nexuslims_store.report.values import html
 
-__all__ = ["bars", "columns"]
-
 _HEIGHT = 220
 _TOP, _BELOW = 12, 26
 _PLOT = _HEIGHT - _TOP - _BELOW

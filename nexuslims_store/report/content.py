@@ -32,8 +32,6 @@ from nexuslims_store.report.words import (
     status,
 )
 
-__all__ = ["compose"]
-
 _BARS = 15  # instruments in the chart
 _ROWS = 200  # instruments in the table behind it
 _FEWEST_PARTS = 4

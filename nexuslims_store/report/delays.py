@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
-__all__ = ["Delays"]
-
 _MINUTE = timedelta(minutes=1)
 # What lies below each of these, in minutes, is one bar of the chart.
 _BOUNDS = (

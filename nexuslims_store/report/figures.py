@@ -25,17 +25,6 @@ from nexuslims_store.report.values import cause_of
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.store import Store
 
-__all__ = [
-    "NAMED",
-    "FailedUpload",
-    "Figures",
-    "FoundSession",
-    "Group",
-    "Use",
-    "read",
-    "sum_of",
-]
-
 NAMED = 10
 """How many sessions are named; the others are counted."""
 

@@ -19,8 +19,6 @@ from nexuslims_store.report.blocks import (
 from nexuslims_store.report.figures import NAMED, Figures, Group, sum_of
 from nexuslims_store.report.words import KINDS, moment, status
 
-__all__ = ["blocks"]
-
 _COUNTS = ("sessions",)
 
 

@@ -26,8 +26,6 @@ from nexuslims_store.report.blocks import (
 from nexuslims_store.report.style import STYLE
 from nexuslims_store.report.values import address, html
 
-__all__ = ["write"]
-
 _TIME = re.compile(r"\d{4,}-\d\d(-\d\d( \d\d:\d\d \S+)?)?")
 _WIDE = 6  # a column of text counts for two of numbers
 

@@ -9,8 +9,6 @@ from datetime import date, datetime, timedelta
 
 from nexuslims_store.times import day_before, instant
 
-__all__ = ["MOST_WEEKS", "Span"]
-
 MOST_WEEKS = 5200
 """A hundred years: nothing is older, and a chart of more could not be read."""
 

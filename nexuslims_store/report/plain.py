@@ -26,8 +26,6 @@ from nexuslims_store.report.blocks import (
     Table,
 )
 
-__all__ = ["write"]
-
 _WIDTH = 100
 _GAP = "  "
 _BAR = 24

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["STYLE"]
-
 STYLE = """
 :root { color-scheme: light dark;
   --page: #fff; --ink: #18222d; --soft: #4a5865; --line: #d9e0e6; --panel: #f3f6f8;

@@ -7,8 +7,6 @@ from html import escape
 
 from nexuslims_store.display import cut, printable, shown
 
-__all__ = ["address", "cause_of", "html"]
-
 # What differs from one failure to the next although the cause is one: addresses, hashes, numbers of
 # records. A short number, or one that is called a code, says what the cause is.
 _CODE = r"^\d{3}\b|\b(?:HTTP(?:/[\d.]+)?|status|code|error|errno)\W{0,3}\d+\b"

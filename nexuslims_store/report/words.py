@@ -9,20 +9,6 @@ from nexuslims_store.enums import RecordStatus
 from nexuslims_store.report.blocks import Coded, Kind
 from nexuslims_store.times import zone
 
-__all__ = [
-    "ARRIVED",
-    "FAILED",
-    "KINDS",
-    "RECORDS",
-    "USE",
-    "hours",
-    "kind",
-    "lasting",
-    "moment",
-    "share",
-    "status",
-]
-
 # In the order in which they are stacked, from below: what is done, what is not, what went wrong.
 KINDS = {
     code.value: Kind(words, code.value, colour)
