@@ -134,10 +134,10 @@ SQL_IN_CODE = {
 }
 
 
-def strings(module: str) -> Iterator[tuple[int, str]]:
+def strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The texts of a file with their lines; the gaps of f-strings are `{}`. No docstrings."""
     inside: set[ast.expr] = set()
-    for node in ast.walk(MODULES[module]):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             inside.add(node.value)
         elif isinstance(node, ast.JoinedStr):
@@ -149,7 +149,7 @@ def strings(module: str) -> Iterator[tuple[int, str]]:
                     for part in node.values
                 ),
             )
-    for node in ast.walk(MODULES[module]):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in inside:
             yield node.lineno, node.value
 
@@ -158,7 +158,7 @@ def sql_in(module: str) -> list[str]:
     """The statements in a file's texts, but for those about the catalogue alone."""
     return [
         f"{module}:{line}: {text}"
-        for line, text in strings(module)
+        for line, text in strings(MODULES[module])
         if STATEMENT.search(text)
         and len(CATALOGUE.findall(text)) != len(re.findall(r"\b(?:FROM|JOIN|INTO|UPDATE)\s", text))
     ]
@@ -173,13 +173,34 @@ def test_sql_stands_in_sql_files() -> None:
 def test_the_search_for_sql_finds_it() -> None:
     for text in (
         "SELECT 1\nFROM session_log",
-        "INSERT OR IGNORE INTO t VALUES (1)",
+        "INSERT OR IGNORE INTO t (a) VALUES (1)",
         "UPDATE {} SET a = 1",
         "DELETE FROM t",
     ):
         assert STATEMENT.search(text)
         assert not CATALOGUE.search(text)
     assert CATALOGUE.search("SELECT name FROM pragma_table_info('t')")
+
+
+# A copy of a whole table aside, from one that is made like it.
+NO_COLUMNS = re.compile(r"\bINTO\s+(\w+|\{\}|\"(?:[^\"]|\"\")+\")\s+(VALUES\b|SELECT\s+(?!\*))")
+
+
+def test_what_the_tests_insert_names_its_columns() -> None:
+    """Or the next revision breaks tests of other things."""
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for line, text in strings(ast.parse(path.read_text(encoding="utf-8")))
+        if NO_COLUMNS.search(text)
+    ]
+    columns, none = "INSERT INTO {} (a) ", "INSERT INTO {} "  # as one text each would be found
+    for table in ("t", '"user"', '"my ""own"', "{}"):
+        for what in ("VALUES (1)", "SELECT a FROM t"):
+            assert NO_COLUMNS.search(none.format(table) + what)
+            assert not NO_COLUMNS.search(columns.format(table) + what)
+        assert not NO_COLUMNS.search(none.format(table) + "SELECT * FROM former")
+    assert found == []
 
 
 # -- names and words -------------------------------------------------------------------

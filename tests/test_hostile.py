@@ -407,7 +407,7 @@ USERNAME_ODD = f"nexuslims_username = {BLOB}"
 # -- crafted files ---------------------------------------------------------------------
 
 CANARY = "CREATE TABLE canary (touched)"
-TOUCH = "INSERT INTO canary VALUES (1)"
+TOUCH = "INSERT INTO canary (touched) VALUES (1)"
 
 
 def replaced(table: str, *statements: str) -> list[str]:
@@ -529,5 +529,6 @@ def test_functions_in_the_schema_do_not_run(tmp_path: Path, expression: str) -> 
 
 def instrument_row() -> list[tuple[str, tuple[str, ...]]]:
     """The statement that stores `instrument()`."""
-    row = tuple(instrument().to_dict().values())
-    return [(f"INSERT INTO instruments VALUES ({', '.join('?' * len(row))})", row)]
+    row = instrument().to_dict()
+    marks = ", ".join("?" * len(row))
+    return [(f"INSERT INTO instruments ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))]

@@ -10,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from helpers.older_lineage import EVENT_COLUMNS
 from helpers.support import (
     PID,
     SESSION,
@@ -204,7 +205,7 @@ def test_a_table_of_the_facilitys_own_follows_or_is_in_the_way_of_a_rename(
             store,
             'CREATE TABLE "my ""own" (pid TEXT REFERENCES Instruments(instrument_pid)'
             + (" ON UPDATE CASCADE)" if follows else ")"),
-            ('INSERT INTO "my ""own" VALUES (?)', (PID,)),
+            ('INSERT INTO "my ""own" (pid) VALUES (?)', (PID,)),
         )
         with store.transaction() if nested else nullcontext():
             if follows:
@@ -359,8 +360,9 @@ def test_a_session_that_was_harvested_twice_counts_once(tmp_path: Path) -> None:
         add_pair(store)
         write(
             place_of(store),
-            "INSERT INTO session_log SELECT 99, session_identifier, instrument, timestamp, "
-            "event_type, record_status, user FROM session_log WHERE event_type = 'START'",
+            f"INSERT INTO session_log {EVENT_COLUMNS} "
+            "SELECT 99, session_identifier, instrument, timestamp, event_type, "
+            "record_status, user FROM session_log WHERE event_type = 'START'",
         )
         assert [used.sessions_total for used in store.instruments.activity()] == [1]
 

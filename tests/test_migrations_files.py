@@ -158,7 +158,7 @@ def test_a_facilitys_own_tables_and_views_are_kept(path: Path) -> None:
         "v1_4_3",
         path,
         "CREATE TABLE visits (instrument REFERENCES instruments, note);"
-        "INSERT INTO visits VALUES ('sem', 'x'), ('gone', 'y');"
+        "INSERT INTO visits (instrument, note) VALUES ('sem', 'x'), ('gone', 'y');"
         "CREATE TABLE broken (a REFERENCES nowhere (b));"
         "CREATE VIEW waiting AS SELECT l.*, i.location FROM session_log l JOIN instruments i "
         "ON l.instrument = i.instrument_pid;"

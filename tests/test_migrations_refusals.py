@@ -198,9 +198,10 @@ def test_a_null_key_is_named_too(path: Path) -> None:
         "UPDATE sqlite_schema SET sql = replace(sql, 'instrument_pid VARCHAR(100) NOT NULL',"
         " 'instrument_pid VARCHAR(100)') WHERE name = 'instruments';"
         "PRAGMA writable_schema = RESET;"
-        "INSERT INTO instruments SELECT NULL, 'https://e.com/2', calendar_name, calendar_url,"
-        " location, schema_name, property_tag, filestore_path, harvester, timezone, NULL, NULL,"
-        " NULL FROM instruments;",
+        "INSERT INTO instruments (instrument_pid, api_url, calendar_name, calendar_url, location,"
+        " schema_name, property_tag, filestore_path, harvester, timezone)"
+        " SELECT NULL, 'https://e.com/2', calendar_name, calendar_url, location, schema_name,"
+        " property_tag, filestore_path, harvester, timezone FROM instruments;",
     )
     before = path.read_bytes()
     with pytest.raises(MigrationError, match="instrument_pid must not be NULL"):

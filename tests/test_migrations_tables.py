@@ -154,7 +154,11 @@ def test_marks_follow_the_version_row(path: Path) -> None:
 
 def test_marks_of_other_migrations_are_left_alone(path: Path) -> None:
     migrations.upgrade(path)
-    execute(path, "INSERT INTO _yoyo_migration VALUES ('abc', '0001.a-facility-own', '2025-01-01')")
+    execute(
+        path,
+        "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc) "
+        "VALUES ('abc', '0001.a-facility-own', '2025-01-01')",
+    )
 
     assert not migrations.upgrade(path).changed
     migrations.downgrade(path, "base", backup=False)

@@ -117,7 +117,7 @@ def test_a_database_that_is_not_ready(server: Server, server_url: str) -> None:
     with pytest.raises(NotANexusLIMSDatabaseError, match=r"has no tables.*migrate"):
         Store(server.url())
     database = re.findall(r"/(nxs_\w+)\?", server_url)[0]
-    server.execute("INSERT INTO alembic_version VALUES ('v9_9_9')", database=database)
+    server.execute("INSERT INTO alembic_version (version_num) VALUES ('v9_9_9')", database=database)
     with pytest.raises(UnknownRevisionError, match="v9_9_9"):
         Store(server_url)
 

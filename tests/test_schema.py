@@ -131,7 +131,9 @@ def test_the_sql_makes_the_same_tables(tmp_path: Path, revision: str) -> None:
     with closing(sqlite3.connect(path)) as connection:
         text = schema.sql(connection)
     copy = tmp_path / "two.db"
-    migration_files.execute(copy, f"{text}; INSERT INTO alembic_version VALUES ('{revision}');")
+    migration_files.execute(
+        copy, f"{text}; INSERT INTO alembic_version (version_num) VALUES ('{revision}');"
+    )
     assert migration_files.facts(copy) == migration_files.facts(path)
     with closing(sqlite3.connect(copy)) as connection:
         assert schema.sql(connection) == text

@@ -170,7 +170,7 @@ ODD_FILES: dict[str, tuple[Callable[[Path], object], type[StoreError], str]] = {
     ),
     "later": (head_with(f"{VERSION} 'v9_0_0'"), UnknownRevisionError, "v9_0_0"),
     "two version rows": (
-        head_with("INSERT INTO alembic_version VALUES ('v1_4_3')"),
+        head_with("INSERT INTO alembic_version (version_num) VALUES ('v1_4_3')"),
         UnknownRevisionError,
         "several",
     ),

@@ -77,7 +77,7 @@ def make(path: Path, rows: int, pending: int = 0, revision: str = "head") -> Pat
                 "computer_mount": None,
             }
             connection.execute(
-                f"INSERT INTO instruments VALUES ({marks})",
+                f"INSERT INTO instruments ({', '.join(columns)}) VALUES ({marks})",
                 [known.get(column, f"{column} of the instrument") for column in columns],
             )
         # The last of them yesterday: what a report shows are the weeks before today.

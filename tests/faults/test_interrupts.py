@@ -195,8 +195,10 @@ class Bystander:
             self._connection.execute(f"DELETE FROM {table}")
         for table in changed:
             for row in self.before[table]:
+                named = self._connection.execute(f"SELECT * FROM {table}").description
+                columns = ", ".join(f'"{column}"' for column, *_ in named)
                 marks = ", ".join("?" * len(row))
-                self._connection.execute(f"INSERT INTO {table} VALUES ({marks})", row)
+                self._connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", row)
         self._connection.execute("COMMIT")
 
     def close(self) -> None:

@@ -271,10 +271,13 @@ def demo(path: Path) -> Path:
         CREATE INDEX ix_upload_log_destination_name ON upload_log (destination_name);
         CREATE INDEX ix_external_user_identifiers_nexuslims_username
             ON external_user_identifiers (nexuslims_username);
-        INSERT INTO instruments VALUES ('demo-sem', 'https://example.com/?id=1', 'c', 'l', 'd',
-            'p', './demo', 'nemo', 'America/Denver');
-        INSERT INTO session_log VALUES (1, 's', 'demo-sem', '2025-01-01T00:00:00-07:00', 'START',
-            'TO_BE_BUILT', 'u');
+        INSERT INTO instruments (instrument_pid, api_url, calendar_url, location, display_name,
+            property_tag, filestore_path, harvester, timezone)
+            VALUES ('demo-sem', 'https://example.com/?id=1', 'c', 'l', 'd', 'p', './demo', 'nemo',
+            'America/Denver');
+        INSERT INTO session_log (id_session_log, session_identifier, instrument, timestamp,
+            event_type, record_status, user)
+            VALUES (1, 's', 'demo-sem', '2025-01-01T00:00:00-07:00', 'START', 'TO_BE_BUILT', 'u');
         """,
     )
     return path
@@ -287,7 +290,7 @@ def downgraded_by_alembic(path: Path) -> Path:
         """
         CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,
             CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num));
-        INSERT INTO alembic_version VALUES ('v2_4_0a');
+        INSERT INTO alembic_version (version_num) VALUES ('v2_4_0a');
         CREATE TABLE "instruments" (instrument_pid VARCHAR(100) NOT NULL,
             api_url VARCHAR NOT NULL, calendar_url VARCHAR NOT NULL,
             location VARCHAR(100) NOT NULL, schema_name VARCHAR NOT NULL,
@@ -307,10 +310,13 @@ def downgraded_by_alembic(path: Path) -> Path:
             error_message VARCHAR, metadata_json VARCHAR, PRIMARY KEY (id));
         CREATE INDEX ix_upload_log_session_identifier ON upload_log (session_identifier);
         CREATE INDEX ix_upload_log_destination_name ON upload_log (destination_name);
-        INSERT INTO instruments VALUES ('sem', 'https://example.com/?id=1', 'c', 'l', 'd', 'p',
-            './sem', 'nemo', 'America/Denver', NULL, NULL, NULL, NULL);
-        INSERT INTO session_log VALUES (5, 's', 'sem', '2025-01-01T00:00:00-07:00', 'START',
-            'NO_CONSENT', 'u');
+        INSERT INTO instruments (instrument_pid, api_url, calendar_url, location, schema_name,
+            property_tag, filestore_path, harvester, timezone)
+            VALUES ('sem', 'https://example.com/?id=1', 'c', 'l', 'd', 'p', './sem', 'nemo',
+            'America/Denver');
+        INSERT INTO session_log (id_session_log, session_identifier, instrument, timestamp,
+            event_type, record_status, user)
+            VALUES (5, 's', 'sem', '2025-01-01T00:00:00-07:00', 'START', 'NO_CONSENT', 'u');
         INSERT INTO upload_log (id, session_identifier, destination_name, success, timestamp)
             VALUES (2, 's', 'cdcs', 1, '2025-01-02T00:00:00+00:00');
         """,

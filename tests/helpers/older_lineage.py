@@ -77,8 +77,12 @@ SESSION_LOG = [
      "WAITING_FOR_END", "nexuslims"),
 ]  # fmt: skip
 
+INSTRUMENT_COLUMNS = (
+    "(instrument_pid, api_url, calendar_name, calendar_url, location, schema_name, property_tag, "
+    "filestore_path, computer_name, computer_ip, computer_mount, harvester, timezone)"
+)
 EVENT_COLUMNS = (
-    "(id_session_log, session_identifier, instrument, timestamp, event_type, record_status, user)"
+    '(id_session_log, session_identifier, instrument, timestamp, event_type, record_status, "user")'
 )
 
 NULL_HARVESTERS = 2
@@ -94,9 +98,11 @@ def create(path: Path, *, rows: bool = True) -> Path:
         connection.executescript(TABLES)
         if rows:
             connection.executemany(
-                f"INSERT INTO instruments VALUES ({', '.join('?' * 13)})", INSTRUMENTS
+                f"INSERT INTO instruments {INSTRUMENT_COLUMNS} VALUES ({', '.join('?' * 13)})",
+                INSTRUMENTS,
             )
             connection.executemany(
-                f"INSERT INTO session_log VALUES ({', '.join('?' * 7)})", SESSION_LOG
+                f"INSERT INTO session_log {EVENT_COLUMNS} VALUES ({', '.join('?' * 7)})",
+                SESSION_LOG,
             )
     return path

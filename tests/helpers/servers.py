@@ -40,7 +40,7 @@ _EMPTY = [
     "ALTER TABLE upload_log ALTER COLUMN id RESTART",
     "ALTER TABLE external_user_identifiers ALTER COLUMN id RESTART",
     "DELETE FROM alembic_version",
-    f"INSERT INTO alembic_version VALUES ('{HEAD}')",
+    f"INSERT INTO alembic_version (version_num) VALUES ('{HEAD}')",
 ]
 _SHAPE = """
     SELECT

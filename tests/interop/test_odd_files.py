@@ -379,7 +379,7 @@ def test_a_wrong_stamp_is_refused_and_stamp_mends_it(nexuslims: NexusLIMS, tmp_p
 def test_two_version_rows_are_refused(nexuslims: NexusLIMS, tmp_path: Path) -> None:
     path = tmp_path / "two.db"
     made_by_nexuslims(nexuslims, path)
-    change(path, "INSERT INTO alembic_version VALUES ('v2_4_0a')")
+    change(path, "INSERT INTO alembic_version (version_num) VALUES ('v2_4_0a')")
     assert_refused(path, UnknownRevisionError, "v2_4_0a")
     # The way out that the message names.
     before = rows(path)
@@ -419,6 +419,6 @@ def test_another_programs_database_with_alembic_in_it_is_refused(
     change(
         path,
         "CREATE TABLE users (id INTEGER PRIMARY KEY)",
-        "INSERT INTO alembic_version VALUES ('1975ea83b712')",
+        "INSERT INTO alembic_version (version_num) VALUES ('1975ea83b712')",
     )
     assert_refused(path, (NotANexusLIMSDatabaseError, UnknownRevisionError), "other.db")
