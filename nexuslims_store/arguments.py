@@ -15,7 +15,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args
 
-from nexuslims_store.errors import InvalidValueError
+from nexuslims_store.errors import InvalidValueError, StoreError
 
 __all__ = [
     "as_path",
@@ -26,6 +26,7 @@ __all__ = [
     "require_flags",
     "require_function",
     "require_limit",
+    "require_name",
     "require_type",
     "require_valid",
     "texts",
@@ -72,9 +73,26 @@ def require_limit(limit: int | None) -> None:
 
 
 def as_path(name: str, value: str | os.PathLike[str]) -> Path:
-    """Return an argument that is a path as one; another is a TypeError that names it."""
+    """Return an argument that is a path as one; another is a TypeError that names it.
+
+    A Path drops the `./` by which a file is named that `require_name` would refuse.
+    """
     require_type(name, value, (str, os.PathLike))
-    return Path(value)
+    path = Path(value)
+    if str(path) in _NO_NAMES and os.fspath(value) not in _NO_NAMES:
+        return path.absolute()
+    return path
+
+
+def require_name(path: str | os.PathLike[str]) -> None:
+    """Raise a StoreError for what means something else than a file or folder of that name."""
+    given = os.fspath(path)
+    if given in _NO_NAMES:
+        instead = f"; one that is called so is ./{given}" if given else ""
+        raise StoreError(f"{given!r} is no file or folder{instead}")
+
+
+_NO_NAMES = {"", "-", ":memory:"}  # as given: no name, standard output, none but in memory
 
 
 def require_valid(name: str, value: Any, kind: Any) -> None:

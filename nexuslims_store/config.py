@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeGuard
 
+from nexuslims_store.arguments import as_path, require_name
 from nexuslims_store.errors import StoreError
 
 __all__ = [
@@ -142,11 +143,12 @@ def without_password(url: str) -> str:
 
 
 def require_file(path: str | os.PathLike[str], name: str) -> None:
-    """Raise a StoreError if a path is the address of a server, where only a file will do.
+    """Raise a StoreError if a path is none of a file, where only a file will do.
 
-    That is a URL, another program's too, or libpq's `host=… password=…`. It is not repeated, as it
-    may hold a password.
+    The address of a server is a URL, another program's too, or libpq's `host=… password=…`. It is
+    not repeated, as it may hold a password.
     """
+    require_name(path)
     # A Path has made one slash of two. One letter is a drive of Windows.
     address = r"\s*([a-z][a-z0-9+.-]+:/|postgres(ql)?:|(host(addr)?|port|user|dbname|password)=)"
     if re.match(address, os.fspath(path), re.IGNORECASE):
@@ -174,7 +176,7 @@ def _setting(variable: str) -> tuple[str, str] | None:
 
 def _expanded(variable: str, value: str, place: str) -> Path:
     try:
-        return Path(value).expanduser()
+        return as_path(variable, value).expanduser()
     except RuntimeError as error:
         raise StoreError(
             f"{variable} is {value!r} in {place}, and there is no such home folder ({error}); "

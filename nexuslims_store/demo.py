@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from nexuslims_store.connection import MEMORY
+from nexuslims_store.arguments import as_path, require_name
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
 from nexuslims_store.errors import ReadOnlyError, StoreError
 from nexuslims_store.models import Instrument, SessionLog, UploadLog
@@ -85,13 +85,14 @@ def create(
     StoreError
         The file is there already, or its folder is not, or the path is none of a file.
     """
-    if os.fspath(path) == str(MEMORY) or "://" in os.fspath(path):
+    require_name(path)
+    if "://" in os.fspath(path):
         # An address may hold a password, so it is not repeated.
         raise StoreError(
             "the demo is made in a file, and what was given is no name of one: name a new file (to "
             "have it in PostgreSQL, `nexuslims-store move FILE URL` afterwards)"
         )
-    path = Path(path)
+    path = as_path("path", path)
     if weeks < 1:
         raise ValueError("a demo database has one week of sessions or more")
     now = datetime.combine(utc_now().date(), time(), UTC) if now is None else now.astimezone(UTC)

@@ -79,10 +79,11 @@ def move(
             "one of the two is to be the path of an SQLite file, the other the URL of a PostgreSQL "
             "database; a file is copied by `nexuslims-store backup`, a server's database by pg_dump"
         )
-    file = as_path(*(("source", source) if to_server else ("destination", destination)))
-    require_file(file, "the path")
+    given = source if to_server else destination
+    file = as_path("source" if to_server else "destination", given)
     if file == MEMORY:
         raise StoreError("a database in memory is gone with its program; name a file to move")
+    require_file(given, "the path")
     work = _Move(dry_run, timeout, say, progress)
     if to_server:
         return work.to_server(file, str(destination))

@@ -22,6 +22,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from nexuslims_store import ddl
+from nexuslims_store.config import require_file
 from nexuslims_store.connection import MEMORY, SQLiteDatabase
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
 from nexuslims_store.models import ExternalUserIdentifier, Instrument, SessionLog, UploadLog
@@ -285,6 +286,8 @@ def describe(path: Path | str | None, form: Format, *, timeout: float = 30.0) ->
     """
     if isinstance(path, str):
         return _describe_on_server(path, form, timeout)
+    if path is not None:
+        require_file(path, "the path")
     where = MEMORY if path is None else path
     with closing(SQLiteDatabase(where, read_only=path is not None, timeout=timeout)) as database:
         if path is None:

@@ -254,7 +254,8 @@ def _place(path: str | os.PathLike[str] | None) -> Path | str:
         raise DatabaseNotFoundError("the path is empty", **CHECK_PATH)
     if is_url(path):
         return path
-    require_file(path, "the path")
+    if given != MEMORY:
+        require_file(path, "the path")
     return absolute(given)
 
 

@@ -180,7 +180,7 @@ def test_a_database_in_memory_makes_no_file(
     ):
         with pytest.raises(MigrationError, match="in memory"):
             refuse(":memory:")
-    with Store(":memory:") as store, pytest.raises(BackupError, match="no place"):
+    with Store(":memory:") as store, pytest.raises(BackupError, match="is no file"):
         store.backup(":memory:")
     assert list(tmp_path.iterdir()) == []
 

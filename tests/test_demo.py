@@ -168,7 +168,7 @@ def test_what_stands_in_the_way_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [":memory:", "postgresql://me:secret@host/db"])
 def test_it_is_made_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(StoreError, match="made in a file") as refused:
+    with pytest.raises(StoreError, match=r"made in a file|is no file") as refused:
         demo.create(name)
     assert "secret" not in str(refused.value)
     assert not list(tmp_path.iterdir())

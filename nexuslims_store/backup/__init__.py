@@ -13,7 +13,12 @@ from __future__ import annotations
 from nexuslims_store.backup.copying import Progress, copy, name_for
 from nexuslims_store.backup.files import PARTIAL_FILES, SIDECARS, file_errors
 from nexuslims_store.backup.names import Backup, free_name, list_backups
-from nexuslims_store.backup.restoring import restore, revision_of, what_is_wrong
+from nexuslims_store.backup.restoring import (
+    refuse_same_file,
+    restore,
+    revision_of,
+    what_is_wrong,
+)
 from nexuslims_store.backup.retention import Keep, OldBackups, not_kept, old_backups, remove_backups
 
 __all__ = [
@@ -30,6 +35,7 @@ __all__ = [
     "name_for",
     "not_kept",
     "old_backups",
+    "refuse_same_file",
     "remove_backups",
     "restore",
     "revision_of",

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
+from nexuslims_store.arguments import as_path, require_name
 from nexuslims_store.backup.files import (
     file_errors,
     publish,
@@ -22,8 +23,9 @@ from nexuslims_store.backup.files import (
     temporary_file,
 )
 from nexuslims_store.backup.names import free_name, names
+from nexuslims_store.config import require_file
 from nexuslims_store.connection import MEMORY, connect, pragma
-from nexuslims_store.errors import BackupError, CorruptDatabaseError
+from nexuslims_store.errors import BackupError, CorruptDatabaseError, StoreError
 from nexuslims_store.times import utc_now
 from nexuslims_store.translation import SQLITE_ERRORS, still_locked, translate
 
@@ -88,6 +90,8 @@ def copy(
             "a database in memory can be backed up by the program that has it only",
             call="call backup() of its store",
         )
+    if connection is None:
+        require_file(source, "the source")
     # "rw" although nothing is written: SQLite must be allowed to roll back what a killed program
     # left half done. Where the file may not be written, SQLite itself opens it read-only.
     opened = (
@@ -115,12 +119,11 @@ def _names(
     source: Path, destination: str | os.PathLike[str], now: datetime | None
 ) -> tuple[Path, Iterable[Path]]:
     """Return one name to say in errors, and those that the copy may have."""
-    if os.fspath(destination) in {"", "-", str(MEMORY)}:
-        raise BackupError(
-            f"{os.fspath(destination)!r} is no place for a backup, which is a file: name one, or a "
-            "folder"
-        )
-    place = Path(destination)
+    place = as_path("destination", destination)
+    try:
+        require_name(destination)
+    except StoreError as error:
+        raise BackupError(str(error)) from None
     with file_errors(place):
         if place.is_dir():
             now = now or utc_now().astimezone()

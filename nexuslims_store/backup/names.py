@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+from nexuslims_store.arguments import require_name
 from nexuslims_store.backup.files import is_free
 from nexuslims_store.connection import MEMORY
 from nexuslims_store.errors import BackupError, ReadOnlyError
@@ -86,7 +87,10 @@ def list_backups(path: Path, folder: Path | None = None) -> list[Backup]:
     BackupError, ReadOnlyError
         There is no such folder, or this user may not read it.
     """
-    where = folder or path.parent
+    where = path.parent
+    if folder is not None:
+        require_name(folder)
+        where = folder
     found = (as_backup(path, where / name) for name in _files(where))
     return sorted((backup for backup in found if backup is not None), reverse=True)
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from nexuslims_store.arguments import require_name
 from nexuslims_store.backup.copying import (
     PAGES_AT_A_TIME,
     Progress,
@@ -97,6 +98,8 @@ def restore(
     """
     if path == MEMORY:
         raise BackupError("a database in memory is nobody else's: there is nothing to restore")
+    require_name(source)
+    require_name(path)
     size = _require_file(source).st_size
     # The file itself in place of a symbolic link to it, so that the link stays one.
     real = Path(os.path.realpath(path))
@@ -109,11 +112,9 @@ def restore(
         return None
     with file_errors(real):
         old = real.stat()
-        same = source.samefile(real)
     if not stat.S_ISREG(old.st_mode):
         raise BackupError(f"{path} is not a file; name the database file to restore")
-    if same:
-        raise BackupError(f"{source} and {path} are the same file; name the backup to restore")
+    refuse_same_file(source, path)
     require_writable(real)  # before its content is kept for nothing
     # The copy of the backup, what it replaces, and SQLite's journal.
     require_room(real, size + old.st_size + max(size, old.st_size))
@@ -127,8 +128,18 @@ def restore(
             return _bring_in(staged, live, path, real, timeout=timeout, progress=progress)
 
 
+def refuse_same_file(source: Path, path: Path) -> None:
+    """Raise if a backup is the database itself."""
+    same = False
+    with suppress(OSError):  # which whoever opens one of them tells better
+        same = source.samefile(path)
+    if same:
+        raise BackupError(f"{source} and {path} are the same file; name the backup to restore")
+
+
 def revision_of(source: Path, *, timeout: float = 30.0) -> str | None:
     """Return at what revision a backup is, None for base, or raise as `restore` does."""
+    require_name(source)
     _require_file(source)
     with _as_backup(), closing(connect(source, mode="rw", timeout=timeout)) as connection:
         state = recognise(connection, source, timeout=timeout)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nexuslims_store import backup
 from nexuslims_store.cli.declaration import Command, Option
-from nexuslims_store.cli.options import DESTROYS, FORMS, database_file, number_of
+from nexuslims_store.cli.options import DESTROYS, FORMS, database_file, number_of, path_of_folder
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.config import dump_line
 from nexuslims_store.display import number, size
@@ -130,7 +130,7 @@ COMMAND = Command(
                 "folder",
                 metavar="DIR",
                 nargs="?",
-                type=Path,
+                type=path_of_folder,
                 help="the folder (default: beside the database)",
             ),
             FORMS,

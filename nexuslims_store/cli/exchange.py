@@ -14,7 +14,13 @@ from nexuslims_store.cli.declaration import Command, Option
 from nexuslims_store.cli.files import check_destination
 from nexuslims_store.cli.imports import read_records
 from nexuslims_store.cli.opening import changed, open_store
-from nexuslims_store.cli.options import CHANGES, FORMS, database_path, path_or_standard_output
+from nexuslims_store.cli.options import (
+    CHANGES,
+    FORMS,
+    database_path,
+    name_or_standard_input,
+    path_or_standard_output,
+)
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.cli.refusals import invalid_values
 from nexuslims_store.display import number
@@ -129,7 +135,12 @@ class Exchange:
         return {
             "import": Command(
                 self.run_import,
-                Option("file", metavar="FILE", help="the file, - for standard input"),
+                Option(
+                    "file",
+                    metavar="FILE",
+                    type=name_or_standard_input,
+                    help="the file, - for standard input",
+                ),
                 *CHANGES,
                 summary=f"add and update {self.noun}s from a JSON or CSV file, all or none",
                 description=f"Reads what `{self.group} export` and `{self.group} list --csv` "

@@ -6,15 +6,16 @@ import argparse
 import os
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 
+from nexuslims_store.arguments import as_path, require_name
 from nexuslims_store.cli.declaration import OneOf, Option, flag, meant
 from nexuslims_store.config import default_path, is_url, require_file, without_password
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.errors import StoreError
 from nexuslims_store.times import LONGEST_TIMEOUT
 
-_MEMORY = Path(":memory:")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -101,20 +102,41 @@ def path_or_standard_output(text: str) -> Path | None:
     return None if text in {"-", "/dev/stdout"} else path_of_file(text)
 
 
+def name_or_standard_input(text: str) -> str:
+    """Return the name of a file to read, for messages; `-` is standard input."""
+    path_or_standard_output(text)
+    return text
+
+
 def path_of_file(text: str) -> Path:
     """Return the path of a file, which a folder's is not: a slash at its end means one."""
-    try:
-        require_file(text, "this")
-    except StoreError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    path = _named(text, partial(require_file, name="this"))
     if text.endswith(tuple(filter(None, (os.sep, os.altsep)))):
         raise argparse.ArgumentTypeError(f"{text!r} is a folder's name; name the file in it")
-    return Path(text)
+    return path
+
+
+def path_of_folder(text: str) -> Path:
+    """Return the path of a folder."""
+    return _named(text, require_name)
+
+
+def _named(text: str, require: Callable[[str], None]) -> Path:
+    try:
+        require(text)
+    except StoreError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return as_path("path", text)
 
 
 def file_or_url(text: str) -> Path | str:
     """Return the path of a database file, or the URL of a PostgreSQL database as it is."""
     return text if is_url(text) else path_of_file(text)
+
+
+def _database(text: str) -> Path | str:
+    """Return what --db names; NX_DB_PATH may say the same, and is refused with the command."""
+    return Path(text) if text == ":memory:" else file_or_url(text)
 
 
 def _statuses(text: str) -> list[str]:
@@ -134,7 +156,7 @@ COMMON = (
     Option(
         "--db",
         metavar="PATH",
-        type=file_or_url,
+        type=_database,
         help="the database file, or postgresql://USER@HOST/DATABASE (default: NX_DB_PATH in the "
         "environment, else in the file .env here, else nexuslims.db in the user's data folder)",
     ),
@@ -216,7 +238,7 @@ def database_path(arguments: argparse.Namespace) -> Path | str:
     Raises
     ------
     StoreError
-        It is `:memory:`, which would be gone with the command.
+        It is none of a file.
     """
     path: Path | str | None = arguments.db
     if path is None:
@@ -224,11 +246,6 @@ def database_path(arguments: argparse.Namespace) -> Path | str:
     if is_url(path):
         return path
     require_file(path, "--db or NX_DB_PATH")
-    if path == _MEMORY:
-        raise StoreError(
-            "':memory:' is no file, and would be gone with this command: name one with --db, or in "
-            "the environment variable NX_DB_PATH"
-        )
     return path
 
 

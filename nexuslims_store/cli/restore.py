@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 
 from nexuslims_store import backup
+from nexuslims_store.arguments import as_path, require_name
 from nexuslims_store.cli.declaration import Command, Option, UsageError
-from nexuslims_store.cli.options import DESTROYS, database_file
+from nexuslims_store.cli.options import DESTROYS, database_file, path_of_folder
 from nexuslims_store.cli.output import Output
 from nexuslims_store.config import restore_line
 from nexuslims_store.display import size
@@ -22,6 +23,7 @@ def _restore(arguments: argparse.Namespace, output: Output) -> None:
     revision = backup.revision_of(source, timeout=arguments.timeout)
     what = f"{source} ({revision or 'base'}, {size(source.stat().st_size)})"
     there = os.path.lexists(path)
+    backup.refuse_same_file(source, path)
     if there and not arguments.dry_run:
         output.message(f"{what} is to replace the content of {path}, which is kept beside it")
         output.confirm(f"restore {path}?")
@@ -47,7 +49,8 @@ def _source(arguments: argparse.Namespace, path: Path) -> Path:
     if arguments.source != "latest":
         if arguments.folder is not None:
             raise UsageError("--from says where the latest backup is: `restore latest --from DIR`")
-        return Path(arguments.source)
+        require_name(arguments.source)
+        return as_path("SRC", arguments.source)
     folder = arguments.folder or path.parent
     found = backup.list_backups(path, folder)
     if not found:
@@ -71,7 +74,7 @@ COMMAND = Command(
         "--from",
         dest="folder",
         metavar="DIR",
-        type=Path,
+        type=path_of_folder,
         help="where to look for the latest backup (default: beside the database)",
     ),
     *DESTROYS,

@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from nexuslims_store import overview
 from nexuslims_store.cli import prometheus
@@ -18,6 +17,7 @@ from nexuslims_store.cli.options import (
     database_path,
     duration,
     number_of,
+    path_of_folder,
 )
 from nexuslims_store.cli.output import Output
 from nexuslims_store.config import dump_line
@@ -214,7 +214,7 @@ COMMAND = Command(
     Option(
         "--backups",
         metavar="DIR",
-        type=Path,
+        type=path_of_folder,
         help="the folder of the backups (default: that of the database)",
     ),
     flag("--strict", help="exit status 1 if something needs a person"),

@@ -17,7 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nexuslims_store.config import is_url
+from nexuslims_store.arguments import as_path
+from nexuslims_store.config import is_url, require_file
 from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.database import Database
 from nexuslims_store.doctor import drift, file, rows, sessions
@@ -100,7 +101,8 @@ def iter_findings(
         with closing(open_server(path, read_only=True, timeout=timeout)) as server:
             yield from _examine_server(server, clock(), progress or _nobody)
         return
-    database = SQLiteDatabase(Path(path), read_only=True, timeout=timeout)
+    require_file(path, "the path")
+    database = SQLiteDatabase(as_path("path", path), read_only=True, timeout=timeout)
     with closing(database):
         try:
             # The first statement to read the file at all, and SQLite's to read its catalogue.

@@ -277,11 +277,11 @@ def stamp(
 def _file(path: PathLike) -> Path:
     """Return a path of which there may be a file: one called :memory: must never be made."""
     file = as_path("path", path)
-    require_file(file, "the path")
     if file == MEMORY:
         raise MigrationError(
             "a database in memory has no file to migrate; Store(':memory:') is at the head"
         )
+    require_file(path, "the path")
     return file
 
 
