@@ -15,44 +15,46 @@
 -- name: make_event_view()!
 -- Every event with its instant and the zone of its instrument. Of the usual form,
 -- YYYY-MM-DDTHH:MM:SS[.ffffff]±HH:MM, SQLite finds the instant itself, several times faster than
--- nxs_instant, which gets all other texts. julianday reads what fits LIKE only where each _ is a
--- digit or sign in its place; its fraction of a day is exact to well below a second. It also takes
--- an hour 24, a year 0 and a 31st of February, and rounds fractions of a second, so those are kept
--- from it, and it says NULL to an offset that it does not know. What is no text is no time.
+-- nxs_instant, which gets all other texts. julianday, a number of days, reads what fits the pattern
+-- only where each place has its digit or sign, and says NULL to an offset that it does not know. It
+-- also takes an hour 24, a year 0, a 31st of February and what is no text, so those are kept from
+-- it. It rounds fractions of a second: they are taken off, which leaves close to a whole second,
+-- and put back. 210866760000 are the seconds from day 0 to 1970-01-01.
 CREATE TEMP VIEW IF NOT EXISTS nxs_event AS
 SELECT
     log.session_identifier, log.instrument, log.timestamp, log.event_type, log.record_status,
     log."user", log.id_session_log,
     (SELECT timezone FROM instruments WHERE instrument_pid = log.instrument) AS timezone,
     coalesce(
-        (
-            CAST(
-                CASE
-                    WHEN
-                        typeof(log.timestamp) <> 'text'
-                        OR log.timestamp < '0001'
-                        OR substr(log.timestamp, 12, 2) >= '24'
-                        OR (
-                            substr(log.timestamp, 9, 2) >= '29'
-                            AND date(julianday(substr(log.timestamp, 1, 10)))
-                            IS NOT substr(log.timestamp, 1, 10)
+        CASE
+            WHEN
+                NOT log.timestamp BETWEEN '0001' AND '9999:'  -- a BLOB is larger than any text
+                OR substr(log.timestamp, 12, 2) >= '24'
+                OR (
+                    substr(log.timestamp, 9, 2) >= '29'
+                    AND date(julianday(substr(log.timestamp, 1, 10)))
+                    IS NOT substr(log.timestamp, 1, 10)
+                )
+                THEN NULL
+            WHEN
+                length(CAST(log.timestamp AS BLOB)) = 25
+                AND log.timestamp GLOB '????-??-??T??:??:??[+-]??:??'
+                THEN
+                    1000000
+                    * (CAST(julianday(log.timestamp) * 86400 + 0.5 AS INTEGER) - 210866760000)
+            WHEN
+                length(CAST(log.timestamp AS BLOB)) = 32
+                AND log.timestamp GLOB '????-??-??T??:??:??.?????[0-9][+-]??:??'
+                THEN
+                    1000000
+                    * (
+                        CAST(
+                            julianday(log.timestamp) * 86400
+                            - substr(log.timestamp, 20, 7) + 0.5 AS INTEGER
                         )
-                        THEN NULL
-                    WHEN
-                        length(CAST(log.timestamp AS BLOB)) = 25
-                        AND log.timestamp LIKE '____-__-__T__:__:_____:__'
-                        THEN julianday(log.timestamp)
-                    WHEN
-                        length(CAST(log.timestamp AS BLOB)) = 32
-                        AND log.timestamp LIKE '____-__-__T__:__:__.____________'
-                        AND substr(log.timestamp, 21, 6) GLOB '[0-9][0-9][0-9][0-9][0-9][0-9]'
-                        THEN julianday(substr(log.timestamp, 1, 19) || substr(log.timestamp, 27))
-                END * 86400 + 0.5 AS INTEGER
-            ) - 210866760000  -- seconds from day 0 to 1970-01-01
-        ) * 1000000
-        + CASE length(log.timestamp)
-            WHEN 32 THEN CAST(substr(log.timestamp, 21, 6) AS INTEGER)
-            ELSE 0
+                        - 210866760000
+                    )
+                    + substr(log.timestamp, 21, 6)
         END,
         nxs_instant(
             CASE typeof(log.timestamp) WHEN 'text' THEN CAST(log.timestamp AS BLOB) END,

@@ -168,6 +168,16 @@ def test_blobs(blob: bytes) -> None:
     check(blob)
 
 
+def test_what_sqlite_takes_for_a_time_of_that_length() -> None:
+    ends = ["Z     ", "      ", ".12345", "+01:00"]
+    check(
+        *(f"2025-01-27T10:30:00.123456{end}" for end in ends),
+        *(f"2025-01-27T10:30:00.123{end}+01:00" for end in ("   ", "4  ", "45 ", "456")),
+        *(f"2025-01-27T10:30:00{end}" for end in ends),
+        "2025-01-27T10:30:00.1234Z",
+    )
+
+
 @pytest.mark.parametrize("year", [1, 2, 1000, 1582, 1899, 1969, 1970, 1999, 2000, 2038, 9998, 9999])
 def test_every_day_of_a_year(year: int) -> None:
     start = datetime(year, 1, 1, 11, 59, 59)
