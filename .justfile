@@ -7,11 +7,11 @@ _list:
 
 # all tests, as the README's test command runs them
 test *arguments:
-    {{ python }} -m pytest -q -n 2 {{ arguments }}
+    {{ python }} -m pytest -q -n 3 {{ arguments }}
 
 # the tests without the slow ones, about a minute
 fast *arguments:
-    {{ python }} -m pytest -q -n 2 -m "not slow and not soak and not interop" {{ arguments }}
+    {{ python }} -m pytest -q -n 3 -m "not slow and not soak and not interop" {{ arguments }}
 
 # style and types, for Linux, macOS and Windows
 lint:
@@ -30,7 +30,7 @@ interop *arguments:
     [ -d build/nexuslims-2.8.0 ] || .ci/nexuslims-environment 2.8.0 build/nexuslims-2.8.0 whole
     [ -d build/nexuslims-2.5.1 ] || .ci/nexuslims-environment 2.5.1 build/nexuslims-2.5.1
     [ -d build/nexuslims-sources ] || .ci/nexuslims-sources build/nexuslims-sources 2.3.0 2.4.1 2.8.0
-    {{ python }} -m pytest -q -n 2 -m interop tests/interop \
+    {{ python }} -m pytest -q -n 3 -m interop tests/interop \
         --nexuslims-2-8-0=build/nexuslims-2.8.0/bin/python \
         --nexuslims-2-5-1=build/nexuslims-2.5.1/bin/python \
         --nexuslims-sources=build/nexuslims-sources {{ arguments }}

@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -165,10 +166,12 @@ def test_a_wait_is_told_to_those_who_watch_alone(tmp_path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     waits = ("--db", path, "--timeout", "4", "users", "list")
-    seen = terminal(*waits).out
+    with ThreadPoolExecutor() as pool:  # both wait at once
+        watched, unwatched = pool.submit(terminal, *waits), pool.submit(process, *waits)
+    seen = watched.result().out
     assert re.search(r"\r[23] s", seen)
     assert seen.splitlines()[-1].strip().startswith("nexuslims-store: ")
-    assert "\r" not in process(*waits).err
+    assert "\r" not in unwatched.result().err
     other.close()
     assert "\r" not in terminal("--db", path, "users", "list").out
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,10 +30,18 @@ def commands() -> list[str]:
     ]
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo database, as the README tells to make it."""
+    folder = tmp_path_factory.mktemp("demo")
+    run("nexuslims-store demo demo.db", folder)
+    return folder / "demo.db"
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with the demo database, as the README tells to make it."""
-    run("nexuslims-store demo demo.db", tmp_path)
+def folder(tmp_path: Path, demo: Path) -> Path:
+    """A folder with a demo database of its own."""
+    shutil.copy(demo, tmp_path)
     return tmp_path
 
 
