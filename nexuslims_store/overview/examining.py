@@ -25,31 +25,15 @@ from nexuslims_store.times import utc_now
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """What there is to know of a database file at one moment.
+    """What there is to know of a database file at one moment."""
 
-    Attributes
-    ----------
-    path
-        The file; of a database on a server, the URL without its password.
-    size
-        In bytes, with what is in the -wal file only.
-    journal_mode
-        None on a server.
-    plan
-        What `migrate` would do.
-    backups, newest_backup
-        The folder of the backups, None on a server; the newest one, and the time in its name.
-    work
-        What the record builders have done and have to do.
-    """
-
-    path: Path | str
-    size: int
-    journal_mode: str | None
-    plan: Plan
-    backups: Path | None
-    newest_backup: tuple[Path, datetime] | None
-    work: Work
+    path: Path | str  # of a database on a server, the URL without its password
+    size: int  # in bytes, with what is in the -wal file only
+    journal_mode: str | None  # None on a server
+    plan: Plan  # what `migrate` would do
+    backups: Path | None  # their folder; None on a server
+    newest_backup: tuple[Path, datetime] | None  # and the time in its name
+    work: Work  # what the record builders have done and have to do
 
     @property
     def pending(self) -> bool:

@@ -41,50 +41,28 @@ _FAILED = (RecordStatus.ERROR.value, RecordStatus.BUILT_NOT_EXPORTED.value)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What the record builders have done and have to do.
+    """What the record builders have done and have to do."""
 
-    Attributes
-    ----------
-    now
-        When this was read, aware.
-    lease
-        How old a claim must be to be stale.
-    sessions
-        How many sessions there are in each status.
-    failed_sessions, retriable_sessions
-        How many of those in ERROR and BUILT_NOT_EXPORTED ended from `since` on, and how many of
-        them `sessions reset` has built again: whole ones, with consent.
-    since
-        What is counted only from then on; None: all.
-    last_build
-        When a build last began; as `SessionOverview.start`.
-    claims
-        The newest claim of each session that waits to be built.
-    oldest_to_build
-        The session that waits for a builder and started first.
-    waiting_since
-        When the session ended that waits longest for its first build. One that was built before
-        and reset waits since the reset, and when that was is stored nowhere: it does not count.
-    unpaired, failed_uploads
-        What makes no session; how many sessions have a latest upload that failed, by
-        destination. None at revisions where they cannot be told.
-    instruments
-        How much each instrument was used.
-    """
-
-    now: datetime
-    lease: timedelta
-    sessions: dict[str, int] = field(default_factory=dict)
+    now: datetime  # when this was read, aware
+    lease: timedelta  # how old a claim must be to be stale
+    sessions: dict[str, int] = field(default_factory=dict)  # how many there are in each status
+    # How many of those in ERROR and BUILT_NOT_EXPORTED ended from `since` on, and how many of them
+    # `sessions reset` has built again: whole ones, with consent.
     failed_sessions: dict[str, int] = field(default_factory=dict)
     retriable_sessions: dict[str, int] = field(default_factory=dict)
-    since: datetime | None = None
-    last_build: datetime | str | None = None
+    since: datetime | None = None  # what is counted only from then on; None: all
+    last_build: datetime | str | None = None  # when one last began; as `SessionOverview.start`
+    # The session that waits for a builder and started first.
     oldest_to_build: SessionOverview | None = None
+    # When the session ended that waits longest for its first build. One that was built before and
+    # reset waits since the reset, and when that was is stored nowhere: it does not count.
     waiting_since: datetime | None = None
-    claims: list[Claim] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)  # the newest of each session to be built
+    # What makes no session; how many sessions have a latest upload that failed, by destination.
+    # None at revisions where they cannot be told.
     unpaired: list[UnpairedSession] | None = None
     failed_uploads: dict[str, int] | None = None
-    instruments: list[InstrumentActivity] = field(default_factory=list)
+    instruments: list[InstrumentActivity] = field(default_factory=list)  # how each was used
 
     @property
     def builds(self) -> list[Claim]:

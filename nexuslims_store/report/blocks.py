@@ -23,19 +23,11 @@ Cell = str | int | Identifier | Coded | None
 
 
 class Kind(NamedTuple):
-    """What a part of a bar stands for.
-
-    Attributes
-    ----------
-    words, code
-        Its name for people, and the one that is stored; the latter may be empty.
-    colour
-        Its name in the style sheet.
-    """
+    """What a part of a bar stands for."""
 
     words: str
-    code: str
-    colour: str
+    code: str  # as it is stored; may be empty
+    colour: str  # its name in the style sheet
 
 
 class Note(NamedTuple):
@@ -51,11 +43,11 @@ class Points(NamedTuple):
 
 
 class Card(NamedTuple):
-    """One figure to see from afar; `alarming` when somebody must do something about it."""
+    """One figure to see from afar."""
 
     figure: str
     words: str
-    alarming: bool = False
+    alarming: bool = False  # somebody must do something about it
 
 
 class Cards(NamedTuple):
@@ -65,53 +57,25 @@ class Cards(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows below a head.
-
-    Attributes
-    ----------
-    caption, heads, rows
-        The rows have a cell for each head.
-    numbers
-        The heads of numbers, which stand at the right.
-    more
-        What is not in it, in words.
-    kinds
-        What the rows stand for in a chart, if the table is its legend.
-    folded
-        Whether it is out of sight until somebody asks for it.
-    of_chart
-        Whether it says once more what the chart before it says; folded too.
-    """
+    """Rows below a head."""
 
     caption: str
     heads: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-    numbers: Collection[str] = ()
-    more: str = ""
-    kinds: Sequence[Kind] = ()
-    folded: bool = False
-    of_chart: bool = False
+    rows: Sequence[Sequence[Cell]]  # with a cell for each head
+    numbers: Collection[str] = ()  # the heads of numbers, which stand at the right
+    more: str = ""  # what is not in it, in words
+    kinds: Sequence[Kind] = ()  # what the rows stand for in a chart, if the table is its legend
+    folded: bool = False  # out of sight until somebody asks for it
+    of_chart: bool = False  # says once more what the chart before it says; folded too
 
 
 class Bar(NamedTuple):
-    """One bar or column.
-
-    Attributes
-    ----------
-    label
-        What it stands for.
-    parts
-        What it is made of, in order.
-    says
-        Its size in words.
-    mark
-        What stands at the axis below it, if there is room.
-    """
+    """One bar or column."""
 
     label: str
-    parts: Mapping[Kind, float]
-    says: str
-    mark: str = ""
+    parts: Mapping[Kind, float]  # in order
+    says: str  # its size in words
+    mark: str = ""  # what stands at the axis below it, if there is room
 
     @property
     def size(self) -> float:
@@ -146,23 +110,11 @@ class Section(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A whole report.
-
-    Attributes
-    ----------
-    title, subtitle
-        What it is, and of which database and time.
-    verdict
-        The answer to "what needs a person?" in one sentence.
-    calm
-        Whether the answer is "nothing".
-    sections, footer
-        The rest.
-    """
+    """A whole report."""
 
     title: str
-    subtitle: str
-    verdict: str
-    calm: bool
+    subtitle: str  # of which database and time it is
+    verdict: str  # the answer to "what needs a person?" in one sentence
+    calm: bool  # whether the answer is "nothing"
     sections: Sequence[Section]
     footer: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from datetime import timedelta
 
 from nexuslims_store.display import cut, number, shown
@@ -18,7 +19,7 @@ from nexuslims_store.report.blocks import (
     Section,
     Table,
 )
-from nexuslims_store.report.figures import NAMED, Figures
+from nexuslims_store.report.figures import NAMED, Figures, Week
 from nexuslims_store.report.words import (
     ARRIVED,
     FAILED,
@@ -35,10 +36,6 @@ from nexuslims_store.report.words import (
 _BARS = 15  # instruments in the chart
 _ROWS = 200  # instruments in the table behind it
 _FEWEST_PARTS = 4
-_HAPPENED = (
-    *("sessions begun", "hours of use", "records built", "builds failed"),
-    *("uploads arrived", "uploads failed"),
-)
 
 
 def compose(
@@ -92,19 +89,15 @@ def _week(figures: Figures) -> Iterator[Block]:
         f"Since Monday {figures.span.monday:%Y-%m-%d}, UTC",
         ["", *heads],
         [
-            [
-                happened,
-                *(
-                    hours(timedelta(microseconds=week[happened]))
-                    if happened == "hours of use"
-                    else week[happened]
-                    for week in weeks
-                ),
-            ]
-            for happened in _HAPPENED
+            [one.name.replace("_", " "), *(_amount(getattr(week, one.name)) for week in weeks)]
+            for one in fields(Week)
         ],
         numbers=heads,
     )
+
+
+def _amount(amount: int | timedelta) -> int | str:
+    return hours(amount) if isinstance(amount, timedelta) else amount
 
 
 def _sessions(figures: Figures) -> Iterator[Block]:

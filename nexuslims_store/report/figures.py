@@ -71,6 +71,18 @@ def sum_of(groups: Iterable[Group]) -> Group:
     return Group(sum(group.count for group in groups), max(latest, default=None))
 
 
+@dataclass(slots=True)
+class Week:
+    """What happened in a week, or in a part of one."""
+
+    sessions_begun: int = 0
+    hours_of_use: timedelta = timedelta()
+    records_built: int = 0
+    builds_failed: int = 0
+    uploads_arrived: int = 0
+    uploads_failed: int = 0
+
+
 class FoundSession(NamedTuple):
     """A session; all as stored but the instants of START, END and the newest build."""
 
@@ -97,48 +109,24 @@ class FailedUpload:
 
 @dataclass(slots=True)
 class Figures:
-    """All that a report says.
-
-    Attributes
-    ----------
-    span
-        The time that the parts, the use, the delays and the attempts are of.
-    work
-        What there is to do, as `status` says it.
-    instrument
-        Returns what people call an instrument, and its PID.
-    parts
-        For each part of the span its sessions by status.
-    use
-        By instrument, those without a session left out.
-    instruments, unused, some_unused
-        How many there are, how many of them without a session, and some of these.
-    delays
-        How long it was from the end of each session to its record.
-    last_weeks
-        How often each thing happened this week, in the last up to the same moment, and in all of
-        the last; the hours of use in microseconds.
-    attempts
-        By destination, how many uploads arrived and how many failed.
-    builds, uploads
-        All failures by cause: by status, then instrument; by destination and error.
-    failed_builds, failed_uploads
-        The latest of them.
-    """
+    """All that a report says."""
 
     span: Span
-    work: overview.Work
-    instrument: Callable[[object], Coded]
+    work: overview.Work  # what there is to do, as `status` says it
+    instrument: Callable[[object], Coded]  # finds what people call one, and its PID
+    # Of the span: the sessions of each part by status; the use of each instrument that had a
+    # session, the number of all, how many had none, and some of these; how long it was from the
+    # end of a session to its record; how many attempts at each destination arrived and failed.
     parts: list[Counter[str]]
     use: dict[object, Use] = field(default_factory=dict)
     instruments: int = 0
     unused: int = 0
     some_unused: list[object] = field(default_factory=list)
     delays: Delays = field(default_factory=Delays)
-    last_weeks: tuple[Counter[str], ...] = field(
-        default_factory=lambda: (Counter(), Counter(), Counter())
-    )
     attempts: dict[str, Counter[bool]] = field(default_factory=dict)
+    # This week, the last up to the same moment, and all of the last.
+    last_weeks: tuple[Week, Week, Week] = field(default_factory=lambda: (Week(), Week(), Week()))
+    # All failures by cause, by status, then instrument, or by destination and error; the latest.
     builds: dict[str, dict[object, Group]] = field(default_factory=dict)
     uploads: dict[tuple[str, str], Group] = field(default_factory=dict)
     failed_builds: list[FoundSession] = field(default_factory=list)
@@ -149,7 +137,7 @@ class Figures:
         """The sessions of the span by status."""
         return sum(self.parts, Counter())
 
-    def weeks_of(self, moment: int | None) -> Iterator[Counter[str]]:
+    def weeks_of(self, moment: int | None) -> Iterator[Week]:
         """Yield those of the last weeks that an instant lies in."""
         if moment is None:
             return
@@ -214,8 +202,8 @@ def _read_sessions(figures: Figures, store: Store) -> None:
                     latest.add(session.began, session.number, session)
         for status, built in database.rows(_SQL.list_builds_of_part, part | first_day):
             for week in figures.weeks_of(built):
-                week["records built"] += status in _WITH_RECORD
-                week["builds failed"] += status == RecordStatus.ERROR
+                week.records_built += status in _WITH_RECORD
+                week.builds_failed += status == RecordStatus.ERROR
     figures.failed_builds = latest.sorted()
 
 
@@ -224,15 +212,17 @@ def _count(figures: Figures, session: FoundSession) -> None:
     if session.status in _FAILED:
         of_status = figures.builds.setdefault(session.status, {})
         of_status.setdefault(session.instrument, Group()).add(began)
-    time = 0 if began is None or ended is None else max(ended - began, 0)
+    time = timedelta()
+    if began is not None and ended is not None:
+        time = max(ended - began, 0) * _MICROSECOND
     for week in figures.weeks_of(began):
-        week["sessions begun"] += 1
-        week["hours of use"] += time
+        week.sessions_begun += 1
+        week.hours_of_use += time
     part = figures.span.part(began)
     if part is None:
         return
     figures.parts[part][shown(session.status)] += 1
-    figures.use.setdefault(session.instrument, Use()).add(time * _MICROSECOND)
+    figures.use.setdefault(session.instrument, Use()).add(time)
     if session.status in _WITH_RECORD and ended is not None and built is not None:
         figures.delays.add((built - ended) * _MICROSECOND)
 
@@ -244,7 +234,8 @@ def _read_attempts(figures: Figures, store: Store) -> None:
         for destination, success, tried in attempts:
             arrived = success == 1
             for week in figures.weeks_of(tried):
-                week["uploads arrived" if arrived else "uploads failed"] += 1
+                week.uploads_arrived += arrived
+                week.uploads_failed += not arrived
             if figures.span.part(tried) is not None:
                 figures.attempts.setdefault(shown(destination), Counter())[arrived] += 1
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from functools import singledispatch
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from nexuslims_store.report import charts
 from nexuslims_store.report.blocks import (
     Bars,
     Block,
+    Card,
     Cards,
     Cell,
     Coded,
@@ -69,44 +69,33 @@ def _section(section: Section) -> str:
 # -- blocks ----------------------------------------------------------------------------
 
 
-@singledispatch
 def _block(block: Block) -> str:
-    raise TypeError(f"a page has no form for {block!r}")
+    match block:
+        case Note(text):
+            return f"<p>{_words(text)}</p>"
+        case Points(points):
+            return _list("points", [f"<li>{_words(point)}</li>" for point in points])
+        case Cards(cards):
+            return _list("cards", map(_card, cards))
+        case Columns():
+            return charts.columns(block)
+        case Bars():
+            return charts.bars(block) + _legend(block.kinds)
+        case Table():
+            return _table(block)
 
 
-@_block.register
-def _(note: Note) -> str:
-    return f"<p>{_words(note.text)}</p>"
+def _list(name: str, items: Iterable[str]) -> str:
+    content = "\n".join(items)
+    return f'<ul class="{name}">\n{content}\n</ul>'
 
 
-@_block.register
-def _(points: Points) -> str:
-    items = "\n".join(f"<li>{_words(point)}</li>" for point in points.points)
-    return f'<ul class="points">\n{items}\n</ul>'
+def _card(card: Card) -> str:
+    alarming = _class("alarming" if card.alarming else "")
+    return f"<li{alarming}><b>{html(card.figure)}</b> {html(card.words)}</li>"
 
 
-@_block.register
-def _(cards: Cards) -> str:
-    items = "\n".join(
-        f"<li{_class('alarming' if card.alarming else '')}><b>{html(card.figure)}</b> "
-        f"{html(card.words)}</li>"
-        for card in cards.cards
-    )
-    return f'<ul class="cards">\n{items}\n</ul>'
-
-
-@_block.register
-def _(chart: Columns) -> str:
-    return charts.columns(chart)
-
-
-@_block.register
-def _(chart: Bars) -> str:
-    return charts.bars(chart) + _legend(chart.kinds)
-
-
-@_block.register
-def _(table: Table) -> str:
+def _table(table: Table) -> str:
     body = "\n".join(
         f"<tr>{''.join(_cells(table, row, kind))}</tr>"
         for row, kind in zip_longest(table.rows, table.kinds)

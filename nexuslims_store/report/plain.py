@@ -6,8 +6,8 @@ Only an identifier that is longer stands alone on its line, since half of one is
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
-from functools import singledispatch
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from nexuslims_store.display import columns, cut, padded, printable
 from nexuslims_store.report.blocks import (
@@ -59,43 +59,22 @@ def _section(section: Section) -> Iterator[str]:
 # -- blocks ----------------------------------------------------------------------------
 
 
-@singledispatch
-def _block(block: Block) -> Iterator[str]:
-    raise TypeError(f"a mail has no form for {block!r}")
+def _block(block: Block) -> Iterable[str]:
+    match block:
+        case Note(text):
+            return _wrapped(text)
+        case Points(points):
+            return chain.from_iterable(_wrapped(one, first="* ", others="  ") for one in points)
+        case Cards(cards):
+            widest = max(len(card.figure) for card in cards)
+            return (f"{card.figure:>{widest}}  {card.words}" for card in cards)
+        case Columns() | Bars():
+            return _bars(block.title, block.bars)
+        case Table():
+            return () if block.of_chart else _table(block)
 
 
-@_block.register
-def _(note: Note) -> Iterator[str]:
-    yield from _wrapped(note.text)
-
-
-@_block.register
-def _(points: Points) -> Iterator[str]:
-    for point in points.points:
-        yield from _wrapped(point, first="* ", others="  ")
-
-
-@_block.register
-def _(cards: Cards) -> Iterator[str]:
-    widest = max(len(card.figure) for card in cards.cards)
-    for card in cards.cards:
-        yield f"{card.figure:>{widest}}  {card.words}"
-
-
-@_block.register
-def _(chart: Columns) -> Iterator[str]:
-    yield from _bars(chart.title, chart.bars)
-
-
-@_block.register
-def _(chart: Bars) -> Iterator[str]:
-    yield from _bars(chart.title, chart.bars)
-
-
-@_block.register
-def _(table: Table) -> Iterator[str]:
-    if table.of_chart:
-        return
+def _table(table: Table) -> Iterator[str]:
     yield from _wrapped(f"{table.caption}:")
     rows = [[_cell(cell) for cell in row] for row in table.rows]
     heads = table.heads
