@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeGuard
 
-__all__ = ["NOT_UTF_8", "NO_TIME", "is_utf_8", "why_refused"]
+__all__ = ["NOT_UTF_8", "NO_TIME", "invalid_values", "is_refusal", "is_utf_8", "why_refused"]
 
 NO_TIME = "a time in ISO 8601 is needed, such as 2025-07-01T08:00:00-04:00"
 NOT_UTF_8 = "it is not UTF-8"
@@ -39,3 +39,17 @@ def why_refused(problem: Mapping[str, Any], column: str) -> str:
     if column in _TIMES and problem["type"] == "value_error":
         return NO_TIME
     return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def is_refusal(error: Exception) -> TypeGuard[Any]:
+    """Whether an error is Pydantic's ValidationError, which is not imported for that."""
+    return type(error).__module__.partition(".")[0] == "pydantic_core"
+
+
+def invalid_values(error: Any) -> Iterator[str]:
+    """Yield a line for each value that a model refuses, of a `pydantic.ValidationError`."""
+    for found in error.errors(include_url=False, include_context=False):
+        field = ".".join(map(str, found["loc"])) or error.title
+        reason = why_refused(found, field)
+        given = "" if found["type"] == "missing" else f" (not {found['input']!r})"
+        yield f"{field}: {reason}{given}"

@@ -20,18 +20,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from nexuslims_store.cli.completion import complete
 from nexuslims_store.cli.declaration import RefusedError, UsageError
 from nexuslims_store.cli.interrupts import INTERRUPTED, end_on_interrupt
 from nexuslims_store.cli.output import Output
-from nexuslims_store.cli.parser import build_parser
-from nexuslims_store.cli.refusals import invalid_values, is_refusal
+from nexuslims_store.cli.parser import build_parser, complete
 from nexuslims_store.config import hide_passwords, is_url, origin_of_default_path
 from nexuslims_store.errors import (
     DatabaseNotFoundError,
     NotANexusLIMSDatabaseError,
     StoreError,
 )
+from nexuslims_store.refusals import invalid_values, is_refusal
 
 __all__ = ["main"]
 

@@ -22,9 +22,9 @@ from nexuslims_store.cli.options import (
     path_or_standard_output,
 )
 from nexuslims_store.cli.output import Listing, Output
-from nexuslims_store.cli.refusals import invalid_values
 from nexuslims_store.display import number
 from nexuslims_store.errors import StoreError
+from nexuslims_store.refusals import invalid_values
 from nexuslims_store.store import Store
 
 Record = Mapping[str, Any]
@@ -43,41 +43,19 @@ def differences(
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """How records of one kind are exchanged.
+    """How records of one kind are exchanged."""
 
-    Attributes
-    ----------
-    group, noun
-        The group of commands, and what one record is called.
-    listing
-        Its fields are the columns of CSV.
-    key, key_words
-        The columns that tell one record from all others; what they are called together.
-    compared
-        The columns that are told where they change.
-    optional
-        The columns whose empty cells are left out.
-    stored
-        Returns all records of a database.
-    model
-        Makes a model of a record that was read, or raises a ValueError.
-    store_many
-        Stores models, all or none.
-    counted
-        Whether JSON says how many were added and so on, rather than which.
-    """
-
-    group: str
-    noun: str
-    listing: Listing
-    key: Sequence[str]
-    key_words: str
-    compared: Sequence[str]
-    optional: Collection[str]
-    stored: Callable[[Store], Iterable[Record]]
-    model: Callable[[Record], BaseModel]
-    store_many: Callable[[Store, list[Any]], object]
-    counted: bool = False
+    group: str  # of commands
+    noun: str  # what one record is called
+    listing: Listing  # its fields are the columns of CSV
+    key: Sequence[str]  # the columns that tell one record from all others
+    key_words: str  # what they are called together
+    compared: Sequence[str]  # the columns that are told where they change
+    optional: Collection[str]  # the columns whose empty cells are left out
+    stored: Callable[[Store], Iterable[Record]]  # all records of a database
+    model: Callable[[Record], BaseModel]  # of a record that was read, or a ValueError
+    store_many: Callable[[Store, list[Any]], object]  # all or none
+    counted: bool = False  # JSON says how many were added and so on, rather than which
 
     def run_import(self, arguments: argparse.Namespace, output: Output) -> None:
         """Add and update records from a file, and say which, and what changed in them."""

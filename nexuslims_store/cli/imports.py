@@ -24,19 +24,11 @@ Record = dict[str, Any]
 def read_records(
     name: str, *, columns: Collection[str], optional: Collection[str], command: str
 ) -> list[Record]:
-    """Return the records of a file.
+    """Return the records of a file, or of standard input for `-`.
 
-    Parameters
-    ----------
-    name
-        The file, `-` for standard input. UTF-8 with or without a byte order mark, or UTF-16 as
-        PowerShell writes it.
-    columns
-        The names that a head of CSV may have.
-    optional
-        Those of them whose empty cells are left out.
-    command
-        What writes such a file, for messages.
+    It is UTF-8 with or without a byte order mark, or UTF-16 as PowerShell writes it. The head of
+    CSV may have the `columns`; of those that are `optional`, empty cells are left out. Messages
+    name the `command` that writes such a file.
 
     Raises
     ------

@@ -31,24 +31,17 @@ _BY_ITSELF = re.compile(r"(?<![`\w])nexuslims-store (?=[a-z])")
 
 
 class Listing(NamedTuple):
-    """How records of one kind are listed.
+    """How records of one kind are listed."""
 
-    Attributes
-    ----------
-    fields
-        The keys of every record, in their order: JSON and CSV have them all.
-    columns
-        Those that a table shows; by default all.
-    none
-        What to tell somebody who asked for a table that has no rows.
-    decimals
-        Columns whose numbers have two decimals in a table.
-    """
+    fields: Sequence[str]  # the keys of every record, in order: JSON and CSV have them all
+    columns: Sequence[str] = ()  # those that a table shows; none: all
+    none: str = ""  # what to tell somebody who asked for a table that has no rows
+    decimals: Collection[str] = ()  # columns whose numbers have two decimals in a table
 
-    fields: Sequence[str]
-    columns: Sequence[str] = ()
-    none: str = ""
-    decimals: Collection[str] = ()
+    @property
+    def names(self) -> Sequence[str]:
+        """The fields that a table shows."""
+        return self.columns or self.fields
 
     def row(self, record: Record) -> list[str]:
         """Return a record as a row of a table."""
@@ -56,7 +49,7 @@ class Listing(NamedTuple):
             f"{value:,.2f}"
             if name in self.decimals and isinstance(value := record[name], float)
             else shown(record[name])
-            for name in self.columns or self.fields
+            for name in self.names
         ]
 
 
@@ -65,23 +58,13 @@ class Output:
 
     Results are held until `flush`. What an encoding cannot hold is escaped, but for CSV, which
     has no escapes and is UTF-8 everywhere.
-
-    Attributes
-    ----------
-    form
-        How the user wants results: "json", "csv", or None for lines and tables.
-    dry_run
-        Whether nothing is to be changed; None for a command that has no such option.
-    yes
-        Whether the user need not be asked.
-    database
-        What --db names, if it was given: what is advised then names it too.
     """
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
-        self.form: str | None = None
-        self.dry_run: bool | None = None
-        self.yes = False
+        self.form: str | None = None  # of results: "json", "csv", or None for lines and tables
+        self.dry_run: bool | None = None  # None for a command that has no such option
+        self.yes = False  # whether the user need not be asked
+        # What --db names, if it was given: what is advised then names it too.
         self.database: Path | str | None = None
         self.progress = Progress(err)
         self._out = out
@@ -217,7 +200,7 @@ class Output:
             for record in records:
                 self._held.write(_csv([record[field] for field in listing.fields]))
         else:
-            names = list(map(_words, listing.columns or listing.fields))
+            names = list(map(_words, listing.names))
             if not self.table(names, map(listing.row, records)):
                 self.message(listing.none)
         return next(counted)

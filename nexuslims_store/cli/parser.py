@@ -250,6 +250,17 @@ def _add_options(
     return frozenset(taken)
 
 
+def complete() -> int:
+    """Answer a shell that has set `_ARGCOMPLETE`; without argcomplete, with nothing."""
+    try:
+        import argcomplete  # noqa: PLC0415 -- an optional extra, which only a shell asks for
+    except ImportError:
+        return 1
+    # Only the commands that are named so far are imported, with all their options.
+    argcomplete.autocomplete(build_parser(os.environ.get("COMP_LINE", "").split()))
+    return 1
+
+
 def _completions(
     offered: Callable[[], Iterable[str]], *, files: bool, prefix: str = "", **_: Any
 ) -> list[str]:

@@ -14,12 +14,9 @@ Metric = tuple[str, str, list[tuple[str, float]]]
 
 
 def text(found: Overview, needs: int) -> str:
-    """Return the metrics of a database; what is not known, or not there yet, is left out.
+    """Return the metrics of a database, in which so many things need a person.
 
-    Parameters
-    ----------
-    needs
-        How many things need a person.
+    What is not known, or not there yet, is left out.
     """
     lines = []
     for name, words, samples in _metrics(found, needs):

@@ -21,15 +21,8 @@ class Table:
 
     The rows come in parts, so that no more than a part is ever in memory. Columns only grow
     wider from part to part.
-
-    Parameters
-    ----------
-    names
-        Of the columns, in small letters.
-    width
-        That of the terminal; None where the output is none, and is as wide as it is.
-    ellipsis
-        Stands for what is left out of a very long cell.
+    The width is that of the terminal, None where the output is none, and is as wide as it is; the
+    ellipsis stands for what is left out of a very long cell.
     """
 
     def __init__(self, names: Sequence[str], width: int | None, ellipsis: str) -> None:

@@ -41,17 +41,7 @@ _FEWEST_PARTS = 4
 def compose(
     figures: Figures, *, title: str, database: str, advice: Callable[[str], str]
 ) -> Document:
-    """Return the report of a database.
-
-    Parameters
-    ----------
-    title
-        Its heading.
-    database
-        What it is of.
-    advice
-        As for `render`.
-    """
+    """Return the report of the database that has this name; `advice` as for `render`."""
     span = figures.span
     needed = [advice(need) for need in figures.work.needs()]
     return Document(

@@ -18,12 +18,9 @@ _ADDRESS = re.compile(r"https?://[^\s<>\"\\^`{|}]{1,2000}", re.IGNORECASE)
 
 
 def cause_of(error: object) -> str:
-    """Return what the errors of one cause have in common: the first line without what is its own.
+    """Return what the stored errors of one cause have in common.
 
-    Parameters
-    ----------
-    error
-        As stored.
+    That is the first line, without what is its own.
     """
     if not isinstance(error, str):
         return "no reason given" if error is None else cut(shown(error))
