@@ -192,10 +192,10 @@ def require_writable(path: Path) -> None:
 
 def _why_read_only(path: Path, extended: int) -> str:  # noqa: PLR0911 -- one for each reason
     if extended == sqlite3.SQLITE_READONLY_ROLLBACK:
-        return (
-            f"{path} was left in the middle of a write (its -journal file is there), and a "
-            "read-only store may not repair it; open it once for writing"
-        )
+        half = f"{path} was left in the middle of a write (its -journal file is there), and "
+        if mounted_read_only(path.parent):
+            return f"{half}its disk is mounted read-only; {_COPY_BOTH}"
+        return f"{half}a read-only store may not repair it; open it once for writing"
     if extended in {sqlite3.SQLITE_READONLY_RECOVERY, sqlite3.SQLITE_READONLY_CANTINIT} or (
         extended == sqlite3.SQLITE_READONLY_DIRECTORY and not _can_be_read(path)
     ):
@@ -203,7 +203,7 @@ def _why_read_only(path: Path, extended: int) -> str:  # noqa: PLR0911 -- one fo
     if extended == sqlite3.SQLITE_READONLY_DBMOVED:
         return f"{path} was moved or replaced while it was open; open it again"
     if path.exists() and not os.access(path, os.W_OK):
-        if sys.platform != "win32" and os.statvfs(path).f_flag & os.ST_RDONLY:
+        if mounted_read_only(path):
             return f"{path} is on a disk that is mounted read-only; work on a copy of it elsewhere"
         return f"{path} is read-only for this user; change the file's permissions to write"
     if not os.access(path.parent, os.W_OK):
@@ -215,11 +215,27 @@ def _why_read_only(path: Path, extended: int) -> str:  # noqa: PLR0911 -- one fo
 
 
 def _wal_nowhere_to_write(path: Path) -> str:
+    what = f"{path} is in WAL mode: whoever reads it needs its -wal and -shm files beside it, and "
+    copy = "read a copy of it in a folder that may be written"
+    if mounted_read_only(path.parent):
+        return f"{what}its disk is mounted read-only; {copy}"
     return (
-        f"{path} is in WAL mode: whoever reads it needs its -wal and -shm files beside it, and the "
-        f"folder {path.parent} is read-only for this user; read a copy of it in a folder that may "
-        "be written, or make this one writable"
+        f"{what}the folder {path.parent} is read-only for this user; {copy}, or make this one "
+        "writable"
     )
+
+
+_COPY_BOTH = "copy both to a folder that may be written, and work there"
+
+
+def mounted_read_only(place: Path) -> bool:
+    """Whether nobody may write to the disk of a file or folder, whatever its mode."""
+    if sys.platform == "win32":
+        return False
+    try:
+        return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _can_be_read(path: Path) -> bool:
@@ -262,6 +278,11 @@ def why_not_opened(path: Path) -> StoreError:  # noqa: PLR0911
         return ReadOnlyError(f"{path} may not be read by this user; change its permissions")
     if not any(Path(f"{path}{suffix}").exists() for suffix in ("-journal", "-wal")):
         return ReadOnlyError(_wal_nowhere_to_write(path))
+    if mounted_read_only(path.parent):
+        return ReadOnlyError(
+            f"{path} cannot be opened with its -journal or -wal file: its disk is mounted "
+            f"read-only; {_COPY_BOTH}"
+        )
     return ReadOnlyError(
         f"{path} cannot be opened with its -journal or -wal file: the folder {path.parent} is "
         "read-only for this user, or such a file beside it belongs to another user; change the "

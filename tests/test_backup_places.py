@@ -46,17 +46,43 @@ def refused(work):
         print(error)
     else:
         raise AssertionError("done")
-    assert names(disk) == ["in.db", "wal.db"], names(disk)
+    assert names(disk) == there, names(disk)
+there = names(disk)
 refused(lambda: copy(other, disk))
 refused(lambda: copy(other, disk / "x.db"))
 refused(lambda: copy(disk / "in.db", disk))
 refused(lambda: restore(other, disk / "in.db"))
 refused(lambda: restore(other, disk / "new.db"))
+refused(lambda: name_for(other, disk))
+refused(lambda: Store(disk / "half.db", read_only=True))
+refused(lambda: copy(disk / "half.db", top / "x.db"))
+refused(lambda: Store(disk / "lone.db", read_only=True))
+refused(lambda: Store(disk / "wal.db", read_only=True))
 refused(lambda: copy(disk / "wal.db", top / "x.db"))
 refused(lambda: restore(disk / "wal.db", other))
+(found,) = doctor.examine(disk / "half.db")
+assert found.remedy.startswith("copy both to a folder that may be written"), found
+with Store(disk / "in.db", read_only=True) as store:
+    assert store.session_logs.count() > 100
 assert content(copy(disk / "in.db", top / "copy.db")) == content(other)
 assert restore(disk / "in.db", other) is not None
 """
+
+
+def left_behind(database: Path, folder: Path) -> None:
+    """Make copies as a killed program leaves them: half written, and with a -wal file alone."""
+    half, lone = folder / "half.db", folder / "lone.db"
+    for path, mode, files in ((half, "DELETE", ("", "-journal")), (lone, "WAL", ("", "-wal"))):
+        shutil.copy(database, folder / "work.db")
+        with closing(sqlite3.connect(folder / "work.db", isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA journal_mode = {mode}")
+            connection.execute("PRAGMA cache_size = 1")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("UPDATE session_log SET user = 'somebody else'")
+            if mode == "WAL":
+                connection.execute("COMMIT")
+            for suffix in files:
+                shutil.copy(f"{folder}/work.db{suffix}", f"{path}{suffix}")
 
 
 @posix
@@ -65,12 +91,18 @@ def test_a_disk_that_is_mounted_read_only(tmp_path: Path) -> None:
     disk.mkdir()
     build(tmp_path / "other.db")
     code = Path(tmp_path / "work.py")
-    header = "import sys\nfrom pathlib import Path\nfrom helpers.database_files import *\n"
+    header = (
+        "import sys\nfrom pathlib import Path\nfrom helpers.database_files import *\n"
+        "from nexuslims_store import Store, doctor\n"
+        "from nexuslims_store.backup import name_for\n"
+    )
+    left_behind(tmp_path / "other.db", tmp_path)
     code.write_text(header + ON_A_READ_ONLY_DISK)
     shell = (
         f"mount -t tmpfs tmpfs '{disk}' && cp '{tmp_path}/other.db' '{disk}/in.db' && "
         f"cp '{tmp_path}/other.db' '{disk}/wal.db' && '{sys.executable}' -c \"import sqlite3; "
         f"sqlite3.connect('{disk}/wal.db').execute('PRAGMA journal_mode = WAL')\" && "
+        f"cp '{tmp_path}'/half.db* '{tmp_path}'/lone.db* '{disk}/' && "
         f"mount -o remount,ro '{disk}' || exit 99; '{sys.executable}' '{code}' '{tmp_path}'"
     )
     unshare = shutil.which("unshare")
@@ -89,9 +121,11 @@ def test_a_disk_that_is_mounted_read_only(tmp_path: Path) -> None:
         pytest.skip(f"this system lets nobody mount a disk: {done.stderr}")
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
-    assert ["mounted read-only" in line for line in said[:5]] == [True] * 5
-    assert "WAL mode" in said[5]
-    assert "WAL mode" in said[6]
+    assert [line for line in said if "mounted read-only" not in line] == []
+    assert [("-journal" in line, "WAL mode" in line) for line in said[6:]] == [
+        *[(True, False)] * 3,  # two half written, one with its -wal file alone
+        *[(False, True)] * 3,
+    ]
 
 
 def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:

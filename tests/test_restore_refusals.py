@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from helpers.command_line import call
 from helpers.database_files import (
     HOLD,
     both_modes,
@@ -269,3 +270,11 @@ print(full)
         kind,
     )
     assert int(full) > 15
+
+
+def test_what_is_refused_is_not_announced(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.db", sessions=5)
+    refused = call("--db", path, "restore", path, "--yes")
+    assert refused.status == 2
+    assert "are the same file" in refused.err
+    assert "is to replace" not in refused.err

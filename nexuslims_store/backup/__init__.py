@@ -14,7 +14,7 @@ from nexuslims_store.backup.copying import Progress, copy, name_for
 from nexuslims_store.backup.files import PARTIAL_FILES, SIDECARS, file_errors
 from nexuslims_store.backup.names import Backup, free_name, list_backups
 from nexuslims_store.backup.restoring import (
-    refuse_same_file,
+    check_target,
     restore,
     revision_of,
     what_is_wrong,
@@ -28,6 +28,7 @@ __all__ = [
     "Keep",
     "OldBackups",
     "Progress",
+    "check_target",
     "copy",
     "file_errors",
     "free_name",
@@ -35,7 +36,6 @@ __all__ = [
     "name_for",
     "not_kept",
     "old_backups",
-    "refuse_same_file",
     "remove_backups",
     "restore",
     "revision_of",

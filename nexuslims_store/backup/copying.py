@@ -27,7 +27,7 @@ from nexuslims_store.config import require_file
 from nexuslims_store.connection import MEMORY, connect, pragma
 from nexuslims_store.errors import BackupError, CorruptDatabaseError, StoreError
 from nexuslims_store.times import utc_now
-from nexuslims_store.translation import SQLITE_ERRORS, still_locked, translate
+from nexuslims_store.translation import SQLITE_ERRORS, mounted_read_only, still_locked, translate
 
 Progress = Callable[[int, int], None]
 """Called from time to time with how much is done, and how much there is to do."""
@@ -111,7 +111,8 @@ def name_for(source: Path, destination: str | os.PathLike[str]) -> Path:
     place, _ = _names(source, destination, None)
     with file_errors(place):
         if not os.access(place.parent, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            code = errno.EROFS if mounted_read_only(place.parent) else errno.EACCES
+            raise OSError(code, os.strerror(code))
     return place
 
 

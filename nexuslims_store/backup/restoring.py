@@ -110,12 +110,8 @@ def restore(
             _stage(source, staged, real, timeout=timeout, progress=progress)
             publish(staged, [real], _require_file(source))
         return None
-    with file_errors(real):
-        old = real.stat()
-    if not stat.S_ISREG(old.st_mode):
-        raise BackupError(f"{path} is not a file; name the database file to restore")
-    refuse_same_file(source, path)
-    require_writable(real)  # before its content is kept for nothing
+    check_target(source, path)  # before its content is kept for nothing
+    old = real.stat()
     # The copy of the backup, what it replaces, and SQLite's journal.
     require_room(real, size + old.st_size + max(size, old.st_size))
     with temporary_file(real) as staged:
@@ -128,13 +124,16 @@ def restore(
             return _bring_in(staged, live, path, real, timeout=timeout, progress=progress)
 
 
-def refuse_same_file(source: Path, path: Path) -> None:
-    """Raise if a backup is the database itself."""
-    same = False
-    with suppress(OSError):  # which whoever opens one of them tells better
+def check_target(source: Path, path: Path) -> None:
+    """Raise unless a backup can take the place of a database that is there, as `restore` does."""
+    with file_errors(path):
+        old = path.stat()
         same = source.samefile(path)
+    if not stat.S_ISREG(old.st_mode):
+        raise BackupError(f"{path} is not a file; name the database file to restore")
     if same:
         raise BackupError(f"{source} and {path} are the same file; name the backup to restore")
+    require_writable(path)
 
 
 def revision_of(source: Path, *, timeout: float = 30.0) -> str | None:

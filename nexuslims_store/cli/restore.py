@@ -23,7 +23,8 @@ def _restore(arguments: argparse.Namespace, output: Output) -> None:
     revision = backup.revision_of(source, timeout=arguments.timeout)
     what = f"{source} ({revision or 'base'}, {size(source.stat().st_size)})"
     there = os.path.lexists(path)
-    backup.refuse_same_file(source, path)
+    if there:
+        backup.check_target(source, path)
     if there and not arguments.dry_run:
         output.message(f"{what} is to replace the content of {path}, which is kept beside it")
         output.confirm(f"restore {path}?")

@@ -13,6 +13,7 @@ from nexuslims_store.backup import PARTIAL_FILES
 from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor.finding import Finding, in_shell
 from nexuslims_store.errors import ReadOnlyError
+from nexuslims_store.translation import mounted_read_only
 
 _AT_MOST = 100  # of SQLite's own complaints
 _MEGABYTE = 1024 * 1024
@@ -29,13 +30,18 @@ def is_hot_journal(error: ReadOnlyError) -> bool:
 
 def left_half_written(path: Path) -> Finding:
     """Return the finding for such a file."""
+    remedy = (
+        "nexuslims-store backup  (puts it back, and makes a backup), then nexuslims-store doctor"
+    )
+    if mounted_read_only(path.parent):
+        remedy = "copy both to a folder that may be written, then nexuslims-store doctor there"
     return Finding(
         "half-written",
         "error",
         f"{path} was left in the middle of a write by a program that was killed: its -journal "
         "file holds what must be put back, which only a program that may write can do. Nothing "
         "else was examined",
-        "nexuslims-store backup  (puts it back, and makes a backup), then nexuslims-store doctor",
+        remedy,
     )
 
 
