@@ -7,7 +7,7 @@ in the text of its CREATE statement only, between anyone's quotes, comments and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import pairwise
 
 _TOKEN = re.compile(
@@ -101,6 +101,48 @@ def options(sql: str) -> set[str]:
     return {option for option in " ".join(words[last:]).split(" , ") if option.strip(" ;")}
 
 
+def without_reference(sql: str, columns: Collection[str]) -> str:
+    """Return a CREATE TABLE statement without the foreign key of just these columns."""
+    words = tokens(sql)
+    end = len(words) - words[::-1].index(")") if ")" in words else len(words)
+    wanted = {column.lower() for column in columns}
+    parts = []
+    for part in items(sql):
+        upper = [word.upper() for word in part]
+        at = upper.index("REFERENCES") if "REFERENCES" in upper else None
+        key = upper.index("FOREIGN") if "FOREIGN" in upper and _is_constraint(part) else None
+        if at is None:
+            parts.append(part)
+        elif key is not None:
+            of = {word.strip('"').lower() for word in _inside(part, key + 2) if word != ","}
+            parts += [] if of == wanted else [part]
+        elif {part[0].strip('"').lower()} == wanted:
+            named = at >= 2 and upper[at - 2] == "CONSTRAINT"
+            parts.append(part[: at - 2 * named] + _after_reference(part[at:]))
+        else:
+            parts.append(part)
+    head, tail = join(words[: words.index("(")]), join(words[end:])
+    return f"{head} ({', '.join(map(_laid_out, parts))}) {tail}".strip()
+
+
+def _after_reference(words: list[str]) -> list[str]:
+    """Return what follows a REFERENCES clause in the definition of a column."""
+    place = 2
+    if words[place : place + 1] == ["("]:
+        place += len(_inside(words, place)) + 2
+    while place < len(words):
+        upper = [word.upper() for word in words[place:]]
+        if upper[0] == "ON":
+            place += 4 if upper[2] in {"SET", "NO"} else 3
+        elif upper[0] in {"MATCH", "INITIALLY"}:
+            place += 2
+        elif upper[0] == "DEFERRABLE" or upper[:2] == ["NOT", "DEFERRABLE"]:
+            place += 1 + (upper[0] == "NOT")
+        else:
+            break
+    return words[place:]
+
+
 def normalised(sql: str) -> str:
     """Return a CREATE statement laid out as this package writes them."""
     parts = items(sql)
@@ -108,9 +150,13 @@ def normalised(sql: str) -> str:
     if words[1].upper() != "TABLE" or not parts:
         return f"{join(words)};"
     # Columns first, as SQLite wants them anyway.
-    lines = [f"    {join(part, column=not _is_constraint(part))}" for part in parts]
+    lines = [f"    {_laid_out(part)}" for part in parts]
     name = words[words.index("(") - 1]
     return f"CREATE TABLE {name} (\n" + ",\n".join(lines) + "\n);"
+
+
+def _laid_out(part: list[str]) -> str:
+    return join(part, column=not _is_constraint(part))
 
 
 def join(words: list[str], *, column: bool = False) -> str:

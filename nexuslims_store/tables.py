@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Literal, NamedTuple
 
 Kind = Literal["table", "view", "index", "trigger"]
@@ -54,8 +55,25 @@ class Index(NamedTuple):
     name: str
     columns: tuple[str, ...]
     unique: bool
+    partial: bool
     of_key: bool
     sql: str | None
+
+
+class Reference(NamedTuple):
+    """A foreign key: its columns, in small letters, and the table that they refer to.
+
+    Attributes
+    ----------
+    to
+        The columns referred to; none where it is that table's key, whatever it is called.
+    """
+
+    columns: tuple[str, ...]
+    table: str
+    to: tuple[str, ...]
+    on_update: str
+    on_delete: str
 
 
 class Table(NamedTuple):
@@ -65,8 +83,16 @@ class Table(NamedTuple):
     sql: str
     columns: dict[str, Column]
     indexes: tuple[Index, ...]
-    foreign_keys: frozenset[tuple[str, ...]]
-    """Each as table, column, column referred to, what an update does, what a deletion does."""
+    references: tuple[Reference, ...]
+
+    @property
+    def foreign_keys(self) -> frozenset[tuple[str, ...]]:
+        """Each as table, column, column referred to, what an update does, what a deletion does."""
+        return frozenset(
+            (one.table, column, to, one.on_update, one.on_delete)
+            for one in self.references
+            for column, to in zip(one.columns, one.to or ("",) * len(one.columns), strict=True)
+        )
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -177,7 +203,7 @@ def _table(connection: sqlite3.Connection, found: Named) -> Table:
         )
     }
     indexes = connection.execute(
-        'SELECT l.name, l."unique", l.origin, m.sql FROM pragma_index_list(?) AS l '
+        'SELECT l.name, l."unique", l.partial, l.origin, m.sql FROM pragma_index_list(?) AS l '
         "JOIN sqlite_master AS m ON m.type = 'index' AND m.name = l.name ORDER BY l.name",
         (found.name,),
     ).fetchall()
@@ -186,18 +212,27 @@ def _table(connection: sqlite3.Connection, found: Named) -> Table:
         found.sql or "",
         columns,
         tuple(
-            Index(name, _index_columns(connection, name), bool(unique), origin == "pk", sql)
-            for name, unique, origin, sql in indexes
+            Index(name, _index_columns(connection, name), bool(unique), bool(part), by == "pk", sql)
+            for name, unique, part, by, sql in indexes
         ),
-        frozenset(
-            tuple(map(str, parts))
-            for parts in connection.execute(
-                'SELECT "table", "from", "to", on_update, on_delete '
-                "FROM pragma_foreign_key_list(?)",
-                (found.name,),
-            )
-        ),
+        tuple(_references(connection, found.name)),
     )
+
+
+def _references(connection: sqlite3.Connection, table: str) -> Iterator[Reference]:
+    rows = connection.execute(
+        'SELECT id, "table", "from", "to", on_update, on_delete FROM pragma_foreign_key_list(?) '
+        "ORDER BY id, seq",
+        (table,),
+    )
+    for _, parts in groupby(rows, key=lambda row: row[0]):
+        columns = list(parts)
+        yield Reference(
+            tuple(_small(row[2]) for row in columns),
+            columns[0][1],
+            tuple(_small(row[3]) for row in columns if row[3] is not None),
+            *columns[0][4:],
+        )
 
 
 def _index_columns(connection: sqlite3.Connection, index: str) -> tuple[str, ...]:
@@ -209,6 +244,35 @@ def _small(name: object) -> str:
     """Return a name in small letters as SQLite does it, to which only those of ASCII have case."""
     text = str(name)
     return text.lower() if text.isascii() else re.sub("[A-Z]", lambda m: m[0].lower(), text)
+
+
+def dead_references(tables: Mapping[str, Table]) -> list[tuple[Table, Reference]]:
+    """Return the foreign keys that refer to what is not there, or tells no row from another.
+
+    SQLite refuses each write that has to look at one.
+
+    Parameters
+    ----------
+    tables
+        All of the file.
+    """
+    return [
+        (table, reference)
+        for table in tables.values()
+        for reference in table.references
+        if not is_met(reference, tables)
+    ]
+
+
+def is_met(reference: Reference, tables: Mapping[str, Table]) -> bool:
+    """Whether what a foreign key refers to is in tables, and tells their rows apart."""
+    parent = tables.get(_small(reference.table))
+    if parent is None:
+        return False
+    if not reference.to:
+        return len(parent.key) == len(reference.columns)
+    told_apart = [parent.key, *(i.columns for i in parent.indexes if i.unique and not i.partial)]
+    return sorted(reference.to) in map(sorted, told_apart)
 
 
 def why_dead(connection: sqlite3.Connection, one: Named) -> str | None:

@@ -176,6 +176,77 @@ def test_the_case_of_a_name_is_no_difference(path: Path) -> None:
     assert facts(path) == expected("v1_4_3")
 
 
+# -- foreign keys -----------------------------------------------------------------------
+
+REFERRING = {
+    # What refers, the revision it is good at, and the one that takes away what it refers to.
+    "CREATE TABLE pcs (n INTEGER PRIMARY KEY, pc VARCHAR CONSTRAINT of_pc REFERENCES instruments "
+    "(computer_name) ON DELETE SET NULL ON UPDATE CASCADE NOT NULL DEFAULT 'a;b')":
+        ("v2_5_0a", "v2_5_0b"),
+    "CREATE TABLE pcs (n INTEGER PRIMARY KEY, pc, -- of that one\n FOREIGN KEY (pc) REFERENCES "
+    "instruments (computer_name) DEFERRABLE INITIALLY DEFERRED, CHECK (n < 9)) STRICT"
+    .replace("pc,", "pc TEXT,"): ("v2_5_0a", "v2_5_0b"),
+    "CREATE TABLE pcs (n INTEGER PRIMARY KEY, pc REFERENCES upload_log)": ("v2_5_0b", "v1_4_3"),
+    "ALTER TABLE session_log ADD COLUMN pc REFERENCES instruments (computer_name)":
+        ("v2_5_0a", "v2_5_0b"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("made", REFERRING)
+def test_a_foreign_key_of_ones_own_that_a_step_would_break(path: Path, made: str) -> None:
+    before, after = REFERRING[made]
+    table = made.split()[2]
+    direction: Direction = "upgrade" if position(after) > position(before) else "downgrade"
+    at(before, path, f"{made}; CREATE INDEX mine ON {table} (pc);")
+    if table == "pcs":
+        execute(
+            path,
+            "INSERT INTO pcs VALUES (3, 'x'), (1, 'y'); CREATE TABLE log (n); CREATE TRIGGER noted "
+            "AFTER INSERT ON pcs BEGIN INSERT INTO log VALUES ('one; ' || new.pc); END;",
+        )
+    rows = query(path, f"SELECT * FROM {table}")
+    content = path.read_bytes()
+    plan = migrations.plan(path, after, direction=direction)
+    assert f"refused: that takes away what pc of your table {table} refers to" in str(plan)
+    with pytest.raises(MigrationError, match=f"pc of your table {table}") as caught:
+        getattr(migrations, direction)(path, after)
+    assert (path.read_bytes(), backups(path)) == (content, [])
+
+    mend(path, str(caught.value))
+    getattr(migrations, direction)(path, after)
+    assert query(path, f"SELECT * FROM {table}") == rows
+    kept = query(path, "SELECT name FROM sqlite_master WHERE name IN ('mine', 'noted')")
+    assert len(kept) == 1 + (table == "pcs")
+    assert not {finding.code for finding in doctor.examine(path)} & {"dead-foreign-key", "drift"}
+
+
+@pytest.mark.parametrize(
+    ("made", "column"),
+    [
+        ("CREATE TABLE pcs (pc REFERENCES instruments (computer_name))", "computer_name"),
+        ("CREATE TABLE pcs (pc REFERENCES gone)", "gone"),
+        ("CREATE TABLE pcs (a, pc, FOREIGN KEY (a, pc) REFERENCES instruments)", "a, pc"),
+    ],
+)
+def test_the_doctor_finds_a_dead_foreign_key(path: Path, made: str, column: str) -> None:
+    at(HEAD, path, f"{made}; INSERT INTO pcs (pc) VALUES ('x')")
+    (dead,) = (found for found in doctor.examine(path) if found.code == "dead-foreign-key")
+    assert column in dead.message
+    mend(path, dead.remedy)
+    assert "dead-foreign-key" not in {found.code for found in doctor.examine(path)}
+    assert query(path, "SELECT pc FROM pcs") == [("x",)]
+    with Store(path) as store:
+        assert store.instruments.rename("sem", "tem") == 1
+
+
+def test_a_foreign_key_that_an_upgrade_brings_to_life(path: Path) -> None:
+    at("v1_4_3", path, "CREATE TABLE pcs (pc REFERENCES upload_log (id))")
+    (dead,) = (found for found in doctor.examine(path) if found.code == "dead-foreign-key")
+    assert dead.remedy == "nexuslims-store migrate"
+    migrations.upgrade(path)
+    assert "dead-foreign-key" not in {found.code for found in doctor.examine(path)}
+
+
 # -- advice -----------------------------------------------------------------------------
 
 

@@ -153,6 +153,9 @@ def _examine_content(
         yield from _as_far_as_it_goes(
             database, "its views and triggers", drift.examine_code(database)
         )
+        yield from _as_far_as_it_goes(
+            database, "its foreign keys", drift.examine_references(database, revision)
+        )
     columns = {}
     for name, table in catalogue.tables.items():
         if table.has_rowid:

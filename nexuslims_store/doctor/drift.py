@@ -17,8 +17,17 @@ from nexuslims_store.doctor.finding import Finding, in_shell
 from nexuslims_store.migrations.script import made_again
 from nexuslims_store.migrations.shapes import shapes
 from nexuslims_store.recognition.layouts import layout_of, without_key
+from nexuslims_store.recognition.remaking import taking_reference_out
 from nexuslims_store.revisions import head, is_own_index, tables_at
-from nexuslims_store.tables import Column, Contents, Table, read, why_dead
+from nexuslims_store.tables import (
+    Column,
+    Contents,
+    Table,
+    dead_references,
+    is_met,
+    read,
+    why_dead,
+)
 
 # Kinds of difference that neither SQLite nor any program looks at, whoever made them.
 _HARMLESS = {"order", "same type", "default", "constraint name", "autoincrement"}
@@ -60,6 +69,29 @@ def examine_code(database: SQLiteDatabase) -> Iterator[Finding]:
             f"write it anew for the tables as they are: `sqlite3 {shlex.quote(str(database.path))} "
             f"'.schema {one.name}'` prints it",
             table=one.name if one.kind == "view" else one.table,
+        )
+
+
+def examine_references(database: SQLiteDatabase, revision: str | None) -> Iterator[Finding]:
+    """Find the foreign keys of any table that refer to what is not there."""
+    with database.translated():
+        contents = read(database.connection)
+    for table, reference in dead_references(contents.tables):
+        remedy = taking_reference_out(database.path, contents, table, reference)
+        if is_met(reference, tables_at(revision)):
+            remedy = f"put {reference.table} right, as is said of it"
+        elif is_met(reference, tables_at(head())):
+            remedy = "nexuslims-store migrate"
+        columns = ", ".join(reference.columns)
+        to = f" ({', '.join(reference.to)})" if reference.to else ""
+        yield Finding(
+            "dead-foreign-key",
+            "warning",
+            f"{table.name}: its foreign key {columns} refers to {reference.table}{to}, which is "
+            "not there or not UNIQUE: what is written to either of them may fail",
+            remedy,
+            table=table.name,
+            column=columns if columns in table.columns else None,
         )
 
 

@@ -19,6 +19,7 @@ from nexuslims_store.recognition import Catalogue
 from nexuslims_store.recognition.advice import listed
 from nexuslims_store.recognition.layouts import own_columns
 from nexuslims_store.recognition.own import taking_out
+from nexuslims_store.recognition.remaking import taking_reference_out
 from nexuslims_store.revisions import (
     VERSION_TABLE,
     between,
@@ -28,7 +29,7 @@ from nexuslims_store.revisions import (
     position,
     tables_at,
 )
-from nexuslims_store.tables import Named, Table, quoted, read, why_dead
+from nexuslims_store.tables import Named, Reference, Table, dead_references, quoted, read, why_dead
 
 _NAMES = "SELECT type, name FROM sqlite_master"
 _CREATED = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX) (?!IF NOT)(\w+)", re.MULTILINE)
@@ -75,6 +76,7 @@ def rehearse(
         )
         for table in leftovers:
             memory.execute(f"DROP TABLE {quoted(table)}")
+        referring = dead_references(read(memory).tables)
         code = [one for one in others if one.kind in {"view", "trigger"}]
         alive = [one for one in code if _why_dead_alone(memory, one, code) is None]
         set_aside(memory, catalogue.triggers)
@@ -90,6 +92,11 @@ def rehearse(
             for table, columns in own_columns(catalogue.layout).items()
             if table not in leftovers
         }
+        cut_off = [
+            (table, reference)
+            for table, reference in dead_references(become)
+            if (table.name, reference) not in {(t.name, r) for t, r in referring}
+        ]
         own = own_indexes(one for one in others if one.kind == "index")
         there = set(memory.execute(_NAMES))
         kept = [one for one in (*own, *catalogue.triggers) if (one.kind, one.name) not in there]
@@ -110,6 +117,12 @@ def rehearse(
                 + " is your own, and its name is needed; give it another"
                 for one in in_the_way
             ),
+            *(
+                f"that takes away what {', '.join(reference.columns)} of your table {table.name} "
+                f"refers to, {_in_words(reference)}; "
+                f"{taking_reference_out(path, contents, table, reference)}"
+                for table, reference in cut_off
+            ),
             *_left_alone(catalogue, after, leftovers),
         ),
         "kept": tuple(one for one in kept if one not in gone),
@@ -128,6 +141,11 @@ def _left_alone(catalogue: Catalogue, after: str | None, leftovers: Sequence[str
             f"without NexusLIMS's tables, a file with {listed(own)} of your own is taken for "
             "another program's; move them to a file of their own first"
         )
+
+
+def _in_words(reference: Reference) -> str:
+    columns = f" ({', '.join(reference.to)})" if reference.to else ""
+    return f"{reference.table}{columns}"
 
 
 def _take_nulls(tables: Mapping[str, Table]) -> tuple[str, ...]:

@@ -6,15 +6,14 @@ Triggers and columns whose values SQLite computes: a write would run what their 
 from __future__ import annotations
 
 import shlex
-import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 
 from nexuslims_store import ddl
 from nexuslims_store.errors import SchemaMismatchError
 from nexuslims_store.recognition.advice import everywhere, listed
 from nexuslims_store.recognition.catalogue import Catalogue
+from nexuslims_store.recognition.remaking import definition, in_shell, work
 from nexuslims_store.revisions import head, tables_at
 from nexuslims_store.tables import Table, quoted
 
@@ -92,44 +91,19 @@ def taking_out(path: Path, table: Table, columns: Iterable[str]) -> str:
         )
     # Where a view or trigger of the facility's own needs them, its text stays as it is.
     advice = f"take {listed(columns)} out of {table.name}"
-    advice += f" ({_in_shell(path, ['PRAGMA legacy_alter_table = ON', *out])})"
+    advice += f" ({in_shell(path, ['PRAGMA legacy_alter_table = ON', *out])})"
     if stored:
         advice += f", which keeps {listed(stored)} in a table of your own"
     if not generated:
         return advice
     advice += ", which touches no other value; a view of your own can compute it in its place"
-    back = [f"ALTER TABLE {table.name} ADD COLUMN {_definition(table, n)}" for n in generated]
+    back = [f"ALTER TABLE {table.name} ADD COLUMN {definition(table, n)}" for n in generated]
     back += indexes
     if max(map(len, back)) > _LONGEST_DEFINITION or not _work(table, [*out, *back]):
         return f"{advice}. Before that, keep what `sqlite3 {shlex.quote(str(path))} .schema` prints"
-    return f"{advice}, or {_in_shell(path, back)} brings it back"
-
-
-def _definition(table: Table, column: str) -> str:
-    """Return how a column is declared, as one that is computed when it is read.
-
-    None other can be added to a table.
-    """
-    name = table.columns[column].name
-    parts = (part for part in ddl.items(table.sql) if part[0] in {name, quoted(name)})
-    words = next(parts, [])
-    if words and words[-1].upper() == "STORED":
-        words = [*words[:-1], "VIRTUAL"]
-    return ddl.join(words, column=True)
+    return f"{advice}, or {in_shell(path, back)} brings it back"
 
 
 def _work(table: Table, statements: Iterable[str]) -> bool:
     """Whether statements work on a table like that, without rows."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
-        memory.execute("PRAGMA trusted_schema = OFF")
-        made = [table.sql, *(index.sql for index in table.indexes if index.sql)]
-        try:
-            for statement in (*made, *statements):
-                memory.execute(statement)
-        except (sqlite3.Error, sqlite3.Warning):  # the latter for more than one statement in one
-            return False
-    return True
-
-
-def _in_shell(path: Path, statements: Iterable[str]) -> str:
-    return f"sqlite3 {shlex.quote(str(path))} {shlex.quote('; '.join(statements))}"
+    return work([table.sql, *(index.sql for index in table.indexes if index.sql)], statements)
