@@ -124,6 +124,7 @@ CATALOGUE = re.compile(r"\bFROM\s+(sqlite_master|sqlite_schema|pragma_)")
 SQL_IN_CODE = {
     "tables.py": "whether what is in a file compiles, whatever its name",
     "recognition/own.py": "remedies to show, tried on tables without rows",
+    "recognition/remaking.py": "remedies to show, tried on tables without rows",
     "recognition/catalogue.py": "whether a table that may not be there has rows",
     "migrations/script.py": "how any table is filled from its former self",
     "migrations/verification.py": "counts of tables of every revision",
