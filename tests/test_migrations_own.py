@@ -202,7 +202,8 @@ def test_a_foreign_key_of_ones_own_that_a_step_would_break(path: Path, made: str
         execute(
             path,
             "INSERT INTO pcs (n, pc) VALUES (3, 'x'), (1, 'y'); CREATE TABLE log (n);"
-            "CREATE TRIGGER noted AFTER INSERT ON pcs BEGIN INSERT INTO log (n) VALUES ('one; ' || new.pc); END;",
+            "CREATE TRIGGER noted AFTER INSERT ON pcs BEGIN "
+            "INSERT INTO log (n) VALUES ('one; ' || new.pc); END;",
         )
     rows = query(path, f"SELECT * FROM {table}")
     content = path.read_bytes()
