@@ -118,13 +118,8 @@ def _dictionary(connection: sqlite3.Connection) -> Iterator[str]:
     for name, table in _tables(connection):
         yield f"### `{name}`"
         yield _summary(_MODELS[name])
-        yield "\n".join(
-            [
-                "| column | type | | what it holds |",
-                "|---|---|---|---|",
-                *(_row(name, table, column) for column in table.columns.values()),
-            ]
-        )
+        rows = (_row(name, table, column) for column in table.columns.values())
+        yield "\n".join(["| column | type | | what it holds |", "|---|---|---|---|", *rows])
         rules = list(_rules(table))
         if rules:
             yield "\n".join(rules)
@@ -135,13 +130,8 @@ def _dictionary(connection: sqlite3.Connection) -> Iterator[str]:
             continue
         yield f"### {enum.__name__}"
         yield _summary(enum)
-        yield "\n".join(
-            [
-                "| value | meaning |",
-                "|---|---|",
-                *(f"| `{member.value}` | {docs.get(member.name, '')} |" for member in enum),
-            ]
-        )
+        rows = (f"| `{member.value}` | {docs.get(member.name, '')} |" for member in enum)
+        yield "\n".join(["| value | meaning |", "|---|---|", *rows])
 
 
 def _row(name: str, table: Table, column: Column) -> str:

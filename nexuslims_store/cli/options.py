@@ -257,17 +257,8 @@ def database_name(path: Path | str) -> Path | str:
 def database_file(arguments: argparse.Namespace, what: str, instead: Callable[[str], str]) -> Path:
     """Return the path of the file that the user means, where nothing else will do.
 
-    Parameters
-    ----------
-    what
-        What is for files only.
-    instead
-        Returns the line that does it on a server, from the URL.
-
-    Raises
-    ------
-    StoreError
-        It is a URL, or as for `database_path`.
+    For a URL, or as for `database_path`, a StoreError says that `what` is for files only, and
+    which line does it on a server: `instead` returns that from the URL.
     """
     path = database_path(arguments)
     if is_url(path):

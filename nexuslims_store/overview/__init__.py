@@ -7,7 +7,7 @@ and looks at the database too.
 from __future__ import annotations
 
 from nexuslims_store.overview.examining import Overview, examine
-from nexuslims_store.overview.work import PATIENCE, Work, read
+from nexuslims_store.overview.work import FAILED, PATIENCE, Work, read
 from nexuslims_store.results import LEASE
 
-__all__ = ["LEASE", "PATIENCE", "Overview", "Work", "examine", "read"]
+__all__ = ["FAILED", "LEASE", "PATIENCE", "Overview", "Work", "examine", "read"]

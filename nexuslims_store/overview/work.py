@@ -36,7 +36,8 @@ PATIENCE = timedelta(days=3)
 _SQL = queries.load("session_log.sql")
 _OWN_SQL = queries.load("overview.sql")
 
-_FAILED = (RecordStatus.ERROR.value, RecordStatus.BUILT_NOT_EXPORTED.value)
+FAILED = (RecordStatus.ERROR.value, RecordStatus.BUILT_NOT_EXPORTED.value)
+"""The statuses of sessions that need a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +185,7 @@ def read(
     with_views(database)
     sessions = SessionRepository(database, utc_now)
     counts: dict[str, int] = dict(database.rows(_SQL.count_sessions_by_status))
-    failed = _failed_sessions(database, since) if any(map(counts.get, _FAILED)) else []
+    failed = _failed_sessions(database, since) if any(map(counts.get, FAILED)) else []
     ((ended,),) = database.rows(_OWN_SQL.get_waiting_since)
     built = database.rows(_OWN_SQL.get_last_build)
     return Work(
@@ -208,7 +209,7 @@ def read(
 def _failed_sessions(database: Database, since: datetime | None) -> list[tuple[str, int, int]]:
     earliest = -(2**63) if since is None else instant(aware(since, UTC))
     found = database.rows(_OWN_SQL.count_failed_sessions, {"since": earliest})
-    return sorted(found, key=lambda row: _FAILED.index(row[0]))
+    return sorted(found, key=lambda row: FAILED.index(row[0]))
 
 
 def _failed_uploads(database: Database, since: datetime | None) -> dict[str, int]:

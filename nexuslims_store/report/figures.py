@@ -32,7 +32,6 @@ _SQL = queries.load("report.sql")
 _PART = 10_000  # rows; some hundredths of a second
 _MOST_CAUSES = 1000  # that are kept apart; nobody reads as many
 _BEFORE_ALL = -(2**63)
-_FAILED = (RecordStatus.ERROR.value, RecordStatus.BUILT_NOT_EXPORTED.value)
 _WITH_RECORD = (RecordStatus.COMPLETED.value, RecordStatus.BUILT_NOT_EXPORTED.value)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -198,7 +197,7 @@ def _read_sessions(figures: Figures, store: Store) -> None:
         for rows in database.stream(_SQL.list_sessions_of_part, part | first_day):
             for session in starmap(FoundSession, rows):
                 _count(figures, session)
-                if session.status in _FAILED:
+                if session.status in overview.FAILED:
                     latest.add(session.began, session.number, session)
         for status, built in database.rows(_SQL.list_builds_of_part, part | first_day):
             for week in figures.weeks_of(built):
@@ -209,7 +208,7 @@ def _read_sessions(figures: Figures, store: Store) -> None:
 
 def _count(figures: Figures, session: FoundSession) -> None:
     began, ended, built = session.began, session.ended, session.built
-    if session.status in _FAILED:
+    if session.status in overview.FAILED:
         of_status = figures.builds.setdefault(session.status, {})
         of_status.setdefault(session.instrument, Group()).add(began)
     time = timedelta()

@@ -12,12 +12,14 @@ from nexuslims_store.report.blocks import (
     Card,
     Cards,
     Cell,
+    Coded,
     Identifier,
     Points,
     Table,
 )
-from nexuslims_store.report.figures import NAMED, Figures, Group, sum_of
+from nexuslims_store.report.figures import NAMED, Figures, FoundSession, Group, sum_of
 from nexuslims_store.report.words import KINDS, moment, status
+from nexuslims_store.results import Claim, SessionOverview, UnpairedSession
 
 _COUNTS = ("sessions",)
 
@@ -35,8 +37,7 @@ def blocks(figures: Figures, needs: Sequence[str]) -> Iterator[Block]:
             ["session", "instrument", "ended", "waits for"],
             [
                 [
-                    Identifier(shown(oldest.session_identifier)),
-                    figures.instrument(oldest.instrument),
+                    *_session(figures, oldest),
                     shown(oldest.end),
                     None if work.waiting is None else age(work.waiting),
                 ]
@@ -46,6 +47,12 @@ def blocks(figures: Figures, needs: Sequence[str]) -> Iterator[Block]:
     yield from _failed_builds(figures)
     yield from _failed_uploads(figures)
     yield from _odd(figures)
+
+
+def _session(
+    figures: Figures, one: SessionOverview | UnpairedSession | Claim | FoundSession
+) -> tuple[Identifier, Coded]:
+    return Identifier(shown(one.session_identifier)), figures.instrument(one.instrument)
 
 
 def _in_words(need: str) -> str:
@@ -106,8 +113,7 @@ def _failed_builds(figures: Figures) -> Iterator[Block]:
         ["session", "instrument", "user", "began", "status"],
         [
             [
-                Identifier(shown(one.session_identifier)),
-                figures.instrument(one.instrument),
+                *_session(figures, one),
                 shown(one.user),
                 moment(one.began, one.timezone),
                 status(one.status),
@@ -141,14 +147,7 @@ def _odd(figures: Figures) -> Iterator[Block]:
     yield from _listed(
         "To be built, but START and END make no session",
         ["session", "instrument", "reason"],
-        [
-            [
-                Identifier(shown(odd.session_identifier)),
-                figures.instrument(odd.instrument),
-                odd.reason,
-            ]
-            for odd in unpaired[:NAMED]
-        ],
+        [[*_session(figures, odd), odd.reason] for odd in unpaired[:NAMED]],
         len(unpaired),
     )
     for caption, claims in (
@@ -160,8 +159,7 @@ def _odd(figures: Figures) -> Iterator[Block]:
             ["session", "instrument", "since", "for"],
             [
                 [
-                    Identifier(shown(claim.session_identifier)),
-                    figures.instrument(claim.instrument),
+                    *_session(figures, claim),
                     shown(claim.since),
                     age(work.now - claim.since) if isinstance(claim.since, datetime) else None,
                 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import timedelta
 
 from nexuslims_store.display import number, shown
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.report.blocks import Coded, Kind
-from nexuslims_store.times import zone
+from nexuslims_store.times import from_instant
 
 # In the order in which they are stacked, from below: what is done, what is not, what went wrong.
 KINDS = {
@@ -28,7 +28,6 @@ FAILED = Kind("failed", "", "failed")
 USE = Kind("hours", "", "waiting")
 RECORDS = Kind("records", "", "done")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = (("day", 1440), ("h", 60), ("min", 1))
 
 
@@ -45,13 +44,7 @@ def status(code: str) -> Coded:
 
 def moment(microseconds: int | None, timezone: str | None = None) -> str:
     """Return an instant as people read it, in a time zone, UTC if there is none."""
-    if microseconds is None:
-        return shown(None)
-    try:
-        local: tzinfo = UTC if timezone is None else zone(timezone)
-        return shown((_EPOCH + timedelta(microseconds=microseconds)).astimezone(local))
-    except (ValueError, OverflowError):  # no such zone; the last hours of the calendar
-        return shown(_EPOCH + timedelta(microseconds=microseconds))
+    return shown(from_instant(microseconds, timezone or "UTC"))
 
 
 def lasting(span: timedelta) -> str:
