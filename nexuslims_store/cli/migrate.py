@@ -12,7 +12,7 @@ from functools import partial
 from nexuslims_store import migrations
 from nexuslims_store.cli.declaration import Command, OneOf, Option, flag
 from nexuslims_store.cli.options import (
-    CHANGES,
+    DRY_RUN,
     FORMS,
     JSON,
     database_file,
@@ -36,13 +36,14 @@ def _migrate(
 ) -> int | None:
     path = database_path(arguments)
     target = getattr(arguments, "target", "head")  # `migrate` alone takes none
+    output.dry_run = arguments.plan
     loses_for_good = (arguments.no_backup or is_url(path)) and direction == "downgrade"
-    if arguments.dry_run or arguments.sql or loses_for_good:
+    if arguments.plan or arguments.sql or loses_for_good:
         plan = migrations.plan(path, target, direction=direction, timeout=arguments.timeout)
         if arguments.sql:
             output.text(plan.to_sql())
             return None
-        if arguments.dry_run:
+        if arguments.plan:
             output.tell(str(plan), {"path": database_name(path), **plan.to_dict()})
             return _REFUSED_BY_PLAN if plan.obstacles else None
         if plan.rows_dropped and not plan.obstacles:
@@ -125,18 +126,19 @@ def _history(arguments: argparse.Namespace, output: Output) -> None:
 
 
 def _stamp(arguments: argparse.Namespace, output: Output) -> None:
+    output.dry_run = arguments.plan
     report = migrations.stamp(
         database_file(arguments, "stamp", restore_line),
         arguments.target,
         force=arguments.force,
-        dry_run=arguments.dry_run,
+        dry_run=arguments.plan,
         timeout=arguments.timeout,
     )
     stamped = f"stamped {report.after or BASE}"
     if not report.changed:
         sentence = f"{report.path} was {stamped} already"
     else:
-        verb = "would be" if arguments.dry_run else "is"
+        verb = "would be" if arguments.plan else "is"
         sentence = f"{report.path} {verb} {stamped}; its tables are as before"
     output.tell(sentence, report.to_dict())
 
@@ -160,7 +162,6 @@ _RUN_OPTIONS = (
         Option(
             "--plan",
             "--dry-run",
-            dest="dry_run",
             action="store_true",
             help="print what would be done, and change nothing; exit status 1 if it would be "
             "refused",
@@ -230,7 +231,8 @@ COMMAND = Command(
                 help="replace a version row that this package does not know; a newer "
                 "NexusLIMS may have written it, and need it",
             ),
-            *CHANGES,
+            DRY_RUN.but(dest="plan"),
+            JSON,
             summary="say at what revision the database is, without changing its tables",
             description="Writes the version row, for a file whose version row is wrong. The tables "
             "must be those of the revision.",
