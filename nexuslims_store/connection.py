@@ -163,6 +163,11 @@ def _look_before_opening(path: Path) -> None:
         raise why_not_opened(path)
 
 
+# What a statement can raise: UnicodeEncodeError and OverflowError come from parameters that
+# SQLite has no form for.
+_ERRORS = (*SQLITE_ERRORS, UnicodeEncodeError, OverflowError)
+
+
 class _Unusable:
     """Stands where the connection was, and says why there is none to use."""
 
@@ -184,6 +189,7 @@ class SQLiteDatabase(Database):
         As for `nexuslims_store.Store`.
     """
 
+    _errors = _ERRORS
     _connection: sqlite3.Connection | _Unusable = _Unusable("it was never opened")
 
     def __init__(self, path: Path, *, read_only: bool = False, timeout: float = 30.0) -> None:
@@ -350,14 +356,6 @@ class SQLiteDatabase(Database):
 
     # -- errors ------------------------------------------------------------------------
 
-    @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Turn every error of the connection inside the block into this package's own."""
-        try:
-            yield
-        except _ERRORS as error:
-            raise self._meaning(error) from error
-
     def _meaning(
         self, error: sqlite3.Error | UnicodeDecodeError | UnicodeEncodeError | OverflowError
     ) -> BaseException:
@@ -389,8 +387,3 @@ class SQLiteDatabase(Database):
 
 class SharedSQLiteDatabase(AnyThread, SQLiteDatabase):
     """An SQLite database that any thread may use, one at a time."""
-
-
-# What a statement can raise: UnicodeEncodeError and OverflowError come from parameters that
-# SQLite has no form for.
-_ERRORS = (*SQLITE_ERRORS, UnicodeEncodeError, OverflowError)

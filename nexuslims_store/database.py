@@ -14,8 +14,8 @@ import sys
 import warnings
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from threading import local
 from types import TracebackType
@@ -117,9 +117,20 @@ class Database(ABC):
     def stream(self, sql: str, parameters: Parameters | tuple[()] = ()) -> Generator[list[Row]]:
         """Run one query and yield its rows, some hundred at a time, in constant memory."""
 
+    _errors: tuple[type[Exception], ...]
+    """What a statement can raise."""
+
     @abstractmethod
-    def translated(self) -> AbstractContextManager[None]:
+    def _meaning(self, error: Any) -> BaseException:
+        """Return what such an error means, as one of this package's own."""
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
         """Turn every error of the connection inside a `with` block into this package's own."""
+        try:
+            yield
+        except self._errors as error:
+            raise self._meaning(error) from error
 
     @property
     @abstractmethod

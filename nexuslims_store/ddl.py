@@ -30,13 +30,9 @@ def tokens(sql: str) -> list[str]:
     for match in _TOKEN.finditer(sql):
         if match["name"]:
             found.append(_name(match["name"]))
-        elif match["other"]:
-            found.append(_name(f'"{match["other"]}"') if _must_quote(match) else match["other"])
+        elif word := match["other"]:
+            found.append(_name(f'"{word}"') if word.lower() in _QUOTED else word)
     return found
-
-
-def _must_quote(match: re.Match[str]) -> bool:
-    return match["other"].lower() in _QUOTED
 
 
 def _name(quoted: str) -> str:
@@ -54,10 +50,8 @@ def items(sql: str) -> list[list[str]]:
         return []
     found: list[list[str]] = [[]]
     depth = 0
-    for word in words[words.index("(") + 1 :]:
-        depth += {"(": 1, ")": -1}.get(word, 0)
-        if depth < 0:
-            break
+    for word in _inside(words, words.index("(")):
+        depth += _DEPTH.get(word, 0)
         if word == "," and depth == 0:
             found.append([])
         else:
@@ -72,7 +66,7 @@ def checks(sql: str) -> dict[str, str | None]:
     for place, word in enumerate(words[:-1]):
         if word.upper() == "CHECK" and words[place + 1] == "(":
             named = place >= 2 and words[place - 2].upper() == "CONSTRAINT"
-            rule = join(_inside(words, place + 1))
+            rule = join(list(_inside(words, place + 1)))
             found[rule] = words[place - 1].strip('"') if named else None
     return found
 
@@ -177,14 +171,14 @@ def _is_constraint(part: list[str]) -> bool:
     return part[0].upper() in _CONSTRAINTS
 
 
-def _inside(words: list[str], opening: int) -> list[str]:
-    return list(_until_closed(words[opening + 1 :]))
-
-
-def _until_closed(words: list[str]) -> Iterator[str]:
+def _inside(words: list[str], opening: int) -> Iterator[str]:
+    """Yield what stands between a bracket and the one that closes it."""
     depth = 0
-    for word in words:
-        depth += {"(": 1, ")": -1}.get(word, 0)
+    for word in words[opening + 1 :]:
+        depth += _DEPTH.get(word, 0)
         if depth < 0:
             return
         yield word
+
+
+_DEPTH = {"(": 1, ")": -1}

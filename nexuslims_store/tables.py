@@ -188,10 +188,13 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
     if not inside:
         connection.execute("BEGIN")
     try:
+        # BEGIN locks nothing yet. This reads the file's header, and no table.
+        connection.execute("PRAGMA schema_version").fetchone()
         yield
     finally:
-        if not inside:
-            connection.rollback()
+        # Not ROLLBACK, which would stop the queries that the connection's user has under way.
+        if connection.in_transaction and not inside:
+            connection.execute("COMMIT")
 
 
 def _table(connection: sqlite3.Connection, found: Named) -> Table:

@@ -26,6 +26,7 @@ from nexuslims_store.backup.names import free_name, names
 from nexuslims_store.config import require_file
 from nexuslims_store.connection import MEMORY, connect, pragma
 from nexuslims_store.errors import BackupError, CorruptDatabaseError, StoreError
+from nexuslims_store.tables import snapshot
 from nexuslims_store.times import utc_now
 from nexuslims_store.translation import SQLITE_ERRORS, mounted_read_only, still_locked, translate
 
@@ -170,12 +171,13 @@ def copy_to_temporary(
         # journal, and one sync at the end.
         for setting in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF"):
             target.execute(f"PRAGMA {setting}")
-        with _snapshot(source):
+        # Before SQLite's backup call, which would otherwise start again whenever somebody writes,
+        # and wait for ever, whatever the timeout, where somebody keeps the lock.
+        with snapshot(source):
             pages = pragma(source, "page_count")
-            size = pages * page_size(source)
-            if not damaged_too:
-                _refuse_truncated(source, path, size)
-            require_room(destination, size)
+            if not damaged_too and (missing := missing_end(source, path)):
+                raise _damaged(path, missing)
+            require_room(destination, pages * page_size(source))
             copy_pages(source, target, path, timeout=timeout, progress=progress)
             catalogue = _catalogue(source)
         # The copy of a database in WAL mode would be in WAL mode.
@@ -188,26 +190,6 @@ def copy_to_temporary(
                 f"the copy of {path} is not the same as its source and was removed again: check "
                 f"the disk of {destination.parent}, and try again"
             )
-
-
-@contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """Keep what the connection reads at one moment's state.
-
-    Taken before SQLite's backup call, which would otherwise start again whenever somebody
-    writes, and wait for ever, whatever the timeout, where somebody keeps the lock.
-    """
-    inside = connection.in_transaction
-    if not inside:
-        connection.execute("BEGIN")
-    try:
-        # BEGIN locks nothing yet. This reads the file's header, and no table.
-        connection.execute("PRAGMA schema_version").fetchone()
-        yield
-    finally:
-        # Not ROLLBACK, which would stop the queries that the connection's user has under way.
-        if connection.in_transaction and not inside:
-            connection.execute("COMMIT")
 
 
 def copy_pages(
@@ -241,23 +223,27 @@ def check(database: sqlite3.Connection, path: Path) -> None:
     findings = [str(row[0]) for row in database.execute("PRAGMA integrity_check(5)")]
     database.execute("PRAGMA ignore_check_constraints = OFF")
     if findings != ["ok"]:
-        raise CorruptDatabaseError(
-            f"{path} is damaged ({'; '.join(findings)}); `nexuslims-store --db FILE doctor` says "
-            "how it can be mended"
-        )
+        raise _damaged(path, "; ".join(findings))
 
 
-def _refuse_truncated(source: sqlite3.Connection, path: Path, size: int) -> None:
-    # SQLite reads what is missing of the last page as zeros, and integrity_check may well find
-    # them in order. In WAL mode the rest may be in the -wal file.
-    if path == MEMORY or pragma(source, "journal_mode") == "wal":
-        return
-    found = path.stat().st_size
-    if found < size:
-        raise CorruptDatabaseError(
-            f"{path} is damaged: it has {found:,} bytes and should have {size:,}, its end is "
-            "missing; `nexuslims-store --db FILE doctor` says how it can be mended"
-        )
+def missing_end(database: sqlite3.Connection, path: Path) -> str:
+    """Say how much of the end of a file is missing, "" where all is there.
+
+    SQLite reads what is missing of the last page as zeros, and integrity_check may well find them
+    in order.
+    """
+    if path == MEMORY or pragma(database, "journal_mode") == "wal":  # the rest may be in the -wal
+        return ""
+    size, found = pragma(database, "page_count") * page_size(database), path.stat().st_size
+    if found >= size:
+        return ""
+    return f"it has {found:,} bytes and should have {size:,}, its end is missing"
+
+
+def _damaged(path: Path, what: str) -> CorruptDatabaseError:
+    return CorruptDatabaseError(
+        f"{path} is damaged ({what}); `nexuslims-store --db FILE doctor` says how it can be mended"
+    )
 
 
 @contextmanager

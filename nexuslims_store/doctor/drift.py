@@ -180,11 +180,12 @@ def _origin(table: str, difference: Difference, revision: str) -> str | None:
         return "in what no program looks at"
     if difference.kind == "no index" and revision == head():
         return None  # `migrate` makes it
-    expected = tables_at(revision)
+    expected = tables_at(revision)[table]
+    layout = layout_of({table: expected})
     for origin, shape in shapes().items():
         # Only what looks like this revision's: its tables are made anew at others.
-        if layout_of(shape).get(table) == layout_of(expected).get(table) is not None:
-            known = _differences(shape[table], expected[table])
+        if layout and table in shape and layout_of({table: shape[table]}) == layout:
+            known = _differences(shape[table], expected)
             if any((d.kind, d.subject) == (difference.kind, difference.subject) for d in known):
                 return origin
     return "with indexes of somebody's own" if difference.kind == "index" else None

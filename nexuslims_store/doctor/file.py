@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nexuslims_store.backup import PARTIAL_FILES
+from nexuslims_store.backup.copying import missing_end
 from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor.finding import Finding, in_shell
 from nexuslims_store.errors import ReadOnlyError
@@ -70,24 +71,17 @@ def examine_pages(database: SQLiteDatabase) -> Iterator[Finding]:
     for (complaint,) in database.rows(f"PRAGMA integrity_check({_AT_MOST})"):
         if complaint != "ok":
             yield damaged(database.path, complaint)
-    if _journal_mode(database) != "wal":
-        # What is missing of the last page reads as zeros, and may well be found in order.
-        pages, size = (
-            int(database.rows(f"PRAGMA {pragma}")[0][0]) for pragma in ("page_count", "page_size")
-        )
-        there = database.path.stat().st_size
-        if there < pages * size:
-            yield damaged(
-                database.path,
-                f"it has {there:,} bytes and should have {pages * size:,}, its end is missing",
-            )
+    with database.translated():
+        missing = missing_end(database.connection, database.path)
+    if missing:
+        yield damaged(database.path, missing)
 
 
 def examine_neighbours(database: SQLiteDatabase, now: datetime) -> Iterator[Finding]:
     """Look at the files that SQLite and this package keep beside the database."""
     # SQLite follows a symbolic link, and keeps its files where the link leads.
     path = Path(os.path.realpath(database.path))
-    journal_mode = _journal_mode(database)
+    journal_mode = str(database.rows("PRAGMA journal_mode")[0][0])
     for suffix in ("-wal", "-shm"):
         sidecar = Path(f"{path}{suffix}")
         if journal_mode != "wal" and sidecar.exists():
@@ -127,7 +121,3 @@ def _size_and_time(file: Path) -> tuple[int, datetime] | None:
     except OSError:
         return None
     return found.st_size, datetime.fromtimestamp(found.st_mtime, UTC)
-
-
-def _journal_mode(database: SQLiteDatabase) -> str:
-    return str(database.rows("PRAGMA journal_mode")[0][0])

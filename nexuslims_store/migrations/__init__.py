@@ -49,9 +49,8 @@ from nexuslims_store.config import is_url, require_file
 from nexuslims_store.connection import MEMORY, connect
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.migrations.opening import is_there
-from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file
+from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file, to_sql
 from nexuslims_store.migrations.run import MigrationReport, Options, run
-from nexuslims_store.migrations.script import to_sql
 from nexuslims_store.migrations.stamping import write_stamp
 from nexuslims_store.migrations.template import CHECKLIST, new
 from nexuslims_store.recognition import recognise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,10 +12,8 @@ from nexuslims_store.backup import copy
 from nexuslims_store.backup.files import TakenError, publish, refuse_taken, temporary_file
 from nexuslims_store.connection import pragma
 from nexuslims_store.errors import (
-    CorruptDatabaseError,
     DatabaseLockedError,
     MigrationError,
-    ReadOnlyError,
     StorageFullError,
     StoreError,
 )
@@ -24,17 +21,11 @@ from nexuslims_store.migrations.backend import Backend
 from nexuslims_store.migrations.opening import is_there, make_folder, no_folder, opened
 from nexuslims_store.migrations.plan import Direction, Plan, make_plan, missing_indexes
 from nexuslims_store.migrations.rehearsal import make_again, own_indexes, set_aside
-from nexuslims_store.migrations.run import MigrationReport, Options
-from nexuslims_store.migrations.script import leaving_head, made_again, made_anew_by
-from nexuslims_store.migrations.verification import (
-    count_filled,
-    count_rows,
-    verify,
-)
-from nexuslims_store.queries import load
+from nexuslims_store.migrations.run import NOT_ITS_FAULT, MigrationReport, Options
+from nexuslims_store.migrations.script import made_anew_by
+from nexuslims_store.migrations.verification import count_filled, count_rows, verify
 from nexuslims_store.recognition import look
-from nexuslims_store.revisions import VERSION_TABLE, between, head, tables_at
-from nexuslims_store.tables import quoted
+from nexuslims_store.revisions import between, head
 from nexuslims_store.translation import require_writable, translate
 
 # How often another program may change the file between our backup of it and our lock on it.
@@ -76,12 +67,8 @@ def create(path: Path, plan: Plan, options: Options) -> MigrationReport | None:
 
 def move(path: Path, direction: Direction, target: str, options: Options) -> MigrationReport:
     """Bring a file that is there up or down."""
-
-    def look_at(connection: sqlite3.Connection) -> Plan:
-        return make_plan(connection, path, direction, target, timeout=options.timeout)
-
     with opened(path, timeout=options.timeout) as connection:
-        plan, backup = _lock(connection, path, look_at, options)
+        plan, backup = _lock(connection, path, direction, target, options)
         if plan.nothing_to_do:
             return MigrationReport(path, plan)
         filled = _change(connection, path, plan, options, backup)
@@ -91,7 +78,8 @@ def move(path: Path, direction: Direction, target: str, options: Options) -> Mig
 def _lock(
     connection: sqlite3.Connection,
     path: Path,
-    look_at: Callable[[sqlite3.Connection], Plan],
+    direction: Direction,
+    target: str,
     options: Options,
 ) -> tuple[Plan, Path | None]:
     """Take the exclusive lock on a file that is backed up as it is now.
@@ -108,7 +96,7 @@ def _lock(
     require_writable(path)  # before it is backed up for nothing
     for _ in range(_ATTEMPTS):
         connection.execute("BEGIN IMMEDIATE")
-        plan = look_at(connection)
+        plan = make_plan(connection, path, direction, target, timeout=options.timeout)
         if plan.nothing_to_do:  # another run was quicker
             connection.execute("ROLLBACK")
             return plan, None
@@ -179,27 +167,18 @@ def _change(
         filled = count_filled(connection, plan.steps, up=plan.up)
         doing = "setting aside of the triggers"
         set_aside(connection, there.triggers)
-        for table in plan.leftovers:
-            doing = f"removal of {table}"
-            options.say(f"removing {table}, left behind by an unfinished upgrade")
-            connection.execute(f"DROP TABLE {quoted(table)}")
         doing = "yoyo's marks"
-        if plan.adopt:
-            write_version_row(connection, plan.before)
         backend = Backend(connection)
         backend.put_marks_right(between(None, plan.before))
-        if not plan.up and plan.before == head():
-            for statement in leaving_head():
-                connection.execute(statement)
-        for step in plan.steps:
-            doing = f"{step.revision} {step.title}"
-            options.say(f"{'applying' if plan.up else 'rolling back'} {doing}")
-            (backend.apply if plan.up else backend.roll_back)(step)
-        for table in plan.made_anew:
-            doing = f"making anew of {table}"
-            options.say(f"making {table} anew")
-            for statement in made_again(table):
-                connection.execute(statement)
+        for part in plan.parts():
+            doing = part.name
+            if part.told:
+                options.say(part.told)
+            if part.step is not None:
+                (backend.apply if plan.up else backend.roll_back)(part.step)
+            else:
+                for statement in part.statements:
+                    connection.execute(statement)
         doing = "making of the indexes and triggers"
         if plan.after == head():
             backend.post_apply()
@@ -231,27 +210,9 @@ def _failure(
     if isinstance(meaning, StorageFullError):
         # The file is as it was, and each further attempt would leave a backup.
         _remove(backup)
-    if isinstance(meaning, _NOT_THE_MIGRATIONS_FAULT):
+    if isinstance(meaning, NOT_ITS_FAULT):
         return meaning
     kept = f" (the backup {backup} is kept)" if backup else ""
     return MigrationError(
         f"{path}: {doing} failed: {error}. All was rolled back, the file is as it was before{kept}"
     )
-
-
-_NOT_THE_MIGRATIONS_FAULT = (
-    CorruptDatabaseError,
-    DatabaseLockedError,
-    ReadOnlyError,
-    StorageFullError,
-)
-
-
-def write_version_row(connection: sqlite3.Connection, revision: str | None) -> None:
-    """Make a revision's row the only one, None: leave no row."""
-    if VERSION_TABLE not in look(connection).contents.tables:
-        connection.execute(tables_at(head())[VERSION_TABLE].sql)
-    statements = load("alembic_version.sql")
-    connection.execute(statements.remove_revisions)
-    if revision is not None:
-        connection.execute(statements.add_revision, {"revision": revision})

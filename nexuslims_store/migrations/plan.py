@@ -6,13 +6,14 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import Any, Literal, NamedTuple
 
+from nexuslims_store.arguments import require_type
 from nexuslims_store.display import number
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.migrations.opening import refuse_missing_folder
-from nexuslims_store.migrations.script import script
+from nexuslims_store.migrations.script import leaving_head, made_again, text_of, version_row
 from nexuslims_store.queries import load
 from nexuslims_store.recognition import Catalogue, recognise
 from nexuslims_store.recognition.advice import lost_key
@@ -24,12 +25,44 @@ from nexuslims_store.revisions import (
     head,
     history,
     position,
+    post_apply,
     resolve,
     tables_at,
 )
-from nexuslims_store.tables import Index, Named
+from nexuslims_store.tables import Index, Named, quoted
 
 Direction = Literal["upgrade", "downgrade"]
+
+_HEADING = """\
+-- NexusLIMS's database, from {start} to {end}.
+-- Make a backup, then: sqlite3 -bail DATABASE < SCRIPT
+-- With -bail the shell stops at the first error, and nothing of this is kept.
+
+PRAGMA foreign_keys = OFF;
+PRAGMA legacy_alter_table = ON;
+BEGIN EXCLUSIVE;
+"""
+
+
+class Part(NamedTuple):
+    """One part of what a run does.
+
+    Attributes
+    ----------
+    name
+        What to call it where it fails.
+    told
+        What is said when it begins, "" for nothing.
+    statements
+        Its SQL.
+    step
+        The step of the history that it is, for yoyo to run.
+    """
+
+    name: str
+    told: str
+    statements: list[str]
+    step: Migration | None = None
 
 
 class Plan(NamedTuple):
@@ -104,25 +137,15 @@ class Plan(NamedTuple):
     def losses(self) -> list[tuple[str, str]]:
         """What goes, or works no more, in words: as it will be said before, and as after."""
         rows = [f"{t} with its {number(n, 'row')}" for t, n in self.rows_dropped.items()]
-        broken = [f"view {name}" for name in self.views_broken]
-        broken += [f"trigger {name}" for name in self.triggers_broken]
+        lost = [(f"your index {name}", "whose columns go") for name in self.indexes_lost]
+        lost += [(f"your trigger {name}", "whose table goes") for name in self.triggers_lost]
+        broken = [f"your view {name}" for name in self.views_broken]
+        broken += [f"your trigger {name}" for name in self.triggers_broken]
+        gone = "does not work any more: what it needs is gone"
         return [
             *((f"drop {what}", f"dropped {what}") for what in rows),
-            *(
-                (f"drop your index {name}, whose columns go", f"dropped your index {name}")
-                for name in self.indexes_lost
-            ),
-            *(
-                (f"drop your trigger {name}, whose table goes", f"dropped your trigger {name}")
-                for name in self.triggers_lost
-            ),
-            *(
-                (
-                    f"break your {what}, which needs what goes",
-                    f"your {what} does not work any more: what it needs is gone",
-                )
-                for what in broken
-            ),
+            *((f"drop {what}, {why}", f"dropped {what}") for what, why in lost),
+            *((f"break {what}, which needs what goes", f"{what} {gone}") for what in broken),
         ]
 
     def refuse_obstacles(self, what: str) -> None:
@@ -133,8 +156,26 @@ class Plan(NamedTuple):
                 "was changed"
             )
 
+    def parts(self) -> Iterator[Part]:
+        """Yield what is done to the tables, in its order; indexes and triggers come after it."""
+        for table in self.leftovers:
+            told = f"removing {table}, left behind by an unfinished upgrade"
+            yield Part(f"removal of {table}", told, [f"DROP TABLE {quoted(table)}"])
+        if self.adopt:
+            yield Part("writing of the version row", "", version_row(self.before))
+        if not self.up and self.before == head():
+            yield Part("removal of the indexes", "", leaving_head())
+        for step in self.steps:
+            name = f"{step.revision} {step.title}"
+            told = f"{'applying' if self.up else 'rolling back'} {name}"
+            yield Part(name, told, [text_of(step, up=self.up)], step)
+        for table in self.made_anew:
+            yield Part(f"making anew of {table}", f"making {table} anew", made_again(table))
+
     def to_sql(self) -> str:
         """Return a script for the sqlite3 shell that does the same, yoyo's marks aside.
+
+        The next migration puts those right.
 
         Raises
         ------
@@ -142,15 +183,17 @@ class Plan(NamedTuple):
             The run itself would be refused: a script would lose what the run keeps.
         """
         self.refuse_obstacles("a script")
-        return script(
-            self.before,
-            self.after,
-            adopt=self.adopt,
-            leftovers=self.leftovers,
-            made_anew=self.made_anew,
-            indexes=self.indexes,
-            kept=self.kept,
-        )
+        made = {i.name: i.sql for table in tables_at(self.after).values() for i in table.indexes}
+        statements = [
+            *(f"DROP TRIGGER {quoted(one.name)}" for one in self.kept if one.kind == "trigger"),
+            *(statement for part in self.parts() for statement in part.statements),
+            *(made[name] for name in self.indexes),
+            *([post_apply()] if self.up and self.after == head() else []),
+            *(one.sql for one in self.kept),
+        ]
+        texts = [str(statement).rstrip().removesuffix(";") + ";\n" for statement in statements]
+        heading = _HEADING.format(start=self.before or BASE, end=self.after or BASE)
+        return "\n".join([heading, *texts, "COMMIT;\n"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -246,6 +289,21 @@ def make_plan(
         rows_dropped=rows_dropped(connection, there, after),
         **effects,
     )
+
+
+def to_sql(from_revision: str | None, to_revision: str | None) -> str:
+    """Return a script for the sqlite3 shell that does what `upgrade` or `downgrade` would.
+
+    Parameters
+    ----------
+    from_revision, to_revision
+        As for `upgrade`; None is base. `to_revision` may be +N or -N from the other.
+    """
+    require_type("from_revision", from_revision, (str, NoneType))
+    require_type("to_revision", to_revision, (str, NoneType))
+    start = resolve(BASE if from_revision is None else from_revision, None)
+    end = resolve(BASE if to_revision is None else to_revision, start)
+    return Plan(start, end, steps=between(start, end)).to_sql()
 
 
 def plan_for_new_file(path: Path, target: str) -> Plan:

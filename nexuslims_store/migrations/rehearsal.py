@@ -87,11 +87,11 @@ def rehearse(
             for statement in made_again(name):
                 memory.execute(statement)
         become = read(memory).tables
-        lost = {
-            table: sorted(columns - (become[table].columns.keys() if table in become else set()))
-            for table, columns in own_columns(catalogue.layout).items()
-            if table not in leftovers
-        }
+        lost: dict[str, list[str]] = {}
+        for table, column in sorted(own_columns(catalogue.layout)):
+            stays = table in become and column in become[table].columns
+            if not stays and table not in leftovers:
+                lost.setdefault(table, []).append(column)
         cut_off = [
             (table, reference)
             for table, reference in dead_references(become)
@@ -109,7 +109,6 @@ def rehearse(
                 f"that makes {table} anew or drops it, with its columns {', '.join(columns)}, "
                 f"which are your own; {taking_out(path, catalogue.tables[table], columns)}"
                 for table, columns in lost.items()
-                if columns
             ),
             *(
                 f"the {one.kind} {one.name}"

@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nexuslims_store.display import number
+from nexuslims_store.errors import (
+    CorruptDatabaseError,
+    DatabaseLockedError,
+    ReadOnlyError,
+    StorageFullError,
+)
 from nexuslims_store.migrations.opening import is_there, opened
 from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file
 from nexuslims_store.revisions import BASE
 
 if TYPE_CHECKING:
     from nexuslims_store.backup import Progress
+NOT_ITS_FAULT = (CorruptDatabaseError, DatabaseLockedError, ReadOnlyError, StorageFullError)
+"""What can stop a migration and has nothing to do with it."""
 
 _TOLD_OF_A_PLAN = (
     *("before", "after", "former", "made_anew", "rows_dropped", "indexes_lost", "triggers_lost"),

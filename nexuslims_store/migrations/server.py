@@ -11,18 +11,11 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from nexuslims_store.config import dump_line, restore_line, without_password
-from nexuslims_store.errors import (
-    CorruptDatabaseError,
-    DatabaseLockedError,
-    MigrationError,
-    ReadOnlyError,
-    StorageFullError,
-    StoreError,
-)
+from nexuslims_store.errors import MigrationError, StoreError
 from nexuslims_store.migrations.plan import Direction, Plan, marks_fit, refuse_other_direction
-from nexuslims_store.migrations.run import MigrationReport, Options
+from nexuslims_store.migrations.run import NOT_ITS_FAULT, MigrationReport, Options
 from nexuslims_store.migrations.script import text_of
-from nexuslims_store.migrations.verification import by_status
+from nexuslims_store.migrations.verification import by_status, in_both
 from nexuslims_store.opening import open_server
 from nexuslims_store.queries import load
 from nexuslims_store.recognition.server import columns_on_server, revision_on_server
@@ -31,7 +24,6 @@ from nexuslims_store.revisions import (
     between,
     head,
     history,
-    known_tables,
     position,
     post_apply,
     resolve,
@@ -66,7 +58,8 @@ def make_plan(database: PostgreSQLDatabase, direction: Direction, target: str) -
     StoreError
         The database is none that may be migrated, as `revision_on_server` says.
     """
-    before = revision_on_server(database)
+    columns = columns_on_server(database)
+    before = revision_on_server(database, columns)
     after, baseline = resolve(target, before), history(server=True)[0]
     if position(after) < baseline.number:
         raise MigrationError(
@@ -78,7 +71,7 @@ def make_plan(database: PostgreSQLDatabase, direction: Direction, target: str) -
     refuse_other_direction(database.name, direction, before, after)
     marked: set[str] = set()
     own = []
-    if any(table == "_yoyo_migration" for table, _ in columns_on_server(database)):
+    if any(table == "_yoyo_migration" for table, _ in columns):
         marked = {name for (name,) in database.rows(load("yoyo.sql").list_marks)}
         own = database.rows(load("postgresql/catalogue.sql").get_hash_of_own)
     return _Plan(
@@ -153,8 +146,8 @@ def change(database: PostgreSQLDatabase, plan: Plan, options: Options) -> None:
             doing = "verification"
             if revision_on_server(database) != plan.after or _rows(database, plan) != rows:
                 raise StoreError(f"the rows or the revision are not those of {plan.after}")
-    except (CorruptDatabaseError, DatabaseLockedError, ReadOnlyError, StorageFullError):
-        raise  # no fault of the migration
+    except NOT_ITS_FAULT:
+        raise
     except StoreError as error:
         raise MigrationError(
             f"{database.name}: {doing} failed: {error}. All was rolled back"
@@ -163,5 +156,6 @@ def change(database: PostgreSQLDatabase, plan: Plan, options: Options) -> None:
 
 def _rows(database: PostgreSQLDatabase, plan: Plan) -> dict[str, list[tuple[object, ...]]]:
     """Count the rows of the tables that are there before and after."""
-    both = known_tables() & tables_at(plan.before).keys() & tables_at(plan.after).keys()
-    return {name: by_status(database.connection, name, plan.before, plan.after) for name in both}
+    before, after = plan.before, plan.after
+    both = in_both(before, after)
+    return {name: by_status(database.connection, name, before, after) for name in both}

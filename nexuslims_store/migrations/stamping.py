@@ -9,6 +9,7 @@ from nexuslims_store.errors import MigrationError, SchemaMismatchError, UnknownR
 from nexuslims_store.migrations.opening import opened
 from nexuslims_store.migrations.plan import Plan, marks_wrong
 from nexuslims_store.migrations.run import MigrationReport
+from nexuslims_store.migrations.script import version_row
 from nexuslims_store.recognition import Catalogue, judge, look, refuse_foreign, refuse_other_files
 from nexuslims_store.recognition.layouts import revision_of
 from nexuslims_store.revisions import BASE, FORMER, between, names, resolve
@@ -19,7 +20,6 @@ def write_stamp(
 ) -> MigrationReport:
     """Write the version row and yoyo's marks of a revision, in one transaction."""
     from nexuslims_store.migrations.backend import Backend  # noqa: PLC0415 -- imports yoyo
-    from nexuslims_store.migrations.change import write_version_row  # noqa: PLC0415
     from nexuslims_store.migrations.rehearsal import make_again, set_aside  # noqa: PLC0415
 
     started = time.monotonic()
@@ -38,7 +38,8 @@ def write_stamp(
             changed = catalogue.versions != versions or marks_wrong(connection, catalogue, wanted)
             if changed and not dry_run:
                 set_aside(connection, catalogue.triggers)
-                write_version_row(connection, wanted)
+                for statement in version_row(wanted):
+                    connection.execute(statement)
                 Backend(connection).put_marks_right(between(None, wanted))
                 make_again(connection, catalogue.triggers)
                 connection.execute("COMMIT")
@@ -52,20 +53,16 @@ def write_stamp(
 def _refuse_other_tables(catalogue: Catalogue, path: Path, wanted: str | None) -> None:
     """Raise unless the tables are such that a version row of this revision is true."""
     refuse_foreign(catalogue, path)
-    found = revision_of(catalogue.layout)
+    found, said = revision_of(catalogue.layout), wanted or BASE
     try:
         state = judge(catalogue._replace(versions=() if wanted is None else (wanted,)), path)
-    except SchemaMismatchError as error:
-        if found is None or found == (wanted or BASE):
+        if state.revision == wanted:
+            return
+    except SchemaMismatchError:
+        if found in {None, said}:
             raise
-        raise _mismatch(path, wanted, found) from error
-    if state.revision != wanted:
-        raise _mismatch(path, wanted, found)
-
-
-def _mismatch(path: Path, wanted: str | None, found: str | None) -> SchemaMismatchError:
-    return SchemaMismatchError(
-        f"{path} cannot be stamped {wanted or BASE}: its tables are those of {found}, and "
+    raise SchemaMismatchError(
+        f"{path} cannot be stamped {said}: its tables are those of {found}, and "
         f"`nexuslims-store migrate stamp {found}` says so. Nothing was changed"
     )
 

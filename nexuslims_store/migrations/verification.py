@@ -9,7 +9,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from nexuslims_store import ddl
 from nexuslims_store.errors import MigrationError, StoreError
@@ -115,41 +115,37 @@ def rows_dropped(
 ) -> dict[str, int]:
     """Return how many rows go with the tables that an older revision does not have."""
     gone = sorted(there.keys() - tables_at(after).keys())
-    counted = {name: _number_of_rows(connection, name) for name in gone}
+    counted = {
+        name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]  # noqa: S608
+        for name in gone
+    }
     return {name: number for name, number in counted.items() if number}
-
-
-def _number_of_rows(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0])  # noqa: S608
 
 
 # -- before and after ------------------------------------------------------------------
 
 
-class Rows(NamedTuple):
-    """What must be the same after a migration as before.
-
-    Attributes
-    ----------
-    tables
-        For each table its rows by status, and for each of those how many, and the lowest and
-        the highest key.
-    violations
-        How many rows of each table break a foreign key. There may be some: NexusLIMS does not
-        enforce them.
-    """
-
-    tables: dict[str, list[tuple[object, ...]]]
-    violations: dict[str, int]
+Rows = dict[str, tuple[list[tuple[object, ...]], int]]
+"""What must be the same after a migration as before: of each table, its rows by status, and how
+many refer to nothing. There may be some of those: NexusLIMS does not enforce foreign keys.
+"""
 
 
 def count_rows(connection: sqlite3.Connection, before: str | None, after: str | None) -> Rows:
     """Count the rows of the tables that two revisions both have."""
-    both = sorted(known_tables() & tables_at(before).keys() & tables_at(after).keys())
-    return Rows(
-        {name: by_status(connection, name, before, after) for name in both},
-        {name: _violations(connection, name) for name in both},
-    )
+    dangling = "SELECT count(*) FROM pragma_foreign_key_check(?)"
+    return {
+        name: (
+            by_status(connection, name, before, after),
+            connection.execute(dangling, (name,)).fetchone()[0],
+        )
+        for name in in_both(before, after)
+    }
+
+
+def in_both(before: str | None, after: str | None) -> list[str]:
+    """Return the names of NexusLIMS's tables that two revisions both have."""
+    return sorted(known_tables() & tables_at(before).keys() & tables_at(after).keys())
 
 
 def by_status(
@@ -168,11 +164,6 @@ def by_status(
     return rows
 
 
-def _violations(connection: sqlite3.Connection, table: str) -> int:
-    query = "SELECT count(*) FROM pragma_foreign_key_check(?)"
-    return int(connection.execute(query, (table,)).fetchone()[0])
-
-
 def verify(
     connection: sqlite3.Connection, path: Path, rows: Rows, before: str | None, after: str | None
 ) -> None:
@@ -188,29 +179,32 @@ def verify(
     MigrationError
         Says what is not as it was.
     """
+    fault = _fault(connection, path, rows, before, after)
+    if fault is not None:
+        raise MigrationError(
+            f"{path}: the migration to {after or BASE} {fault}. All was rolled back"
+        )
+
+
+def _fault(
+    connection: sqlite3.Connection, path: Path, rows: Rows, before: str | None, after: str | None
+) -> str | None:
     found = count_rows(connection, before, after)
-    for table, expected in rows.tables.items():
-        if found.tables[table] != expected:
-            raise MigrationError(
-                f"{path}: the migration to {after or BASE} did not keep the rows of {table}: "
-                f"(status, rows, lowest key, highest key) were {expected}, became "
-                f"{found.tables[table]}. All was rolled back"
+    for table, (expected, dangling) in rows.items():
+        there, now_dangling = found[table]
+        if there != expected:
+            return (
+                f"did not keep the rows of {table}: (status, rows, lowest key, highest key) were "
+                f"{expected}, became {there}"
             )
-        if found.violations[table] > rows.violations[table]:
-            raise MigrationError(
-                f"{path}: the migration to {after or BASE} left {found.violations[table]} rows "
-                f"of {table} that refer to nothing, {rows.violations[table]} before it. All was "
-                "rolled back"
+        if now_dangling > dangling:
+            return (
+                f"left {now_dangling} rows of {table} that refer to nothing, {dangling} before it"
             )
     try:
         state = recognise(connection, path)
     except StoreError as error:
-        raise MigrationError(
-            f"{path}: the tables after the migration are not those of {after or BASE} ({error}). "
-            "All was rolled back"
-        ) from error
+        return f"left tables that are not those of {after or BASE} ({error})"
     if state.revision != after or not state.stamped or state.leftovers:
-        raise MigrationError(
-            f"{path}: the migration led to {state.revision or BASE}, not to {after or BASE}. All "
-            "was rolled back"
-        )
+        return f"led to {state.revision or BASE}, not to {after or BASE}"
+    return None

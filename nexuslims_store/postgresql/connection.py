@@ -36,6 +36,8 @@ from nexuslims_store.turns import AnyThread
 
 Connection = psycopg.Connection[Row]
 
+_ERRORS = (psycopg.Error, UnicodeEncodeError)
+
 _ROWS_AT_A_TIME = 1024
 _MINIMUM_SERVER = 150000
 
@@ -129,6 +131,7 @@ class PostgreSQLDatabase(Database):
 
     has_views = True  # in the text of each statement that reads them
 
+    _errors = _ERRORS
     _connection: Connection | None = None
     _no_use = "it was never opened"
 
@@ -326,14 +329,6 @@ class PostgreSQLDatabase(Database):
 
     # -- errors ------------------------------------------------------------------------
 
-    @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Turn every error of the connection inside the block into this package's own."""
-        try:
-            yield
-        except _ERRORS as error:
-            raise self._meaning(error) from error
-
     def _meaning(self, error: psycopg.Error | UnicodeEncodeError) -> StoreError:
         if isinstance(error, UnicodeEncodeError):
             return lone_surrogate(error)
@@ -366,6 +361,3 @@ class PostgreSQLDatabase(Database):
 
 class SharedPostgreSQLDatabase(AnyThread, PostgreSQLDatabase):
     """A PostgreSQL database that any thread may use, one at a time."""
-
-
-_ERRORS = (psycopg.Error, UnicodeEncodeError)

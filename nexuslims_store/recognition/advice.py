@@ -12,9 +12,10 @@ from nexuslims_store.recognition.layouts import (
     known_columns,
     layouts,
     most_similar,
+    own_columns,
     revision_of,
+    tables_in,
     without_key,
-    without_own,
 )
 from nexuslims_store.revisions import BASE, FORMER, REVISION_NAME, head, names, tables_at
 from nexuslims_store.tables import Table
@@ -25,8 +26,11 @@ _ADDED_BEFORE_1_4 = {"harvester": "nemo", "timezone": "America/New_York"}
 
 def is_foreign(name: str, table: Table) -> bool:
     """Whether a table has but the name of NexusLIMS's: less than half of its columns."""
-    shapes = (layout[name] for layout in layouts().values() if name in layout)
-    return not any(len(shape & table.columns.keys()) * 2 > len(shape) for shape in shapes)
+    for layout in layouts().values():
+        shape = {trait for its_table, trait in layout if its_table == name and trait}
+        if len(shape & table.columns.keys()) * 2 > len(shape):
+            return False
+    return True
 
 
 def everywhere(remedy: str) -> dict[str, str]:
@@ -83,7 +87,7 @@ def mismatch(
     nearest = said or most_similar(catalogue.layout)
     layout = catalogue.layout
     keyless = without_key(catalogue.tables, nearest)
-    if keyless and layout.keys() == layouts()[nearest].keys():
+    if keyless and tables_in(layout) == tables_in(layouts()[nearest]):
         return lost_key(path, keyless[0])
     unlike = "; ".join(differences(layout, nearest))
     return SchemaMismatchError(
@@ -95,19 +99,18 @@ def mismatch(
 
 def _what_helps(catalogue: Catalogue, path: Path, nearest: str | None) -> str:
     """Say how tables that are almost those of a revision are put right."""
-    expected, layout = layouts()[nearest], without_own(catalogue.layout)
+    expected, layout = layouts()[nearest], catalogue.layout - own_columns(catalogue.layout)
     for name, table in catalogue.tables.items():
         if is_foreign(name, table):
             return (
                 f"{name} is no table of NexusLIMS's, but has the name of one: give it another "
                 f"(ALTER TABLE {name} RENAME TO …)"
             )
-    if expected.keys() == layout.keys():
+    if tables_in(expected) == tables_in(layout):
         import shlex  # noqa: PLC0415 -- opening a store does not need it
 
         file = shlex.quote(str(path))
-        lacking = [(t, c) for t in expected for c in sorted(expected[t] - layout[t])]
-        others = [(t, c) for t in expected for c in sorted(layout[t] - expected[t])]
+        lacking, others = sorted(expected - layout), sorted(layout - expected)
         if not lacking and not others:
             return (
                 "if there are but columns of your own too many, `nexuslims-store migrate stamp "

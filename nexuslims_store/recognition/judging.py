@@ -28,6 +28,7 @@ from nexuslims_store.recognition.layouts import (
     known_columns,
     layouts,
     revision_of,
+    tables_in,
     without_key,
 )
 from nexuslims_store.revisions import BASE, FORMER, VERSION_TABLE, head, names, position
@@ -228,10 +229,6 @@ def _unfinished(catalogue: Catalogue, said: str | None) -> tuple[str, ...]:
         return ()
     here, following = layouts()[said], layouts()[names()[position(said)]]
     there = catalogue.layout
-    new = there.keys() - here.keys()
-    if (
-        new & catalogue.filled
-        or {**here, **{table: following.get(table) for table in new}} != there
-    ):
-        return ()
-    return tuple(sorted(new))
+    new = tables_in(there) - tables_in(here)
+    of_new = {(table, trait) for table, trait in following if table in new}
+    return () if new & catalogue.filled or here | of_new != there else tuple(sorted(new))

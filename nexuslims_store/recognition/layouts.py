@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 
 from nexuslims_store.revisions import BASE, head, history, known_tables, names, tables_at
 from nexuslims_store.tables import Table
 
-Layout = dict[str, frozenset[str]]
-"""The few traits of tables that tell revisions apart: the names of each one's columns, and those
-of CHECKs where they alone make a difference.
+Layout = frozenset[tuple[str, str]]
+"""The few traits of tables that tell revisions apart, each after its table: that it is there (""),
+the names of columns, and those of CHECKs where they alone make a difference.
 
 Order, types and most constraints are left out: they differ between files of one revision, because
 NexusLIMS from before 2.5, its demo and its own downgrades each make them a little differently.
@@ -40,19 +40,27 @@ def layouts() -> dict[str | None, Layout]:
 
 
 def layout_of(tables: Mapping[str, Table]) -> Layout:
-    """Return those of NexusLIMS's tables that are there as their traits."""
-    return {name: _traits(name, tables[name]) for name in sorted(known_tables() & tables.keys())}
+    """Return the traits of those of NexusLIMS's tables that are there."""
+    return frozenset(
+        (name, trait)
+        for name in known_tables() & tables.keys()
+        for trait in _traits(name, tables[name])
+    )
 
 
-def _traits(name: str, table: Table) -> frozenset[str]:
+def _traits(name: str, table: Table) -> Iterator[str]:
+    yield ""
     known = known_columns(name)
-    columns = {
+    for key, column in table.columns.items():
         # To read one of NexusLIMS's would run what its author wrote. Nobody reads others.
-        key + _COMPUTED if column.generated and key in known else key
-        for key, column in table.columns.items()
-    }
-    checks = _telling_checks().get(name, frozenset()) & set(table.check_names)
-    return frozenset(columns | {_CHECK + check for check in checks})
+        yield key + _COMPUTED if column.generated and key in known else key
+    for check in _telling_checks().get(name, frozenset()) & set(table.check_names):
+        yield _CHECK + check
+
+
+def tables_in(layout: Layout) -> set[str]:
+    """Return the names of the tables of a layout."""
+    return {table for table, _ in layout}
 
 
 @cache
@@ -78,7 +86,7 @@ def _telling_checks() -> dict[str, frozenset[str]]:
 
 def revision_of(layout: Layout) -> str | None:
     """Return the oldest revision whose tables are exactly these, `BASE`, or None."""
-    return next((name or BASE for name, tables in layouts().items() if tables == layout), None)
+    return next((name or BASE for name, other in layouts().items() if other == layout), None)
 
 
 def without_key(tables: Mapping[str, Table], revision: str | None) -> tuple[str, ...]:
@@ -91,22 +99,12 @@ def without_key(tables: Mapping[str, Table], revision: str | None) -> tuple[str,
 
 
 def own_columns(layout: Layout) -> Layout:
-    """Return the columns that no revision has, by table: a facility's own."""
-    known = {
-        table: frozenset[str]().union(*(other.get(table, ()) for other in layouts().values()))
-        for table in layout
-    }
-    own = {
-        table: frozenset(c for c in columns - known[table] if not c.endswith(_COMPUTED))
-        for table, columns in layout.items()
-    }
-    return {table: columns for table, columns in own.items() if columns}
-
-
-def without_own(layout: Layout) -> Layout:
-    """Return a layout without columns of the facility's own."""
-    own = own_columns(layout)
-    return {table: columns - own.get(table, frozenset()) for table, columns in layout.items()}
+    """Return the columns that no revision has: a facility's own."""
+    return frozenset(
+        (table, trait)
+        for table, trait in layout.difference(*layouts().values())
+        if not trait.endswith(_COMPUTED)
+    )
 
 
 def fits(layout: Layout, revision: str | None, *, keyless: Collection[str] = ()) -> bool:
@@ -117,39 +115,22 @@ def fits(layout: Layout, revision: str | None, *, keyless: Collection[str] = ())
     keyless
         Tables that have lost their key, and so their CHECKs: another program made them anew.
     """
-
-    def counted(layout: Layout) -> Layout:
-        return {
-            table: frozenset(t for t in traits if table not in keyless or not t.startswith(_CHECK))
-            for table, traits in layout.items()
-        }
-
-    return counted(without_own(layout)) == counted(layouts()[revision])
+    unlike = (layout - own_columns(layout)) ^ layouts()[revision]
+    return all(table in keyless and trait.startswith(_CHECK) for table, trait in unlike)
 
 
 def differences(layout: Layout, revision: str | None) -> list[str]:
     """Return in words how tables differ from those of a revision."""
     expected = layouts()[revision]
-    found = []
-    for table in sorted(expected.keys() | layout.keys()):
-        if table not in layout:
-            found.append(f"{table} is missing")
-        elif table not in expected:
-            found.append(f"{table} is too many")
-        else:
-            known, there = expected[table], layout[table]
-            found += [f"{table} has {c}, which is not known" for c in sorted(there - known)]
-            found += [f"{table} lacks {column}" for column in sorted(known - there)]
-    return found
+    there, known = tables_in(layout), tables_in(expected)
+    found = [f"{table} is missing" for table in sorted(known - there)]
+    found += [f"{table} is too many" for table in sorted(there - known)]
+    both = there & known
+    found += [f"{t} has {c}, which is not known" for t, c in sorted(layout - expected) if t in both]
+    return found + [f"{t} lacks {c}" for t, c in sorted(expected - layout) if t in both]
 
 
 def most_similar(layout: Layout) -> str | None:
     """Return the revision that shares most traits with a layout, less those that one lacks."""
-
-    def likeness(revision: str | None) -> int:
-        here = {(table, trait) for table in layout for trait in layout[table]}
-        other = layouts()[revision]
-        there = {(table, trait) for table in other for trait in other[table]}
-        return len(here & there) - len(here ^ there)
-
-    return max(layouts(), key=likeness)
+    every = layouts()
+    return max(every, key=lambda name: len(layout & every[name]) - len(layout ^ every[name]))

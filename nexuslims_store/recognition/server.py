@@ -25,8 +25,15 @@ def columns_on_server(database: Database) -> set[tuple[str, str]]:
     }
 
 
-def revision_on_server(database: Database) -> str | None:
+def revision_on_server(
+    database: Database, columns: set[tuple[str, str]] | None = None
+) -> str | None:
     """Return the revision of a database on PostgreSQL, None for one without tables.
+
+    Parameters
+    ----------
+    columns
+        Those it has, where they were asked for already.
 
     Raises
     ------
@@ -37,7 +44,8 @@ def revision_on_server(database: Database) -> str | None:
     SchemaMismatchError
         The tables contradict the version row.
     """
-    columns, versions = columns_on_server(database), []
+    columns = columns_on_server(database) if columns is None else columns
+    versions = []
     there = {table for table, _ in columns}
     if VERSION_TABLE in there:
         versions = [str(row[0]) for row in database.rows(load("recognition.sql").list_revisions)]
