@@ -7,7 +7,7 @@ in the text of its CREATE statement only, between anyone's quotes, comments and 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from itertools import pairwise
 
 _TOKEN = re.compile(
@@ -66,7 +66,7 @@ def checks(sql: str) -> dict[str, str | None]:
     for place, word in enumerate(words[:-1]):
         if word.upper() == "CHECK" and words[place + 1] == "(":
             named = place >= 2 and words[place - 2].upper() == "CONSTRAINT"
-            rule = join(list(_inside(words, place + 1)))
+            rule = join(_inside(words, place + 1))
             found[rule] = words[place - 1].strip('"') if named else None
     return found
 
@@ -171,14 +171,14 @@ def _is_constraint(part: list[str]) -> bool:
     return part[0].upper() in _CONSTRAINTS
 
 
-def _inside(words: list[str], opening: int) -> Iterator[str]:
-    """Yield what stands between a bracket and the one that closes it."""
+def _inside(words: list[str], opening: int) -> list[str]:
+    """Return what stands between a bracket and the one that closes it."""
     depth = 0
-    for word in words[opening + 1 :]:
+    for place, word in enumerate(words[opening:], opening):
         depth += _DEPTH.get(word, 0)
-        if depth < 0:
-            return
-        yield word
+        if depth == 0:
+            return words[opening + 1 : place]
+    return words[opening + 1 :]
 
 
 _DEPTH = {"(": 1, ")": -1}

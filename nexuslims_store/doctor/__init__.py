@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -223,9 +223,10 @@ def _examine_rows(
         }
         if {"instrument_pid", "timezone"} <= columns.get("instruments", frozenset()):
             looks["session_log"] = together.look_at_events
-        steps = _Steps(database, tables, progress)
+        # By the highest rowid of each, which is a measure of its length.
+        ends = {table: max(rows.last_rowid(database, table), 0) for table in tables}
 
-        def examine(table: str) -> Iterator[Finding]:
+        def examine(table: str, done: int) -> Iterator[Finding]:
             for lot in tables[table].lots():
                 for finding in tables[table].examine(lot):
                     if table == "instruments":
@@ -233,12 +234,16 @@ def _examine_rows(
                     yield finding
                 if table in looks:
                     yield from looks[table](lot)
-                steps.read(table, lot)
-            steps.end(table)
-            read.update(looks.keys() & {table})
+                here = min(max(lot[-1][0], 0), ends[table])
+                progress(done + here, sum(ends.values()))
+            read.add(table)
 
+        done = 0
         for table in tables:
-            yield from _as_far_as_it_goes(database, f"the rows of {table}", examine(table))
+            findings = examine(table, done)
+            yield from _as_far_as_it_goes(database, f"the rows of {table}", findings)
+            done += ends[table]
+        read &= looks.keys()
         if "session_log" in read:
             yield from _as_far_as_it_goes(database, "its events", together.examine_events())
         if {"session_log", "upload_log"} <= read:
@@ -247,23 +252,6 @@ def _examine_rows(
         yield from _as_far_as_it_goes(
             database, "its sessions", sessions.examine_unpaired(database, invalid)
         )
-
-
-class _Steps:
-    """Tells how far the rows are read, by the highest rowid of each table."""
-
-    def __init__(self, database: Database, tables: Iterable[str], progress: Progress) -> None:
-        self._ends = {table: max(rows.last_rowid(database, table), 0) for table in tables}
-        self._total = sum(self._ends.values())
-        self._before = 0
-        self._progress = progress
-
-    def end(self, table: str) -> None:
-        self._before += self._ends[table]
-
-    def read(self, table: str, lot: list[rows.Row]) -> None:
-        here = min(max(lot[-1][0], 0), self._ends[table])
-        self._progress(self._before + here, self._total)
 
 
 def _as_far_as_it_goes(

@@ -184,7 +184,7 @@ class Rows:
 
 
 def last_rowid(database: Database, table: str) -> int:
-    """Return the highest rowid of a table, 0 where there is none: a measure of its length."""
+    """Return the highest rowid of a table, 0 where there is none."""
     return int(database.rows(_SQL[f"get_last_rowid_of_{table}"])[0][0] or 0)
 
 

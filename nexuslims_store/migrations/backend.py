@@ -96,10 +96,12 @@ class _OnOurConnection(DatabaseBackend):  # type: ignore[misc]  # yoyo has no ty
             elif name not in wanted and migration.hash in marked:
                 self.unmark_one(migration)
 
-    @staticmethod
-    def files() -> dict[str, _File]:
+    on_server: bool
+    """Whose history it is."""
+
+    def files(self) -> dict[str, _File]:
         """Return the files of the history by their id, and `post-apply`."""
-        raise NotImplementedError
+        return _files(self.on_server)
 
     def has_transaction(self) -> bool:
         """Whether the connection is in a transaction still."""
@@ -179,11 +181,7 @@ class _OnOurConnection(DatabaseBackend):  # type: ignore[misc]  # yoyo has no ty
 class Backend(_OnOurConnection, SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
     """yoyo on a connection of sqlite3."""
 
-    @staticmethod
-    @cache
-    def files() -> dict[str, _File]:
-        """Return the files of the history by their id, and `post-apply`."""
-        return _files(history(), _statements)
+    on_server = False
 
     def has_transaction(self) -> bool:
         """Whether the connection is in a transaction still."""
@@ -196,14 +194,7 @@ class Backend(_OnOurConnection, SQLiteBackend):  # type: ignore[misc]  # yoyo ha
 class ServerBackend(_OnOurConnection, PostgresqlPsycopgBackend):  # type: ignore[misc]
     """yoyo on a connection of psycopg. A file is sent as a whole: its functions hold semicolons."""
 
-    @staticmethod
-    @cache
-    def files() -> dict[str, _File]:
-        """Return the files of the history by their id, and `post-apply`."""
-        files = _files(history(server=True), lambda script: [script])
-        # By the log, the next run knows which file's index, function and views are there.
-        files["post-apply"].hash = hash_of(post_apply(server=True))
-        return files
+    on_server = True
 
     def has_transaction(self) -> bool:
         """Whether the connection is in a transaction still."""
@@ -262,9 +253,12 @@ def _statements(script: str) -> list[str]:
     return statements
 
 
-def _files(steps: tuple[Migration, ...], split: Callable[[str], list[str]]) -> dict[str, _File]:
-    after = steps[-1].path.with_name("post-apply.sql")
-    return {
-        path.name.removesuffix(".sql"): _File(path, split)
-        for path in (*(s.path for s in steps), after)
-    }
+@cache
+def _files(on_server: bool) -> dict[str, _File]:  # noqa: FBT001 -- one key for each in the cache
+    steps = history(server=on_server)
+    paths = [*(step.path for step in steps), steps[-1].path.with_name("post-apply.sql")]
+    files = [_File(path, (lambda script: [script]) if on_server else _statements) for path in paths]
+    if on_server:
+        # By the log, the next run knows which file's index, function and views are there.
+        files[-1].hash = hash_of(post_apply(server=True))
+    return {file.id: file for file in files}
