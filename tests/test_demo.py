@@ -128,17 +128,21 @@ def test_in_another_process_too(tmp_path: Path) -> None:
 
 
 def test_it_ends_with_yesterday_by_default(tmp_path: Path) -> None:
+    began = datetime.now(UTC)
     path = demo.create(tmp_path / "demo.db", weeks=1)
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    before, today = (  # it may be midnight in between
+        moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        for moment in (began, datetime.now(UTC))
+    )
     with Store(path, read_only=True) as store:
         newest = list(store.session_logs.iter_all())[-1].timestamp
-    assert today - timedelta(hours=12) < newest <= today
+    assert before - timedelta(hours=12) < newest <= today
 
 
 def test_it_is_quick(tmp_path: Path) -> None:
-    start = time.perf_counter()
+    start = time.process_time()  # whatever else this computer does
     demo.create(tmp_path / "demo.db", now=NOW)
-    assert time.perf_counter() - start < 5  # 0.2 s where nothing else runs
+    assert time.process_time() - start < 5  # it takes 0.2 s
 
 
 def test_it_never_overwrites(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ pytest.importorskip("fastapi", reason="needs the extra `web`")
 pytest.importorskip("uvicorn", reason="needs the extra `web`")
 
 CLIENTS = 8
-REQUESTS = 10
+REQUESTS = 4
 NO_ANSWER = 0
 
 
