@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from nexuslims_store import EventType, RecordStatus, Session, Store
 
-pytestmark = pytest.mark.usefixtures("each_store")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("each_store")]
 
 NOW = datetime(2025, 11, 3, tzinfo=UTC)
 HOUR = timedelta(hours=1)

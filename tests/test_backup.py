@@ -87,6 +87,7 @@ print(number)
 """
 
 
+@pytest.mark.slow
 @both_modes
 def test_a_copy_is_of_one_moment_while_another_process_writes(tmp_path: Path, wal: bool) -> None:
     path = build(tmp_path / "a.db", wal=wal)

@@ -168,6 +168,7 @@ def places(store: Store) -> Iterator[int]:
     return itertools.count(step=1 if store.path else 4)
 
 
+@pytest.mark.slow
 def test_renewing_keeps_the_claim_wherever_it_is_interrupted(store: Store, clock: Clock) -> None:
     for at in places(store):
         session = claimed(store)
@@ -179,6 +180,7 @@ def test_renewing_keeps_the_claim_wherever_it_is_interrupted(store: Store, clock
     assert at > 10
 
 
+@pytest.mark.slow
 def test_a_build_that_is_interrupted_at_its_end_is_given_back_or_finished(store: Store) -> None:
     def build() -> None:
         with store.sessions.building(session):
@@ -198,6 +200,7 @@ def test_a_build_that_is_interrupted_at_its_end_is_given_back_or_finished(store:
             break
 
 
+@pytest.mark.slow
 def test_an_interrupted_claim_is_none(store: Store) -> None:
     for at in places(store):
         taken: list[Session | None] = []

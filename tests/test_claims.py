@@ -104,6 +104,7 @@ def test_a_row_that_was_given_the_same_id_is_another_claim(tmp_path: Path, clock
         other.sessions.finish(second, "COMPLETED")
 
 
+@pytest.mark.slow
 def test_a_session_knows_its_claim_in_another_process_too(store: Store) -> None:
     session = claimed(store)
     sent = pickle.dumps(session)

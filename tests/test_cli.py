@@ -260,6 +260,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
 # -- shells ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @posix
 def test_ctrl_c_ends_even_a_wait_for_a_lock(tmp_path: Path) -> None:
     path = new_database(tmp_path)

@@ -51,6 +51,7 @@ def test_export_and_import_round_trip(tmp_path: Path) -> None:
     assert nowhere.status == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_import_from_standard_input_as_shells_write_it(tmp_path: Path, encoding: str) -> None:
     path = filled(tmp_path)
@@ -123,6 +124,7 @@ def test_an_import_says_what_is_wrong_and_where(
     assert contents(path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["instruments", "users"])
 def test_an_import_of_what_may_have_no_end_is_refused(tmp_path: Path, kind: str) -> None:
     if sys.platform == "win32":

@@ -22,6 +22,7 @@ IDENTIFIER = f"https://nemo.example.com/{'ö' * 80}/?id=4711"
 NAME = "東京" * 20
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("form", [(), ("--json",), ("--csv",)])
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path, form: tuple[str, ...]) -> None:
@@ -55,6 +56,7 @@ def test_an_output_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_streams_may_be_closed(tmp_path: Path, closed: str) -> None:
@@ -122,6 +124,7 @@ def wide(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @on_a_terminal
 @pytest.mark.parametrize("columns", [400, 120, 80, 60, 40])
 def test_nothing_is_cut_on_a_terminal_of_any_width(wide: Path, columns: int) -> None:

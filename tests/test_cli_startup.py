@@ -98,6 +98,7 @@ def offered(folder: Path, line: str) -> list[str]:
     return answer.read_text(encoding="utf-8").split()
 
 
+@pytest.mark.slow
 def test_a_shell_is_told_what_may_follow(tmp_path: Path) -> None:
     pytest.importorskip("argcomplete")
     assert offered(tmp_path, "nexuslims-store sta") == ["status"]

@@ -27,6 +27,7 @@ def overwrite_in_the_middle(path: Path) -> None:
         file.write(b"\xa5" * PAGE * 8)
 
 
+@pytest.mark.slow
 def test_a_restored_file_that_the_disk_spoils_is_noticed(tmp_path: Path) -> None:
     backup = build(tmp_path / "backup.db", mark="backed up", page_size=PAGE, sessions=LARGE)
     live = build(tmp_path / "live.db", page_size=PAGE, sessions=LARGE)

@@ -178,6 +178,7 @@ def test_it_is_made_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_it_shows_every_part_of_the_report(tmp_path: Path) -> None:
     for day in range(1, 8):  # whatever day of the week it is
         now = NOW.replace(day=day)

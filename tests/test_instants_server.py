@@ -14,6 +14,8 @@ from helpers.support import PID, instrument, run
 from nexuslims_store import Store, queries
 from nexuslims_store.times import stored_instant
 
+pytestmark = pytest.mark.slow
+
 _SQL = queries.load("overview.sql")
 
 # What Python's fromisoformat() documents. It reads some more, which no program writes: a colon for

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from helpers.support import memory_store
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nexuslims_store import Store
 from nexuslims_store.repository.stored import iter_uploads
+
+pytestmark = pytest.mark.slow
 
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 

@@ -64,6 +64,7 @@ def broken(tmp_path: Path, name: str, change: Callable[[str], str]) -> Path:
     return checkout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "new", "words"),
     [
@@ -236,6 +237,7 @@ except DatabaseLockedError:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", ["CREATE TABLE session_log_new", "COMMIT"])
 def test_a_run_that_gives_up_removes_no_file_that_another_makes(path: Path, pause: str) -> None:
     """Two first runs: the impatient finds no file, then the slow begins, then both go on."""

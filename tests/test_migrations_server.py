@@ -65,6 +65,7 @@ def tables(server: Server, name: str) -> list[tuple[str, ...]]:
         ).fetchall()
 
 
+@pytest.mark.slow
 def test_yoyos_own_command_line_makes_the_same(server: Server, url: str) -> None:
     migrations.upgrade(url)
     ours = tables(server, NAME)

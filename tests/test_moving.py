@@ -252,6 +252,7 @@ move(sys.argv[1], sys.argv[2], say=die)
 """
 
 
+@pytest.mark.slow
 def test_killed_in_the_midst_nothing_is_moved(copy: Path, server_url: str, tmp_path: Path) -> None:
     if sys.platform == "win32":
         needs_posix()

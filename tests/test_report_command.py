@@ -95,6 +95,7 @@ def test_a_file_that_is_replaced_keeps_its_mode_and_owner(path: Path, tmp_path: 
     assert stat.S_IMODE(new.stat().st_mode) == stat.S_IMODE((tmp_path / "ordinary").stat().st_mode)
 
 
+@pytest.mark.slow
 @posix
 def test_a_write_that_fails_leaves_the_old_page_whole(path: Path, tmp_path: Path) -> None:
     output = tmp_path / "page.html"

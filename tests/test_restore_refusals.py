@@ -131,6 +131,7 @@ def test_the_same_file(home: Path, tmp_path: Path) -> None:
         restore(live, home)
 
 
+@pytest.mark.slow
 @both_modes
 @pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
 def test_a_database_that_is_being_written_is_waited_for_no_longer_than_the_timeout(
@@ -227,6 +228,7 @@ def test_no_room_is_said_before_anything_is_written(
         restore(backup, live)
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("kind", ["delete", "wal", "text"])
 def test_a_full_disk_leaves_the_database_as_it_was(home: Path, backup: Path, kind: str) -> None:

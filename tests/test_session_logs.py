@@ -348,6 +348,7 @@ def test_a_row_is_removed_by_its_id() -> None:
         assert store.session_logs.list_for_session(SESSION) == [end]
 
 
+@pytest.mark.slow
 def test_streaming_takes_constant_memory() -> None:
     def peak(events: int) -> int:
         tracemalloc.start()

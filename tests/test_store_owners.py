@@ -174,6 +174,7 @@ LEAVES = {
 }
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.usefixtures("each_store")
 @pytest.mark.parametrize("leave", LEAVES.values(), ids=list(LEAVES))
@@ -200,6 +201,7 @@ def test_a_forked_child_is_refused_and_does_no_harm(tmp_path: Path, leave: str) 
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.usefixtures("each_store")
 def test_a_forked_child_opens_a_store_of_its_own(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def stream(store: Store) -> list[SessionLog]:
     return list(store.session_logs.iter_all())
 
 
+@pytest.mark.slow
 def test_many_threads_use_one_store(shared: Store) -> None:
     def work(number: int) -> None:
         for step in range(20):
@@ -117,6 +118,7 @@ def test_a_call_waits_while_another_thread_is_in_a_transaction(shared: Store) ->
         holder.result(20)
 
 
+@pytest.mark.slow
 def test_a_call_waits_no_longer_than_the_timeout(tmp_path: Path) -> None:
     with new_store(tmp_path, any_thread=True, timeout=0.2) as store, store.transaction():
         store.instruments.add(instrument("A"))

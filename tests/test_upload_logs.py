@@ -233,6 +233,7 @@ rows = st.tuples(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(rows, max_size=12))
 def test_what_failed_is_the_latest_of_each_session_and_destination(
     attempts: list[tuple[str, str, bool, str]],

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from helpers.support import PID, add_pair, file_of, new_database, new_store
 
+pytestmark = pytest.mark.slow
+
 # A finder that knows of no tzdata, and no folder to look for zones in.
 WITHOUT = """
 import sys, zoneinfo
