@@ -90,6 +90,16 @@ def test_the_instant_of_any_text_is_that_of_the_models(store: Store) -> None:
     check(store, "America/New_York", texts)
 
 
+@pytest.mark.parametrize("text", ["2025-01-27T10:30:00-07:00", "2024-02-28T23:59:59.999999+14:00"])
+def test_the_usual_form_with_each_place_changed(store: Store, text: str) -> None:
+    changed = {
+        f"{text[:place]}{other}{text[place + len(other) :]}"
+        for place in range(len(text))
+        for other in [*"0123456789T :.+-a\n", *(f"{number:02}" for number in range(100))]
+    }
+    check(store, "America/New_York", sorted(changed))
+
+
 @pytest.mark.parametrize(
     ("zone", "changes"),
     [
