@@ -186,6 +186,10 @@ def day_before(microseconds: int) -> str:
     return str(from_instant(microseconds - _WEEK, "UTC"))[: len("2025-01-13")]
 
 
+def _text(stored: Any) -> Any:
+    return stored.decode() if isinstance(stored, bytes) else stored
+
+
 raised_in_sql: dict[int, BaseException] = {}
 """What `stored_instant` raised last in a thread: whoever ran the statement raises it again."""
 
@@ -201,7 +205,8 @@ def stored_instant(stored: Any, timezone: Any, start: Any = None) -> int | None:
         The column's value; a BLOB is taken as UTF-8, so that SQL can hand over even text that
         is not valid UTF-8 (`CAST(timestamp AS BLOB)`).
     timezone
-        IANA name of the zone of a naive time stamp. Not looked at for an aware one.
+        IANA name of the zone of a naive time stamp, as text or, likewise, as a BLOB. Not looked
+        at for an aware one.
     start
         For an END, the time stamp of its START, in the same form: see `aware_end`.
 
@@ -211,11 +216,10 @@ def stored_instant(stored: Any, timezone: Any, start: Any = None) -> int | None:
         Whole microseconds since 1970-01-01 UTC.
     """
     try:
-        text = stored.decode() if isinstance(stored, bytes) else stored
-        time = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(_text(stored))
         if time.utcoffset() is None:
             began = None if start is None else stored_instant(start, timezone)
-            time = aware_end(time, began, zone(timezone))
+            time = aware_end(time, began, zone(_text(timezone)))
         return instant(time)
     except (ValueError, TypeError, OverflowError):
         return None

@@ -7,8 +7,8 @@
 -- of them cost less than grouping the table does (0.7 s for 1.1 s, at 300,000 rows).
 --
 -- nxs_instant(timestamp, timezone, start) is the instant of a stored time in microseconds, NULL
--- where it cannot be read. Times are handed over as BLOBs, because even text that is not UTF-8
--- must not stop a statement. `start` is the time of the START that an END belongs to: a time
+-- where it cannot be read. Times and zones are handed over as BLOBs, because even text that is not
+-- UTF-8 must not stop a statement. `start` is the time of the START that an END belongs to: a time
 -- without an offset, in the hour that the end of summer time repeats, is the first of the two,
 -- unless that is before its START.
 
@@ -58,7 +58,11 @@ SELECT
         END,
         nxs_instant(
             CASE typeof(log.timestamp) WHEN 'text' THEN CAST(log.timestamp AS BLOB) END,
-            (SELECT timezone FROM instruments WHERE instrument_pid = log.instrument),
+            (
+                SELECT CASE typeof(timezone) WHEN 'text' THEN CAST(timezone AS BLOB) END
+                FROM instruments
+                WHERE instrument_pid = log.instrument
+            ),
             CASE
                 WHEN log.event_type = 'END'
                     THEN (

@@ -79,7 +79,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Store(path) as store, store.transaction():
         for number in range(len(VALUES)):
             store.instruments.add(instrument(f"I-{number}"))
-            store.session_logs.insert(log(session_identifier=f"s-{number}"))
+            store.session_logs.insert(log(session_identifier=f"s-{number}", instrument=f"I-{number}"))
             store.upload_logs.insert(upload(session_identifier=f"s-{number}", success=False))
             store.external_ids.store(f"u-{number}", "nemo", f"n-{number}")
     return path
