@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -73,7 +74,7 @@ def test_streams_may_be_closed(tmp_path: Path, closed: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "utf-16", "cp037"])
 def test_what_an_encoding_cannot_hold_is_escaped(tmp_path: Path, encoding: str) -> None:
     path = filled(tmp_path)
     call("--db", path, "instruments", "update", "JEOL-JEM-ARM-200", "--location", "Żółw Ä 東")
@@ -87,14 +88,40 @@ def test_what_an_encoding_cannot_hold_is_escaped(tmp_path: Path, encoding: str) 
         )
         assert done.returncode == 0
         assert done.stderr == b""
-        # CSV has no escapes, and is UTF-8 everywhere.
-        out = done.stdout.decode("utf-8" if form == ("--csv",) else encoding)
+        # What programs read is UTF-8 everywhere.
+        out = done.stdout.decode("utf-8" if form else encoding)
         if form == ("--json",):
             assert "Żółw Ä 東" in {one["location"] for one in json.loads(out)}
         elif form == ("--csv",):
             assert "Żółw Ä 東" in out
         else:
-            assert "\\u" in out or encoding == "utf-8"
+            assert ("\\u" in out) == (encoding not in ("utf-8", "utf-16"))
+
+
+@pytest.mark.slow
+def test_pages_and_metrics_are_utf_8_in_every_encoding(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    call("--db", path, "instruments", "update", "JEOL-JEM-ARM-200", "--display-name", "Żółw → 東")
+    page = tmp_path / "page.html"
+    for command in (
+        ("report",),
+        ("report", "--text"),
+        ("report", "--output", page),
+        ("schema",),
+        ("status", "--prometheus"),
+    ):
+        done = subprocess.run(
+            [*COMMAND, "--db", path, *command],
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": "cp037"},
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0
+        written = page.read_bytes() if "--output" in command else done.stdout
+        shown = html.unescape(written.decode("utf-8"))
+        assert ("Żółw → 東" in shown) == ("report" in command)
+        assert "\n" in shown
 
 
 def test_nothing_a_terminal_would_act_upon_comes_from_the_database(tmp_path: Path) -> None:

@@ -79,7 +79,13 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Store(path) as store, store.transaction():
         for number in range(len(VALUES)):
             store.instruments.add(instrument(f"I-{number}"))
-            store.session_logs.insert(log(session_identifier=f"s-{number}", instrument=f"I-{number}"))
+            store.session_logs.insert(
+                log(
+                    session_identifier=f"s-{number}",
+                    instrument=f"I-{number}",
+                    timestamp="2025-06-02T09:00:00",  # its meaning is that of the zone
+                )
+            )
             store.upload_logs.insert(upload(session_identifier=f"s-{number}", success=False))
             store.external_ids.store(f"u-{number}", "nemo", f"n-{number}")
     return path
@@ -131,10 +137,30 @@ def test_every_command_shows_what_is_stored_as_what_it_is(
                 for kind in kinds:
                     expected = VALUES[kind][1]
                     assert expected in text.lower() or expected in text, kind
-            if not form:
+            if form in ("", "--prometheus"):
                 assert "\x1b" not in text
                 assert "\r" not in text
                 assert len(text) < 100_000 or command[1] == "export"
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [(table, column) for table, names in COLUMNS.items() for column in names]
+)
+def test_no_value_is_shown_to_people_without_end(
+    database: Path, tmp_path: Path, table: str, column: str
+) -> None:
+    path = spoilt(database, tmp_path / "spoilt.db", table, column, ["a long text"])
+    last = len(VALUES) - 1
+    for command in (
+        *(("instruments", "show", f"I-{last}"), ("sessions", "show", f"s-{last}")),
+        *(("users", "show", f"u-{last}")),
+        *(("status",), ("status", "--quiet"), ("status", "--prometheus")),
+        *(("doctor",), ("report", "--text"), ("uploads", "list", "--destination", "nowhere")),
+        *(("uploads", "failed", "--by-cause"), ("sessions", "reset", f"s-{last}", "--dry-run")),
+        *(("sessions", "list", "--instrument", "nobody's"), ("sessions", "list")),
+    ):
+        shown = call("--db", path, *command)
+        assert len(shown.out) + len(shown.err) < 30_000, command
 
 
 @pytest.mark.parametrize(

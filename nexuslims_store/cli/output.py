@@ -19,7 +19,7 @@ from nexuslims_store.cli.held import Held
 from nexuslims_store.cli.progress import Progress
 from nexuslims_store.cli.tables import Table, pairs, terminal_width
 from nexuslims_store.config import hide_passwords
-from nexuslims_store.display import as_stored, printable, shown
+from nexuslims_store.display import as_stored, cut, printable, shown
 from nexuslims_store.errors import StoreError
 
 Record = Mapping[str, object]
@@ -56,8 +56,8 @@ class Listing(NamedTuple):
 class Output:
     """Standard output and standard error of one command.
 
-    Results are held until `flush`. What an encoding cannot hold is escaped, but for CSV, which
-    has no escapes and is UTF-8 everywhere.
+    Results are held until `flush`. Lines and tables, for people, are in the encoding of standard
+    output, with escapes for what it cannot hold; what programs read, and pages, are UTF-8.
     """
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
@@ -161,18 +161,20 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """Write a line to standard output."""
-        self.text(f"{printable(self.advice(text), keep_lines=True)}\n")
+        self._line(printable(self.advice(text), keep_lines=True))
 
     def pairs(self, record: Record) -> None:
-        """Write names and values, a line each."""
-        for line in pairs([(_words(name), shown(value)) for name, value in record.items()]):
+        """Write names and values, a line each; what is very long has its middle left out."""
+        said = [
+            (_words(name), cut(shown(value), ellipsis=self._ellipsis()))
+            for name, value in record.items()
+        ]
+        for line in pairs(said):
             self.line(line)
 
     def text(self, text: str) -> None:
-        """Write a text to standard output as it is."""
-        if self._binary and os.linesep != "\n":
-            text = text.replace("\n", os.linesep)
-        self._held.write(text.encode(self._encoding, "backslashreplace"))
+        """Write a text for a program or a file to standard output as it is, in UTF-8."""
+        self._held.write(self._lines(text).encode("utf-8", "backslashreplace"))
 
     def json(self, value: object) -> None:
         """Write one JSON value to standard output."""
@@ -213,7 +215,7 @@ class Output:
         while part := list(islice(remaining, _ROWS_AT_A_TIME)):
             some = True
             for line in table.lines(part):
-                self.text(f"{line}\n")
+                self._line(line)
         return some
 
     def save(self, destination: Path, *, replace: bool) -> None:
@@ -237,6 +239,12 @@ class Output:
     def drop(self) -> None:
         """Forget what is held: the half of a result is none."""
         self._held.clear()
+
+    def _line(self, line: str) -> None:
+        self._held.write(self._lines(f"{line}\n").encode(self._encoding, "backslashreplace"))
+
+    def _lines(self, text: str) -> str:
+        return text.replace("\n", os.linesep) if self._binary else text
 
     def _json_array(self, records: Iterable[Record]) -> None:
         between = "["

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from nexuslims_store.display import shown
+from nexuslims_store.display import cut, printable, shown
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.overview import Overview
 
@@ -66,8 +66,10 @@ def _time(name: str, words: str, time: datetime | str | None) -> Metric:
 
 
 def _labelled(label: str, values: dict[str, int]) -> list[tuple[str, float]]:
-    return [(f'{{{label}="{_escaped(shown(name))}"}}', count) for name, count in values.items()]
+    return [(f'{{{label}="{_escaped(name)}"}}', count) for name, count in values.items()]
 
 
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _escaped(name: str) -> str:
+    """Return a stored name as the value of a label; an ESC in it acts upon no terminal."""
+    text = cut(printable(shown(name), keep_lines=True))
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

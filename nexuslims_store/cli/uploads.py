@@ -12,7 +12,7 @@ from nexuslims_store.cli.naming import names_to_look_for
 from nexuslims_store.cli.opening import open_store
 from nexuslims_store.cli.options import FORMS, limit, time_span
 from nexuslims_store.cli.output import Listing, Output
-from nexuslims_store.display import shown
+from nexuslims_store.display import cut, shown
 from nexuslims_store.models import UploadLog
 from nexuslims_store.report.values import cause_of
 from nexuslims_store.repository.stored import iter_failed_uploads, iter_uploads
@@ -71,7 +71,7 @@ def _name_unknown(store: Store, arguments: argparse.Namespace, output: Output) -
             output.message(f"there is no session {name!r}")
     if arguments.destination:
         known = {shown(one["destination_name"]) for one in iter_uploads(store._database)}
-        known_names = ", ".join(sorted(known)) or "nowhere"
+        known_names = ", ".join(map(cut, sorted(known))) or "nowhere"
         for name in sorted(set(arguments.destination) - known):
             output.message(f"nothing was ever sent to {name!r}, only to {known_names}")
 

@@ -168,7 +168,7 @@ def _use(figures: Figures) -> Iterator[Block]:
         if len(used) > _BARS:
             yield Note(f"{number(len(used) - _BARS, 'more instrument')} were used less.")
     if figures.unused:
-        some = ", ".join(figures.instrument(pid).words for pid in figures.some_unused)
+        some = ", ".join(cut(figures.instrument(pid).words) for pid in figures.some_unused)
         more = f" and {figures.unused - NAMED:,} more" if figures.unused > NAMED else ""
         yield Note(f"Not used in this time: {some}{more}.")
     if used:
