@@ -24,7 +24,8 @@ def path(tmp_path: Path) -> Path:
     now = datetime.now(UTC)
     instruments = make_instrument(PID), make_instrument("Far", timezone_str="Pacific/Apia")
     with make_store(*instruments, path=path) as store:
-        for place, days in enumerate((40, 20, 8, 7, 6, 1)):
+        # The last an hour ago, which is since yesterday at any time of the day, in any zone.
+        for place, days in enumerate((40, 20, 8, 7, 6, 1 / 24)):
             for pid in (PID, "Far"):
                 for status in (RecordStatus.ERROR, RecordStatus.BUILT_NOT_EXPORTED):
                     for hours in (3, 200):  # some began long before they ended
