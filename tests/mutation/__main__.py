@@ -125,7 +125,10 @@ def main() -> None:
                     left.append(said)
                 comment = f" ({why})" if why else ""
                 print(f"[{number}/{len(mutants)}, {seconds:.0f} s] {said}{comment}", flush=True)
+        doubtful = trials.doubtful(first)
     print_table(tally)
+    if doubtful:
+        print(f"\nDo not believe it: without a mutant there fails too {doubtful}")
     if left:
         print("\nLook at these:")
         print("\n".join(f"- {one}" for one in left))

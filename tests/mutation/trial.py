@@ -14,7 +14,7 @@ from .mutant import Mutant
 from .reach import ORDINARY, Reach, function
 
 NEAR = 40  # tests that are tried first
-FAR = 120  # test functions that are tried then, of those that reach it
+FAR = 400  # test functions that are tried then, of those that reach it
 FORMER = 8  # tests that are tried before all others, as they noticed what is nearby
 LONGEST = 1200  # seconds for the tests of one mutant
 TIME_LIMIT = 300  # seconds for one test
@@ -50,6 +50,10 @@ class Trials:
         if outcome == NOTICED and test in tests:
             self._noticed[test] += 1
         return outcome, test
+
+    def doubtful(self, checkout: Path) -> str:
+        """Which of the tests that noticed something fails without a mutant too, if one does."""
+        return run(checkout, sorted(self._noticed))[1]
 
     def _rank(self, test: str) -> tuple[int, str]:
         return -self._noticed[test], test
