@@ -186,6 +186,12 @@ moved = [
     row("s", "A", "2025-02-01T00:00:00-05:00", "START"),
     row("s", "A", "2025-02-02T00:00:00-05:00", "END"),
 ]
+# What is no row of the session may not tell which of the two hours its END is in.
+beside_others = [
+    row("s", "A", "2025-11-02T00:30:00", "START"), row("s", "A", "2025-11-02T01:05:00", "END"),
+    row("s", "A", "2025-11-02T08:00:00Z", "RECORD_GENERATION", "ERROR"),
+    row("s", "B", "2025-11-02T08:00:00Z", "START"), row("t", "A", "2025-11-02T08:00:00Z", "START"),
+]  # fmt: skip
 claim_only = [row("s", "B", "2025-11-02T22:00:00", "RECORD_GENERATION", "WAITING_FOR_END")]
 built_again = [
     row("s", "A", "2025-11-01T10:00:00", "START"), row("s", "A", "2025-11-01T11:00:00", "END"),
@@ -199,6 +205,7 @@ built_again = [
 @given(rows)
 @example(ordinary)
 @example(repeated_hour)
+@example(beside_others)
 @example(moved)
 @example(claim_only)
 @example(built_again)
@@ -235,6 +242,7 @@ def test_what_is_to_be_built(store: Store, found: list[Row]) -> None:
 
 @given(rows)
 @example(repeated_hour)
+@example(beside_others)
 @example(moved)
 @example(claim_only)
 @settings(max_examples=150)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
 import stat
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from helpers.platforms import posix
 
 from nexuslims_store.backup import PARTIAL_FILES, copy
 from nexuslims_store.connection import MEMORY
-from nexuslims_store.errors import StorageFullError
+from nexuslims_store.errors import BackupError, StorageFullError
 
 # -- what is copied --------------------------------------------------------------------------
 
@@ -229,6 +230,35 @@ def test_a_copy_is_on_the_disk_before_it_has_its_name(
     assert synced == [(False, False), (True, True)][: 1 if os.name == "nt" else 2]
 
 
+@posix
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [
+        (errno.EINVAL, nullcontext()),  # a network disk that has no way to sync a folder
+        (errno.ENOTSUP, nullcontext()),
+        (errno.EIO, pytest.raises(BackupError, match=r"copy\.db cannot be written")),
+    ],
+)
+def test_a_folder_that_cannot_be_synced(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    raised: AbstractContextManager[object],
+) -> None:
+    path = build(tmp_path / "a.db")
+    fsync = os.fsync
+
+    def fail(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with raised:
+        copy(path, tmp_path / "copy.db")
+    assert content(tmp_path / "copy.db") == content(path)
+
+
 def test_no_room_is_said_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,7 +277,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     printed = run(
         """
 from nexuslims_store.backup import copy
-from nexuslims_store.errors import StorageFullError
+from nexuslims_store.errors import BackupError, StorageFullError
 path = Path(sys.argv[1])
 before = names(path.parent)
 size = path.stat().st_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from nexuslims_store.errors import (
     BackupError,
     DatabaseNotFoundError,
     MigrationError,
+    ReadOnlyError,
     StorageFullError,
 )
 
@@ -215,6 +217,14 @@ def test_the_packages_own_folder_is_made(tmp_path: Path, monkeypatch: pytest.Mon
     migrations.upgrade(default_path())
     assert facts(Path(default_path())) == expected(HEAD)
     assert tmp_path in Path(default_path()).parents
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a place where not even root makes any")
+def test_a_folder_of_the_packages_own_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NX_DB_PATH", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", "/proc/nobodys")
+    with pytest.raises(ReadOnlyError, match=r"the folder /proc/nobodys/.* cannot be made"):
+        migrations.upgrade(default_path())
 
 
 @pytest.mark.parametrize("left", ["-journal", "-wal"])
