@@ -144,6 +144,15 @@ def test_a_claim_that_is_dated_ahead_is_said_to_be(tmp_path: Path) -> None:
     assert len(call("--db", path, "status", "--json").json["stale_builds"]) == 1
 
 
+def test_a_claim_without_a_time_is_a_build_that_never_ended(tmp_path: Path) -> None:
+    path = healthy(tmp_path)
+    with Store(path) as store:
+        assert store.sessions.claim() is not None
+    write(path, "UPDATE session_log SET timestamp = 'soon' WHERE event_type = 'RECORD_GENERATION'")
+    shown = call("--db", path, "status")
+    assert shown.lines[0].startswith("NEEDS A PERSON: 1 build began and never ended")
+
+
 def test_metrics_for_prometheus(tmp_path: Path) -> None:
     path = filled(tmp_path)
     made = call("--db", path, "backup")

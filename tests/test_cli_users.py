@@ -86,6 +86,15 @@ def test_an_identifier_moves_from_one_user_to_another(tmp_path: Path) -> None:
     )
 
 
+def test_a_move_of_what_is_nobody_elses_names_nobody(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    for user, name in (("carol", "4711"), ("alice", "42")):
+        move = ("users", "set", user, "nemo", name, "--move", "--yes")
+        assert call("--db", path, *move, "--dry-run", "--json").json["moved_from"] is None
+        assert "None" not in call("--db", path, *move).out
+        assert "no longer" not in call("--db", path, *move).out
+
+
 @on_a_terminal
 def test_a_move_asks_with_what_is_replaced(tmp_path: Path) -> None:
     path = filled(tmp_path)
