@@ -168,6 +168,26 @@ def test_only_older_backups_of_this_database_are_removed(tmp_path: Path) -> None
     }
 
 
+@pytest.mark.parametrize(
+    "difference",
+    ["id_session_log = id_session_log + 1000", "session_identifier = 'x'", "timestamp = '2026'"],
+)
+def test_an_event_in_common_is_one_with_its_id_session_and_time(
+    tmp_path: Path, difference: str
+) -> None:
+    path = build(tmp_path / "a.db", sessions=5)
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "a.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE session_log SET timestamp = timestamp || id_session_log")
+    copy(path, other)
+    with closing(sqlite3.connect(other)) as connection, connection:
+        connection.execute(f"UPDATE session_log SET {difference}")
+    (foreign,) = made_on(other, tmp_path, -1)
+    old, new = made_on(path, tmp_path, 0, 1)
+    assert thin_out(path, new, Keep(last=1)) == ([old], {foreign: "it is another database's"})
+
+
 def test_backups_of_the_future_take_no_place(tmp_path: Path) -> None:
     """The clock was wrong for a week: that is no reason to lose all that is older."""
     path = build(tmp_path / "a.db", sessions=20)
