@@ -77,8 +77,11 @@ def test_a_path_is_no_url() -> None:
 
 def test_a_text_that_no_server_takes_is_named(server_url: str) -> None:
     with Store(server_url) as store, store.transaction():
-        for text, what in (("a\0", "a NUL"), ("a\ud800", "a lone surrogate")):
-            with pytest.raises(StoreError, match=f"^text with {what} cannot be "):
+        for text, what in (
+            ("a\0", "text with a NUL"),
+            ("a\ud800", r"text that is not UTF-8 \(a lone surrogate, after 'a'\)"),
+        ):
+            with pytest.raises(StoreError, match=f"^{what} cannot be "):
                 store.sessions.get(text)
         assert store.sessions.get("a") is None  # the transaction goes on
 
