@@ -211,3 +211,18 @@ def test_a_table_is_never_cut_elsewhere(tmp_path: Path) -> None:
     done = process("--db", path, "sessions", "list", COLUMNS="20")
     assert "…" not in done.out
     assert len(done.lines) == 18
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252", "ascii"])
+def test_results_are_whole_in_every_encoding(tmp_path: Path, encoding: str) -> None:
+    path = filled(tmp_path)
+    for form in ("", "--json"):
+        done = subprocess.run(
+            [*COMMAND, "--db", str(path), "sessions", "list", *([form] if form else [])],
+            env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+            capture_output=True,
+            check=True,
+        )
+        shown = done.stdout.decode("utf-8" if form else encoding)
+        assert "\ufeff" not in shown  # the mark at the beginning, which is no character, aside
+        assert not form or len(json.loads(shown)) > 1

@@ -5,6 +5,7 @@ Nothing else in the package writes to standard output or standard error.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import re
@@ -72,6 +73,8 @@ class Output:
         self._held = Held()
         self._binary = isinstance(out, io.TextIOWrapper)
         self._encoding = (out.encoding if self._binary else None) or "utf-8"
+        # One for all: UTF-16 and others begin with a mark, which stands nowhere else.
+        self._encoder = codecs.getincrementalencoder(self._encoding)("backslashreplace")
         if isinstance(err, io.TextIOWrapper):
             err.reconfigure(errors="backslashreplace")
 
@@ -239,9 +242,10 @@ class Output:
     def drop(self) -> None:
         """Forget what is held: the half of a result is none."""
         self._held.clear()
+        self._encoder.reset()
 
     def _line(self, line: str) -> None:
-        self._held.write(self._lines(f"{line}\n").encode(self._encoding, "backslashreplace"))
+        self._held.write(self._encoder.encode(self._lines(f"{line}\n")))
 
     def _lines(self, text: str) -> str:
         return text.replace("\n", os.linesep) if self._binary else text
