@@ -43,6 +43,16 @@ def _name(quoted: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def unquoted(sql: str, names: Collection[str]) -> str:
+    """Return a statement in which some names, in small letters, have no quotes around them."""
+
+    def plain(match: re.Match[str]) -> str:
+        name = _name(match["name"]) if match["name"] else ""
+        return name if name.lower() in names else match[0]
+
+    return _TOKEN.sub(plain, sql)
+
+
 def items(sql: str) -> list[list[str]]:
     """Return the columns and constraints of a CREATE TABLE statement, each as its tokens."""
     words = tokens(sql)

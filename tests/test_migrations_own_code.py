@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,19 +26,23 @@ def test_a_view_that_breaks_is_named_and_found_dead(path: Path) -> None:
         path,
         "CREATE VIEW names AS SELECT schema_name FROM instruments;"
         'CREATE VIEW computers AS SELECT "computer_name" FROM instruments;'
-        "CREATE VIEW places AS SELECT location FROM instruments;",
+        "CREATE VIEW all_of_them AS SELECT * FROM computers;"
+        "CREATE VIEW places AS SELECT location FROM instruments;"
+        'CREATE VIEW greetings AS SELECT "hello" AS greeting, "location" FROM "instruments";',
     )
     plan = str(migrations.plan(path))
-    for name in ("names", "computers"):
+    for name in ("names", "computers", "all_of_them"):
         assert f"break your view {name}" in plan
-    assert "places" not in plan
+    assert not re.search("places|greetings|sqlite_", plan)
     report = migrations.upgrade(path)
 
-    assert report.plan.views_broken == ("names", "computers")
+    assert report.plan.views_broken == ("names", "computers", "all_of_them")
     assert "your view names does not work any more" in str(report)
-    (dead,) = (finding for finding in doctor.examine(path) if finding.code == "dead-view")
-    assert "names" in dead.message
-    assert "schema_name" in dead.message
+    found = [finding for finding in doctor.examine(path) if finding.code == "dead-view"]
+    dead = [(finding.table, finding.message) for finding in found]
+    assert [name for name, _ in dead] == ["names", "computers", "all_of_them"]
+    assert "schema_name" in dead[0][1]
+    assert "computer_name" in dead[1][1]
 
 
 def test_a_trigger_that_breaks_is_named(path: Path) -> None:
@@ -171,6 +176,36 @@ def test_an_own_name_that_a_step_needs_is_refused_by_name(
             move()
     assert path.read_bytes() == before
     assert not backups(path)
+
+
+KNOWN = "ix_session_log_session_identifier"
+FORMER = '"session_log.fk_instrument_idx"'
+
+
+@pytest.mark.parametrize("on", ["instruments (location)", "session_log (user)", "mine (a)"])
+def test_an_index_of_ones_own_by_a_name_of_nexuslimss(path: Path, on: str) -> None:
+    at("v2_4_0a", path, "CREATE TABLE mine (a);")
+    execute(path, f"DROP INDEX {KNOWN}; CREATE INDEX {KNOWN} ON {on}")
+    plan = str(migrations.plan(path))
+    assert f"refused: the index {KNOWN} on {on.split()[0]} is your own" in plan
+    with pytest.raises(MigrationError, match=KNOWN):
+        migrations.upgrade(path)
+    execute(path, f"DROP INDEX {KNOWN}; CREATE INDEX place ON {on}; CREATE INDEX {FORMER} ON {on}")
+    migrations.upgrade(path)
+    there = query(path, f"SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE INDEX%{on}'")
+    assert {("place",), (FORMER.strip('"'),)} <= set(there)
+
+
+def test_what_a_constraint_makes_is_no_index_of_ones_own(path: Path) -> None:
+    at("v2_4_0a", path)
+    ((sql,),) = query(path, "SELECT sql FROM sqlite_master WHERE name = 'session_log'")
+    execute(
+        path,
+        "PRAGMA legacy_alter_table = ON; ALTER TABLE session_log RENAME TO former;"
+        + str(sql).replace("PRIMARY KEY", "UNIQUE (timestamp), UNIQUE (event_type), PRIMARY KEY")
+        + "; INSERT INTO session_log SELECT * FROM former; DROP TABLE former;",
+    )
+    assert "your index" not in str(migrations.plan(path))
 
 
 def test_a_unique_index_of_ones_own_is_kept(path: Path) -> None:

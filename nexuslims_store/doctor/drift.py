@@ -15,7 +15,8 @@ from nexuslims_store import ddl
 from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor.finding import Finding, in_shell
 from nexuslims_store.migrations.script import made_again
-from nexuslims_store.migrations.shapes import shapes
+from nexuslims_store.migrations.shapes import folded, shapes
+from nexuslims_store.recognition.compiling import dead_code
 from nexuslims_store.recognition.layouts import layout_of, without_key
 from nexuslims_store.recognition.remaking import taking_reference_out
 from nexuslims_store.revisions import head, is_own_index, tables_at
@@ -26,7 +27,6 @@ from nexuslims_store.tables import (
     dead_references,
     is_met,
     read,
-    why_dead,
 )
 
 # Kinds of difference that neither SQLite nor any program looks at, whoever made them.
@@ -59,8 +59,7 @@ def examine_code(database: SQLiteDatabase) -> Iterator[Finding]:
     """Find the views and triggers of the facility's own that do not work."""
     with database.translated():
         contents = read(database.connection, ())
-        code = [*contents.of("view"), *contents.of("trigger")]
-        dead = [(one, why) for one in code if (why := why_dead(database.connection, one))]
+        dead = list(dead_code(database.connection, contents))
     for one, why in dead:
         yield Finding(
             f"dead-{one.kind}",
@@ -251,15 +250,15 @@ def _column_differences(name: str, there: Column, expected: Column) -> Iterator[
 
 
 def _check_differences(there: Table, expected: Table) -> Iterator[Difference]:
-    names = {_folded(rule): name for rule, name in there.checks.items()}
+    names = {folded(rule): name for rule, name in there.checks.items()}
     for rule, constraint in expected.checks.items():
-        if _folded(rule) not in names:
+        if folded(rule) not in names:
             yield Difference("no check", constraint or "", f"it lacks CHECK ({rule})")
-        elif constraint != names[_folded(rule)]:
+        elif constraint != names[folded(rule)]:
             text = f"the constraint {constraint} has another name or none"
             yield Difference("constraint name", constraint or "", text)
-    known = {_folded(rule) for rule in expected.checks}
-    others = sorted(rule for rule in there.checks if _folded(rule) not in known)
+    known = {folded(rule) for rule in expected.checks}
+    others = sorted(rule for rule in there.checks if folded(rule) not in known)
     if others:
         rules = ", ".join(f"CHECK ({rule})" for rule in others)
         yield Difference("other checks", "", f"it has checks of its own: {rules}")
@@ -272,7 +271,7 @@ def _index_differences(there: Table, expected: Table) -> Iterator[Difference]:
         if name not in found:
             use = "; searches are slow without it" if is_own_index(name) else ""
             yield Difference("no index", name, f"the index {name} is missing{use}")
-        elif _folded(found[name]) != _folded(sql):
+        elif folded(found[name]) != folded(sql):
             yield Difference("other index", name, f"the index {name} is {found[name]}")
     for name in sorted(found.keys() - wanted.keys()):
         # Ours stays behind where NexusLIMS goes down from the head.
@@ -282,11 +281,6 @@ def _index_differences(there: Table, expected: Table) -> Iterator[Difference]:
 
 def _index_sql(sql: str) -> str:
     return ddl.normalised(sql).replace("IF NOT EXISTS ", "")
-
-
-def _folded(sql: str) -> tuple[str, ...]:
-    """Return the tokens of SQL, in small letters but for its texts: so far SQLite ignores case."""
-    return tuple(w if w.startswith("'") else w.lower() for w in ddl.tokens(sql) if w != ";")
 
 
 def _affinity(declared: str) -> str:

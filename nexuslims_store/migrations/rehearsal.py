@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from nexuslims_store import ddl
 from nexuslims_store.migrations.script import made_again, text_of
-from nexuslims_store.migrations.shapes import known_indexes
+from nexuslims_store.migrations.shapes import folded, known_indexes
 from nexuslims_store.recognition import Catalogue
 from nexuslims_store.recognition.advice import listed
+from nexuslims_store.recognition.compiling import make_empty, why_dead_alone
 from nexuslims_store.recognition.layouts import own_columns
 from nexuslims_store.recognition.own import taking_out
 from nexuslims_store.recognition.remaking import taking_reference_out
@@ -29,7 +29,7 @@ from nexuslims_store.revisions import (
     position,
     tables_at,
 )
-from nexuslims_store.tables import Named, Reference, Table, dead_references, quoted, read, why_dead
+from nexuslims_store.tables import Named, Reference, Table, dead_references, quoted, read
 
 _NAMES = "SELECT type, name FROM sqlite_master"
 _CREATED = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX) (?!IF NOT)(\w+)", re.MULTILINE)
@@ -56,21 +56,21 @@ def rehearse(
     """
     up = position(after) >= position(before)
     scripts = [text_of(step, up=up) for step in between(before, after)]
-    contents = catalogue.contents
-    known = tables_at(before)
-    known_names = {*known, *(index.name for table in known.values() for index in table.indexes)}
+    contents, known = catalogue.contents, tables_at(before)
     created = {name for text in scripts for name in _CREATED.findall(text)}
     in_the_way = [
         one
         for one in contents.named
-        if one.name.lower() in created - known_names and one.table not in leftovers
+        if one.name.lower() in created
+        and (one in own_indexes([one]) if one.kind == "index" else one.name.lower() not in known)
+        and one.table not in leftovers
     ]
     others = [one for one in contents.named if one not in in_the_way]
     # Without a cache, since an EXPLAIN that was compiled before the steps never fails after them.
     with closing(sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)) as memory:
         for setting in ("trusted_schema = OFF", "foreign_keys = OFF", "legacy_alter_table = ON"):
             memory.execute(f"PRAGMA {setting}")
-        _create(memory, others)
+        make_empty(memory, others)
         memory.execute(
             tables_at(head())[VERSION_TABLE].sql.replace("TABLE", "TABLE IF NOT EXISTS", 1)
         )
@@ -78,7 +78,7 @@ def rehearse(
             memory.execute(f"DROP TABLE {quoted(table)}")
         referring = dead_references(read(memory).tables)
         code = [one for one in others if one.kind in {"view", "trigger"}]
-        alive = [one for one in code if _why_dead_alone(memory, one, code) is None]
+        alive = [one for one in code if why_dead_alone(memory, one, code) is None]
         set_aside(memory, catalogue.triggers)
         for text in scripts:
             memory.executescript(text)
@@ -102,7 +102,7 @@ def rehearse(
         kept = [one for one in (*own, *catalogue.triggers) if (one.kind, one.name) not in there]
         gone = make_again(memory, kept)
         alive = [one for one in alive if one not in gone]
-        dead = [one for one in alive if _why_dead_alone(memory, one, code) is not None]
+        dead = [one for one in alive if why_dead_alone(memory, one, code) is not None]
     return {
         "obstacles": (
             *(
@@ -162,9 +162,13 @@ def _take_nulls(tables: Mapping[str, Table]) -> tuple[str, ...]:
 
 
 def own_indexes(indexes: Iterable[Named]) -> list[Named]:
-    """Return the indexes that neither a revision nor a release of NexusLIMS has."""
+    """Return the indexes by statements of their own that are none of NexusLIMS's nor of ours."""
     return [
-        one for one in indexes if one.name not in known_indexes() and not is_own_index(one.name)
+        one
+        for one in indexes
+        if one.sql is not None
+        and (one.table, folded(one.sql)) not in known_indexes()
+        and not is_own_index(one.name)
     ]
 
 
@@ -187,33 +191,3 @@ def make_again(connection: sqlite3.Connection, named: Iterable[Named]) -> list[N
                     raise
                 lost.append(one)
     return lost
-
-
-def _create(memory: sqlite3.Connection, named: Iterable[Named]) -> None:
-    """Make all that a file has, without rows. What does not compile there either is left out."""
-    order = ["table", "index", "view", "trigger"]
-    for one in sorted(named, key=lambda one: order.index(one.kind)):
-        sql = one.sql or ""
-        if not sql or sql.upper().startswith("CREATE VIRTUAL") or one.name.startswith("sqlite_"):
-            continue
-        # A name in double quotes that is gone is a text to SQLite, and no error.
-        plain = ddl.join(ddl.tokens(sql)) if one.kind in {"view", "trigger"} else sql
-        for statement in (plain, sql):
-            with suppress(sqlite3.Error):
-                memory.execute(statement)
-                break
-
-
-def _why_dead_alone(memory: sqlite3.Connection, one: Named, code: Sequence[Named]) -> str | None:
-    """Say why a view or trigger is dead, whatever other triggers its table has."""
-    others = [o for o in code if o.kind == "trigger" and o is not one and o.table == one.table]
-    if one.kind == "view" or not others:
-        return why_dead(memory, one)
-    memory.execute("SAVEPOINT alone")
-    try:
-        for other in others:
-            memory.execute(f"DROP TRIGGER IF EXISTS {quoted(other.name)}")
-        return why_dead(memory, one)
-    finally:
-        memory.execute("ROLLBACK TO alone")
-        memory.execute("RELEASE alone")

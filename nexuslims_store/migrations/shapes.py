@@ -9,6 +9,7 @@ import sqlite3
 from contextlib import closing
 from functools import cache
 
+from nexuslims_store import ddl
 from nexuslims_store.config import sql_folder
 from nexuslims_store.revisions import names, tables_at
 from nexuslims_store.tables import Table, read
@@ -27,9 +28,18 @@ def shapes() -> dict[str, dict[str, Table]]:
 
 
 @cache
-def known_indexes() -> frozenset[str]:
-    """Return the names of all indexes that a revision or a release of NexusLIMS makes."""
+def known_indexes() -> frozenset[tuple[str, tuple[str, ...]]]:
+    """Return the indexes that a revision or a release of NexusLIMS makes: the table, the tokens."""
     made = [*(tables_at(revision) for revision in names()), *shapes().values()]
     return frozenset(
-        index.name for tables in made for table in tables.values() for index in table.indexes
+        (name, folded(index.sql))
+        for tables in made
+        for name, table in tables.items()
+        for index in table.indexes
+        if index.sql is not None
     )
+
+
+def folded(sql: str) -> tuple[str, ...]:
+    """Return the tokens of SQL, in small letters but for its texts: so far SQLite ignores case."""
+    return tuple(w if w.startswith("'") else w.lower() for w in ddl.tokens(sql) if w != ";")
