@@ -107,8 +107,6 @@ def options(sql: str) -> set[str]:
 
 def without_reference(sql: str, columns: Collection[str]) -> str:
     """Return a CREATE TABLE statement without the foreign key of just these columns."""
-    words = tokens(sql)
-    end = len(words) - words[::-1].index(")") if ")" in words else len(words)
     wanted = {column.lower() for column in columns}
     parts = []
     for part in items(sql):
@@ -125,6 +123,18 @@ def without_reference(sql: str, columns: Collection[str]) -> str:
             parts.append(part[: at - 2 * named] + _after_reference(part[at:]))
         else:
             parts.append(part)
+    return _with_items(sql, parts)
+
+
+def in_a_line(sql: str) -> str:
+    """Return a CREATE statement without its comments and line ends."""
+    words = tokens(sql)
+    return _with_items(sql, items(sql)) if words[1].upper() == "TABLE" else join(words)
+
+
+def _with_items(sql: str, parts: list[list[str]]) -> str:
+    words = tokens(sql)
+    end = len(words) - words[::-1].index(")")
     head, tail = join(words[: words.index("(")]), join(words[end:])
     return f"{head} ({', '.join(map(_laid_out, parts))}) {tail}".strip()
 

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from threading import current_thread, get_ident, main_thread
@@ -131,8 +131,9 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
                 "read them again"
             )
         case sqlite3.SQLITE_CONSTRAINT:
+            own = extended == sqlite3.SQLITE_CONSTRAINT_UNIQUE and _own_unique_index(path, error)
             return ConstraintError(
-                f"{path}: the tables refuse the row ({error})",
+                f"{path}: {own or 'the tables refuse the row'} ({error})",
                 foreign_key=extended == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY,
             )
         case sqlite3.SQLITE_ERROR | sqlite3.SQLITE_SCHEMA:
@@ -143,6 +144,29 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
             )
         case _:
             return StoreError(f"{path}: SQLite reports: {error}")
+
+
+def _own_unique_index(path: Path, error: Exception) -> str | None:
+    """Say which UNIQUE index made by a statement refused a row: NexusLIMS has none of those.
+
+    Which columns refused it is told by SQLite's message alone.
+    """
+    said = str(error)
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=0)) as connection:
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
+            indexes = connection.execute(
+                "SELECT name FROM pragma_index_list(?) WHERE \"unique\" AND origin = 'c'", (table,)
+            )
+            for (index,) in indexes:
+                rows = connection.execute("SELECT name FROM pragma_index_info(?)", (index,))
+                columns = ", ".join(f"{table}.{column}" for (column,) in rows)
+                if said.endswith((f": {columns}", f"'{index}'")):
+                    return (
+                        f"the index {index} on {table}, which is your own, takes no two rows that "
+                        "are alike in its columns; make it anew without UNIQUE, or do without it: "
+                        "`nexuslims-store doctor` names it"
+                    )
+    return None
 
 
 _WRITING_FAILED = {

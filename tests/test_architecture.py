@@ -131,6 +131,8 @@ SQL_IN_CODE = {
     "migrations/server.py": "counts of tables of every revision",
     "moving.py": "whole tables, whichever there are",
     "migrations/template.py": "what a new migration begins with",
+    "doctor/mending.py": "remedies to show, which are not run",
+    "doctor/drift.py": "whether a column of any table has a NULL",
     "doctor/rows.py": "remedies to show, which are not run",
 }
 

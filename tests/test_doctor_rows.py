@@ -13,6 +13,7 @@ from helpers.command_line import call
 from helpers.findings import EVENT, codes, examine, good, spoil, the
 
 from nexuslims_store import migrations
+from nexuslims_store.doctor import Finding
 
 
 @pytest.fixture
@@ -195,7 +196,6 @@ def test_text_that_is_stored_as_a_blob_is_not_lost(path: Path) -> None:
         ("timezone", "bad-time-zone", "Europe/Berlin"),
         ("api_url", "bad-url", "https://nemo.example.com/"),
         ("location", "unreadable-value", "Room 1"),
-        ("harvester", "unknown-harvester", "nemo"),
         ("filestore_path", "path-outside", "./Titan"),
     ],
 )
@@ -218,6 +218,31 @@ def test_the_remedy_for_an_instrument_is_a_command_of_ours(
     done = call("--db", path, *words[:-1], right)
     assert done.status == 0, done.err
     assert examine(path) == []
+
+
+def test_a_harvester_that_may_be_the_facilitys_own_is_not_changed(path: Path) -> None:
+    spoil(path, "UPDATE instruments SET harvester = 'ours'")
+    shown = the("unknown-harvester", examine(path)).remedy.partition(": nexuslims-store ")[2]
+    done = call("--db", path, *shlex.split(shown))
+    assert (done.status, "ours" in done.out) == (0, True)
+
+
+def test_an_unknown_instrument_is_added_by_its_remedy(path: Path) -> None:
+    spoil(path, "UPDATE session_log SET instrument = 'Ze d' WHERE id_session_log < 3")
+    remedy = the_first("unknown-instrument", path).remedy.replace("<https://…>", "https://e.com/1")
+    assert call("--db", path, *shlex.split(remedy)[1:]).status == 0
+    assert codes(examine(path)) == set()
+
+
+def test_an_instrument_whose_pid_is_a_blob_is_not_added_again(path: Path) -> None:
+    spoil(path, "UPDATE instruments SET instrument_pid = CAST(instrument_pid AS BLOB)")
+    assert "stored as a BLOB" in the_first("unknown-instrument", path).remedy
+    spoil(path, shlex.split(the_first("unreadable-value", path).remedy)[2])
+    assert examine(path) == []
+
+
+def the_first(code: str, path: Path) -> Finding:
+    return next(finding for finding in examine(path) if finding.code == code)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import pytest
 from helpers import migration_files
 from helpers.command_line import call
 from helpers.findings import EVENT, codes, examine, good, spoil, the
+from helpers.migration_checks import mend
 
 from nexuslims_store import migrations
 
@@ -78,12 +79,6 @@ def remake(path: Path, table: str, change: tuple[str, str]) -> None:
             "user may",
         ),
         (
-            "upload_log",
-            ("    PRIMARY KEY (id)", "    PRIMARY KEY (success)"),
-            "warning",
-            "of the key",
-        ),
-        (
             "external_user_identifiers",
             ('CONSTRAINT "system_external_id_UNIQUE"', ""),
             "note",
@@ -102,6 +97,14 @@ def test_drift_of_a_table(
     assert {finding.code for finding in found} == {
         "harmless-drift" if severity == "note" else "drift"
     }
+
+
+def test_a_key_of_another_column(path: Path) -> None:
+    remake(path, "upload_log", ("    PRIMARY KEY (id)", "    PRIMARY KEY (success)"))
+    found = examine(path)
+    assert codes(found) == {"lost-key"}
+    assert mend(path, the("lost-key", found).remedy) == ""
+    assert examine(path) == []
 
 
 def test_an_alembic_version_that_differs(path: Path) -> None:

@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import call
-from helpers.migration_checks import MOVES, at
+from helpers.migration_checks import MOVES, at, mend
 from helpers.migration_files import HEAD, backups, execute, query
 
-from nexuslims_store import MigrationError, SchemaMismatchError, Store, doctor, migrations
+from nexuslims_store import (
+    MigrationError,
+    SchemaMismatchError,
+    Store,
+    StoreError,
+    doctor,
+    migrations,
+)
 from nexuslims_store.migrations import Direction
 from nexuslims_store.revisions import known_tables, tables_at
 
@@ -176,6 +183,10 @@ def test_an_own_name_that_a_step_needs_is_refused_by_name(
             move()
     assert path.read_bytes() == before
     assert not backups(path)
+    found = {finding.code: finding for finding in doctor.examine(path)}
+    assert what in found["in-the-way"].message
+    assert "put right" in found["older-revision"].remedy
+    assert "harmless-drift" not in found
 
 
 KNOWN = "ix_session_log_session_identifier"
@@ -215,3 +226,24 @@ def test_a_unique_index_of_ones_own_is_kept(path: Path) -> None:
     (drift,) = (finding for finding in doctor.examine(path) if finding.code == "drift")
     assert "session_identifier, event_type) is UNIQUE" in drift.message
     assert "mine is an index of your own" in drift.remedy
+    assert "harmless-drift" not in {finding.code for finding in doctor.examine(path)}
+
+
+def test_a_write_that_a_unique_index_of_ones_own_refuses_names_it(path: Path) -> None:
+    at(HEAD, path, "CREATE UNIQUE INDEX mine ON session_log (session_identifier, event_type)")
+    with Store(path) as store:
+        (event,) = store.session_logs.list_for_session("s")
+        store.instruments.add(store.instruments.list()[0].model_copy(update=OTHER))
+        with pytest.raises(StoreError, match="index mine on session_log, which is your own"):
+            store.session_logs.insert(event.model_copy(update={"instrument": "tem"}))
+
+
+OTHER = {"instrument_pid": "tem", "api_url": "https://e.com/2"}
+
+
+def test_a_name_of_nexuslimss_on_another_table_is_given_back(path: Path) -> None:
+    at(HEAD, path, f"DROP INDEX {KNOWN}; CREATE INDEX {KNOWN} ON instruments (location)")
+    (taken,) = (finding for finding in doctor.examine(path) if finding.code == "taken-name")
+    mend(path, taken.remedy)
+    migrations.upgrade(path)
+    assert {f.code for f in doctor.examine(path)} == {"harmless-drift", "unpaired"}

@@ -11,17 +11,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nexuslims_store.arguments import as_path
 from nexuslims_store.config import is_url, require_file
 from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.database import Database
-from nexuslims_store.doctor import drift, file, rows, sessions
+from nexuslims_store.doctor import drift, file, mending, rows, sessions
 from nexuslims_store.doctor.finding import Finding, Severity
 from nexuslims_store.errors import (
     CorruptDatabaseError,
@@ -31,7 +30,7 @@ from nexuslims_store.errors import (
     SchemaMismatchError,
     StoreError,
 )
-from nexuslims_store.migrations.plan import marks_wrong
+from nexuslims_store.migrations.plan import make_plan, marks_wrong
 from nexuslims_store.migrations.server import make_plan as plan_on_server
 from nexuslims_store.opening import open_server
 from nexuslims_store.recognition import Catalogue, State, judge, look
@@ -138,7 +137,7 @@ def _examine_content(
         state = judge(catalogue, database.path)
         revision = state.revision
     except StoreError as error:
-        yield _unrecognised(catalogue, database.path, error)
+        yield from _unrecognised(database, catalogue, error)
         if isinstance(error, NotANexusLIMSDatabaseError):
             return
         # The tables may be in order all the same, and only the version row wrong.
@@ -163,7 +162,8 @@ def _examine_content(
         else:
             what = f"the rows of {name} were not examined, since it is WITHOUT ROWID"
             yield Finding("not-examined", "note", what, table=name)
-    yield from _examine_rows(database, columns, revision, now, progress)
+    keyless = () if state is None else state.keyless
+    yield from _examine_rows(database, columns, revision, now, progress, keyless=keyless)
 
 
 def _examine_server(
@@ -193,11 +193,13 @@ def _examine_rows(
     revision: str | None,
     now: datetime,
     progress: Progress,
+    *,
+    keyless: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Examine the rows of all tables that can be read, then what they say together."""
     at_head = revision == head()
     tables = {
-        table: rows.Rows(database, table, columns[table], at_head=at_head)
+        table: rows.Rows(database, table, columns[table], at_head=at_head and table not in keyless)
         for table in rows.MODELS
         if table in columns
     }
@@ -302,13 +304,23 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
     if state.catalogue.computed_columns:
         refused = own_computed(state.catalogue, path)
         yield Finding("computed-column", "warning", refused.problem, refused.remedy)
+    obstacles: tuple[str, ...] = ()
+    if not state.keyless and not (state.stamped and revision == head()):
+        with database.translated():
+            obstacles = make_plan(database.connection, path, "upgrade", "head").obstacles
+    for obstacle in obstacles:
+        what, _, remedy = obstacle.partition("; ")
+        yield Finding("in-the-way", "warning", f"{path} cannot be migrated: {what}", remedy)
+    migrate = "nexuslims-store migrate"
+    if obstacles:
+        migrate += "  (when what keeps it from being migrated is put right)"
     if state.former is not None:
         yield Finding(
             "former-revision",
             "warning",
             f"{path} has the version row {state.former!r}, as NexusLIMS 2.2 to 2.4 named "
             f"{revision}; NexusLIMS from 2.5 on cannot open it",
-            "nexuslims-store migrate",
+            migrate,
             table="alembic_version",
         )
     elif not state.stamped:
@@ -316,7 +328,7 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
             "no-version-row",
             "warning",
             f"{path} has the tables of {revision}, but no version row that says so",
-            "nexuslims-store migrate",
+            migrate,
             table="alembic_version",
         )
     elif revision != head():
@@ -324,7 +336,7 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
             "older-revision",
             "note",
             f"{path} is at {revision}; this package works with {head()}",
-            "nexuslims-store migrate",
+            migrate,
         )
     # A file that only NexusLIMS has migrated has no marks, and needs none yet.
     if "_yoyo_migration" in state.catalogue.names:
@@ -341,13 +353,16 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
             )
 
 
-def _unrecognised(catalogue: Catalogue, path: Path, error: StoreError) -> Finding:
+def _unrecognised(
+    database: SQLiteDatabase, catalogue: Catalogue, error: StoreError
+) -> Iterator[Finding]:
     if isinstance(error, SchemaMismatchError) and not catalogue.odd:
         stamped = [version for version in catalogue.versions if version in names()]
         nearest = next(iter(stamped), None) or most_similar(catalogue.layout)
         keyless = without_key(catalogue.tables, nearest)
         if keyless:
-            return drift.lost_key(path, catalogue.contents, nearest, keyless[0])
+            yield from mending.lost_key(database, catalogue.contents, nearest, keyless[0])
+            return
     if isinstance(error, NotANexusLIMSDatabaseError):
         code = "not-nexuslims"
     elif catalogue.odd:
@@ -356,7 +371,7 @@ def _unrecognised(catalogue: Catalogue, path: Path, error: StoreError) -> Findin
         code = "wrong-revision"
     else:
         code = "unknown" + ("-tables" if isinstance(error, SchemaMismatchError) else "-revision")
-    return Finding(
+    yield Finding(
         code,
         "error",
         error.problem,

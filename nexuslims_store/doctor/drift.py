@@ -7,18 +7,19 @@ made, its own downgrades and its demo each look a little different (`sql/shapes/
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from nexuslims_store import ddl
 from nexuslims_store.connection import SQLiteDatabase
-from nexuslims_store.doctor.finding import Finding, in_shell
-from nexuslims_store.migrations.script import made_again
+from nexuslims_store.doctor.finding import Finding
+from nexuslims_store.doctor.mending import lost_key, mending, repeated_values
 from nexuslims_store.migrations.shapes import folded, shapes
 from nexuslims_store.recognition.compiling import dead_code
 from nexuslims_store.recognition.layouts import layout_of, without_key
-from nexuslims_store.recognition.remaking import taking_reference_out
+from nexuslims_store.recognition.remaking import renaming_index, taking_reference_out
 from nexuslims_store.revisions import head, is_own_index, tables_at
 from nexuslims_store.tables import (
     Column,
@@ -26,6 +27,7 @@ from nexuslims_store.tables import (
     Table,
     dead_references,
     is_met,
+    quoted,
     read,
 )
 
@@ -48,11 +50,26 @@ def examine_tables(database: SQLiteDatabase, revision: str) -> Iterator[Finding]
     with database.translated():
         contents = read(database.connection, expected)
     keyless = without_key(contents.tables, revision)
+    nulls = set(_columns_with_nulls(database, contents.tables, expected))
     for name in expected:
         if name in keyless:
-            yield lost_key(database.path, contents, revision, name)
-        if name in contents.tables:  # one that is missing keeps the file from being recognised
-            yield from _compare(database.path, name, contents.tables[name], revision)
+            yield from lost_key(database, contents, revision, name)
+        # One that is missing keeps the file from being recognised.
+        elif name in contents.tables:
+            yield from _compare(database, contents, name, revision, nulls)
+
+
+def _columns_with_nulls(
+    database: SQLiteDatabase, there: Mapping[str, Table], expected: Mapping[str, Table]
+) -> Iterator[tuple[str, str]]:
+    """Yield the tables and columns that hold a NULL and must not. Their rows are findings."""
+    for name, table in expected.items():
+        for key, column in table.columns.items():
+            if name in there and column.not_null and key in there[name].columns:
+                found = there[name].columns[key]
+                query = f"SELECT 1 FROM {quoted(name)} WHERE {quoted(key)} IS NULL LIMIT 1"  # noqa: S608
+                if not found.not_null and not found.key and database.rows(query):
+                    yield name, key
 
 
 def examine_code(database: SQLiteDatabase) -> Iterator[Finding]:
@@ -94,64 +111,38 @@ def examine_references(database: SQLiteDatabase, revision: str | None) -> Iterat
         )
 
 
-def lost_key(path: Path, contents: Contents, revision: str | None, name: str) -> Finding:
-    """Return what is to be said of a table that has not the primary key of its revision."""
-    expected = tables_at(revision)[name]
-    return Finding(
-        "lost-key",
-        "error",
-        f"{path}: {name} has lost its PRIMARY KEY ({', '.join(expected.key)}), which keeps its "
-        "rows apart; nothing is written to it",
-        mending(path, name, contents.tables[name], expected),
-        table=name,
-    )
-
-
-def mending(path: Path, name: str, there: Table, expected: Table) -> str:
-    """Say how a table becomes as it should be: by a command where its indexes are gone too.
-
-    What the table was stays in the file, under another name: nothing can be lost. Its indexes
-    would keep their names with it.
-    """
-    if {index.name for index in there.indexes} & {i.name for i in expected.indexes if i.sql}:
-        return (
-            "put the table right, after nexuslims-store backup (nexuslims-store schema --format "
-            f"sql shows that of {head()})"
-        )
-    order = "rowid" if there.has_rowid else expected.key[0]
-    statements = [
-        "PRAGMA legacy_alter_table = ON",
-        "BEGIN",
-        *made_again(name, expected, drop=False, order=order),
-        "COMMIT",
-    ]
-    return in_shell(path, "; ".join(" ".join(statement.split()) for statement in statements))
-
-
-def _compare(path: Path, name: str, there: Table, revision: str) -> Iterator[Finding]:
-    expected = tables_at(revision)[name]
+def _compare(
+    database: SQLiteDatabase,
+    contents: Contents,
+    name: str,
+    revision: str,
+    nulls: Collection[tuple[str, str]],
+) -> Iterator[Finding]:
+    there, expected = contents.tables[name], tables_at(revision)[name]
     harmless: dict[str, list[str]] = {}
+    drifted: list[Difference] = []
     for difference in _differences(there, expected):
         origin = _origin(name, difference, revision)
+        if difference.kind == "nullable" and origin and (name, difference.subject) in nulls:
+            continue  # which keeps it from being migrated
         if origin is not None:
             harmless.setdefault(origin, []).append(difference.text)
-        elif difference.kind == "no index":
-            yield Finding(
-                "missing-index",
-                "warning",
-                f"{name}: {difference.text}",
-                "nexuslims-store migrate",
-                table=name,
-            )
+        elif difference.kind in {"index", "no index", "unique"}:
+            yield from _about_index(database.path, there, difference, revision)
         else:
-            yield Finding(
-                "drift",
-                "warning",
-                f"{name}: {difference.text}, unlike the table that {revision} has",
-                _remedy(path, name, there, difference, expected),
-                table=name,
-                column=difference.subject if difference.subject in there.columns else None,
-            )
+            drifted.append(difference)
+    if drifted:
+        yield from repeated_values(database, there, expected)
+        only = drifted[0].subject if len(drifted) == 1 else None
+        yield Finding(
+            "drift",
+            "warning",
+            f"{name}: {'; '.join(difference.text for difference in drifted)}, unlike the table "
+            f"that {revision} has",
+            mending(database, contents, there, expected, revision),
+            table=name,
+            column=only if only in there.columns else None,
+        )
     if harmless:
         listed = "; ".join(f"{origin}: {', '.join(texts)}" for origin, texts in harmless.items())
         yield Finding(
@@ -162,15 +153,40 @@ def _compare(path: Path, name: str, there: Table, revision: str) -> Iterator[Fin
         )
 
 
-def _remedy(path: Path, name: str, there: Table, difference: Difference, expected: Table) -> str:
-    for index in there.indexes:
-        own = difference.kind == "unique" and index.sql is not None
-        if own and ", ".join(index.columns) == difference.subject:
-            return (
-                f"{index.name} is an index of your own: if you can do without, take it out of the "
-                "file, after nexuslims-store backup"
-            )
-    return mending(path, name, there, expected)
+def _about_index(
+    path: Path, there: Table, difference: Difference, revision: str
+) -> Iterator[Finding]:
+    name, subject = there.name.lower(), difference.subject
+    if difference.kind == "no index":
+        yield Finding(
+            "missing-index",
+            "warning",
+            f"{name}: {difference.text}",
+            "nexuslims-store migrate",
+            table=name,
+        )
+    elif difference.kind == "unique":
+        yield Finding(
+            "drift",
+            "warning",
+            f"{name}: {difference.text}, unlike the table that {revision} has",
+            f"{subject} is an index of your own: if you can do without, take it out of the "
+            "file, after nexuslims-store backup",
+            table=name,
+        )
+    elif revision == head():  # else `migrate` refuses it, which is a finding of its own
+        yield Finding(
+            "taken-name",
+            "warning",
+            f"the index {subject} on {name} is your own, and NexusLIMS has another of that name",
+            f"give it another name: {renaming_index(path, there, subject)}",
+            table=name,
+        )
+
+
+@cache
+def _index_names() -> frozenset[str]:
+    return frozenset(i.name for table in tables_at(head()).values() for i in table.indexes)
 
 
 def _origin(table: str, difference: Difference, revision: str) -> str | None:
@@ -179,6 +195,8 @@ def _origin(table: str, difference: Difference, revision: str) -> str | None:
         return "in what no program looks at"
     if difference.kind == "no index" and revision == head():
         return None  # `migrate` makes it
+    if difference.kind == "index" and difference.subject in _index_names():
+        return None
     expected = tables_at(revision)[table]
     layout = layout_of({table: expected})
     for origin, shape in shapes().items():
@@ -206,11 +224,12 @@ def _differences(there: Table, expected: Table) -> Iterator[Difference]:
     for unique in sorted(expected.unique - there.unique):
         listed = ", ".join(unique)
         yield Difference("not unique", listed, f"({listed}) is not UNIQUE")
-    for unique in sorted(there.unique - expected.unique):
+    for index in there.indexes:
         # A UNIQUE on the key says nothing new.
-        if not all(there.columns[name].key for name in unique if name in there.columns):
-            listed = ", ".join(unique)
-            yield Difference("unique", listed, f"({listed}) is UNIQUE")
+        key = all(there.columns[name].key for name in index.columns if name in there.columns)
+        if index.unique and not index.of_key and index.columns not in expected.unique and not key:
+            kind, subject = ("unique", index.name) if index.sql else ("constraint", "")
+            yield Difference(kind, subject, f"({', '.join(index.columns)}) is UNIQUE")
     yield from _check_differences(there, expected)
     if _small(there.foreign_keys) != _small(expected.foreign_keys):
         listed = "; ".join(" ".join(key) for key in sorted(there.foreign_keys)) or "none"
@@ -245,8 +264,6 @@ def _column_differences(name: str, there: Column, expected: Column) -> Iterator[
         yield Difference("nullable", name, f"{name} may be NULL")
     if there.default != expected.default:
         yield Difference("default", name, f"{name} has the default {there.default or 'NULL'}")
-    if there.key != expected.key:
-        yield Difference("key", name, f"{name} is {'' if there.key else 'not '}part of the key")
 
 
 def _check_differences(there: Table, expected: Table) -> Iterator[Difference]:
@@ -273,7 +290,8 @@ def _index_differences(there: Table, expected: Table) -> Iterator[Difference]:
             yield Difference("no index", name, f"the index {name} is missing{use}")
         elif folded(found[name]) != folded(sql):
             yield Difference("other index", name, f"the index {name} is {found[name]}")
-    for name in sorted(found.keys() - wanted.keys()):
+    unique = {index.name for index in there.indexes if index.unique}  # told by its columns
+    for name in sorted(found.keys() - wanted.keys() - unique):
         # Ours stays behind where NexusLIMS goes down from the head.
         if not is_own_index(name):
             yield Difference("index", name, f"it has the index {name}")

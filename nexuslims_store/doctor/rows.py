@@ -82,7 +82,7 @@ class Rows:
         self._place = database.path if isinstance(database, SQLiteDatabase) else database.name
         self._table = table
         self._at_head = at_head
-        older = table == "instruments" and "display_name" not in columns
+        self._older = older = table == "instruments" and "display_name" not in columns
         self._statement = _SQL.list_older_instruments_rows if older else _SQL[f"list_{table}_rows"]
         self._stored = [column_of(field) for field in MODELS[table].model_fields]
         if older:
@@ -147,7 +147,7 @@ class Rows:
         key = row[self._key + 1]
         row_id = key if isinstance(key, int | str) else row[0]
         code, right = _KINDS.get(column, _OTHER)
-        if table == "instruments" and column == "harvester" and value is None:
+        if table == "instruments" and column == "harvester" and self._older and value is None:
             return Finding(
                 "no-harvester",
                 "note",

@@ -20,6 +20,7 @@ from nexuslims_store.doctor.finding import Finding, in_command, shown
 from nexuslims_store.doctor.rows import Row
 from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.errors import StoreError
+from nexuslims_store.models import Instrument
 from nexuslims_store.refusals import is_utf_8
 from nexuslims_store.repository import SessionRepository
 from nexuslims_store.results import CLOCK_SKEW, LEASE
@@ -31,6 +32,11 @@ _SQL = queries.load("doctor.sql")
 _TEMPORARY_FILE = Path("SQLite's temporary file")  # what to call it in an error
 _FAR_AHEAD = timedelta(days=365)
 _EVENTS = frozenset(EventType)
+_NEEDED = " ".join(
+    f"--{name.replace('_', '-')} '<{'https://…' if name.endswith('url') else name}>'"
+    for name, field in Instrument.model_fields.items()
+    if field.is_required() and name != "instrument_pid"
+)
 _HARVESTERS = {"nemo", "sharepoint"}  # those that NexusLIMS has had
 
 
@@ -50,6 +56,7 @@ class Together:
         self._ahead = instant(now + CLOCK_SKEW)
         self._lease_start = instant(now - LEASE)
         self._known: set[object] = set()
+        self._as_blobs: set[object] = set()
         self._zone_of = lru_cache(maxsize=1024)(self._look_up_zone)
         self._copy = sqlite3.connect("", isolation_level=None)
         for statement in (_SQL.make_copy_of_events, _SQL.make_copy_of_uploads):
@@ -79,6 +86,8 @@ class Together:
     def look_at_instruments(self, rows: list[Row]) -> Iterator[Finding]:
         """Find what no harvester or record builder can use."""
         for _, pid, _, _, _, _, _, path, harvester, _ in rows:
+            if isinstance(pid, bytes):
+                self._as_blobs.add(pid.decode(errors="replace"))
             if isinstance(harvester, str) and harvester not in _HARVESTERS:
                 yield self._of_instrument(
                     pid,
@@ -86,7 +95,8 @@ class Together:
                     "harvester",
                     f"harvester is {shown(harvester)}, which NexusLIMS does not have: the records "
                     "of its sessions end in ERROR, unless this facility has written it",
-                    "nemo",
+                    "if this facility has not written it, see what else it should be: "
+                    f"nexuslims-store instruments show {in_command(pid, 'PID')}",
                 )
             if isinstance(path, str) and _leaves_its_root(path):
                 yield self._of_instrument(
@@ -95,7 +105,8 @@ class Together:
                     "filestore_path",
                     f"filestore_path is {shown(path)}, which leads out of the folder of the "
                     "instruments' data",
-                    "<path below NX_INSTRUMENT_DATA_PATH>",
+                    f"nexuslims-store instruments update {in_command(pid, 'PID')} "
+                    "--filestore-path '<path below NX_INSTRUMENT_DATA_PATH>'",
                 )
 
     def look_at_uploads(self, rows: list[Row]) -> Iterator[Finding]:
@@ -128,9 +139,11 @@ class Together:
         )
         for row in rows:
             _, session, instrument, timestamp, event, status, _, row_id = row
-            if instrument not in self._known:
+            # What is no text is a finding of its own.
+            if _is_text(instrument) and instrument not in self._known:
                 if self._zone_of(instrument) is None:
-                    yield _unknown_instrument(row_id, session, instrument, event)
+                    as_blob = instrument in self._as_blobs
+                    yield _unknown_instrument(row_id, session, instrument, event, as_blob=as_blob)
                 else:
                     self._known.add(instrument)
             if event == EventType.RECORD_GENERATION:
@@ -185,13 +198,12 @@ class Together:
         return (rows[0][0] or "") if rows else None
 
     @staticmethod
-    def _of_instrument(pid: object, code: str, column: str, what: str, right: str) -> Finding:
+    def _of_instrument(pid: object, code: str, column: str, what: str, remedy: str) -> Finding:
         return Finding(
             code,
             "warning",
             f"instruments, row {shown(pid)}: {what}",
-            f"nexuslims-store instruments update {in_command(pid, 'PID')} "
-            f"--{column.replace('_', '-')} '{right}'",
+            remedy,
             table="instruments",
             row_id=pid if isinstance(pid, int | str) else None,
             column=column,
@@ -270,14 +282,18 @@ def examine_unpaired(database: Database, invalid: Collection[object]) -> Iterato
         )
 
 
-def _unknown_instrument(row_id: int, session: object, instrument: object, event: object) -> Finding:
+def _unknown_instrument(
+    row_id: int, session: object, instrument: object, event: object, *, as_blob: bool
+) -> Finding:
+    remedy = f"nexuslims-store instruments add {in_command(instrument, 'PID')} {_NEEDED}"
+    if as_blob:
+        remedy = "put the PID of that instrument right, which is stored as a BLOB, as is said of it"
     return Finding(
         "unknown-instrument",
         "error",
         f"session_log, row {row_id}: the {event} of session {shown(session)} is on the "
         f"instrument {shown(instrument)}, which is not there: its record cannot be built",
-        f"nexuslims-store instruments add {in_command(instrument, 'PID')} …  (what it needs: "
-        "nexuslims-store instruments add --help)",
+        remedy,
         table="session_log",
         row_id=row_id,
         column="instrument",

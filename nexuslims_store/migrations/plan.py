@@ -87,7 +87,7 @@ class Plan(NamedTuple):
     steps
         The migrations to run.
     made_anew
-        Tables that take a NULL where those of the head do not, and are made anew as the head's.
+        Tables that take a NULL where those of `after` do not, and are made anew as those are.
     indexes
         Indexes that the file lacks and that are made.
     rows_dropped
@@ -170,7 +170,11 @@ class Plan(NamedTuple):
             told = f"{'applying' if self.up else 'rolling back'} {name}"
             yield Part(name, told, [text_of(step, up=self.up)], step)
         for table in self.made_anew:
-            yield Part(f"making anew of {table}", f"making {table} anew", made_again(table))
+            yield Part(
+                f"making anew of {table}",
+                f"making {table} anew",
+                made_again(table, tables_at(self.after)[table]),
+            )
 
     def to_sql(self) -> str:
         """Return a script for the sqlite3 shell that does the same, yoyo's marks aside.
@@ -282,7 +286,7 @@ def make_plan(
     effects = rehearse(catalogue, path, before, after, leftovers=state.leftovers)
     anew = effects["made_anew"]
     made = {index.name for name in anew for index in tables_at(after)[name].indexes}
-    unfit = unfit_rows(connection, there, steps, up=plan.up, made_anew=anew)
+    unfit = unfit_rows(connection, there, steps, up=plan.up, after=after, made_anew=anew)
     effects["obstacles"] = (*effects["obstacles"], *unfit)
     return plan._replace(
         indexes=tuple(name for name in plan.indexes if name not in made),

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from nexuslims_store.migrations.script import made_again, text_of
+from nexuslims_store.migrations.script import filled_by, made_again, text_of
 from nexuslims_store.migrations.shapes import folded, known_indexes
 from nexuslims_store.recognition import Catalogue
 from nexuslims_store.recognition.advice import listed
@@ -82,9 +82,9 @@ def rehearse(
         set_aside(memory, catalogue.triggers)
         for text in scripts:
             memory.executescript(text)
-        made_anew = _take_nulls(read(memory).tables) if after == head() else ()
+        made_anew = _take_nulls(read(memory).tables, after) if up else ()
         for name in made_anew:
-            for statement in made_again(name):
+            for statement in made_again(name, tables_at(after)[name]):
                 memory.execute(statement)
         become = read(memory).tables
         lost: dict[str, list[str]] = {}
@@ -147,14 +147,18 @@ def _in_words(reference: Reference) -> str:
     return f"{reference.table}{columns}"
 
 
-def _take_nulls(tables: Mapping[str, Table]) -> tuple[str, ...]:
-    """Return the tables that take a NULL where those of the head do not."""
+def _take_nulls(tables: Mapping[str, Table], after: str | None) -> tuple[str, ...]:
+    """Return the tables that take a NULL where those of a revision do not.
+
+    But for one which a later step puts a value in place of.
+    """
+    filled = {column for step in between(after, head()) for column in filled_by(step, up=True)}
     return tuple(
         name
-        for name, expected in tables_at(head()).items()
+        for name, expected in tables_at(after).items()
         if name in tables
         and any(
-            column.not_null and not tables[name].columns[key].not_null
+            column.not_null and key not in filled and not tables[name].columns[key].not_null
             for key, column in expected.columns.items()
             if key in tables[name].columns
         )

@@ -44,28 +44,15 @@ def filled_by(step: Migration, *, up: bool) -> frozenset[str]:
     return frozenset(_FILLED.findall(text_of(step, up=up)))
 
 
-def made_again(
-    name: str, table: Table | None = None, *, drop: bool = True, order: str = "rowid"
-) -> list[str]:
-    """Return the statements that make a table as a revision has it, with the rows it holds.
-
-    Parameters
-    ----------
-    table
-        What it is to be, by default the head's.
-    drop
-        Whether the former table is dropped; else it stays under the name nxs_NAME_former.
-    order
-        The column by which the rows are put in again.
-    """
-    table = tables_at(head())[name] if table is None else table
-    former = f"nxs_{name}_former"
+def made_again(name: str, table: Table) -> list[str]:
+    """Return the statements that make a table as a revision has it, with the rows it holds."""
+    passing = f"nxs_{name}_passing"
     columns = ", ".join(quoted(column.name) for column in table.columns.values())
     return [
-        f"ALTER TABLE {name} RENAME TO {former}",
+        f"ALTER TABLE {name} RENAME TO {passing}",
         table.sql,
-        f"INSERT INTO {name} ({columns})\nSELECT {columns}\nFROM {former}\nORDER BY {order}",
-        *([f"DROP TABLE {former}"] if drop else []),
+        f"INSERT INTO {name} ({columns})\nSELECT {columns}\nFROM {passing}\nORDER BY rowid",
+        f"DROP TABLE {passing}",
         *(index.sql for index in table.indexes if index.sql is not None),
     ]
 

@@ -15,7 +15,7 @@ from nexuslims_store import ddl
 from nexuslims_store.errors import MigrationError, StoreError
 from nexuslims_store.migrations.script import filled_by, made_anew_by
 from nexuslims_store.recognition import recognise
-from nexuslims_store.revisions import BASE, Migration, head, known_tables, tables_at
+from nexuslims_store.revisions import BASE, Migration, known_tables, tables_at
 from nexuslims_store.tables import Table, quoted
 
 _ONE_OF = re.compile(r"(\w+) IN \((.*)\)")
@@ -30,6 +30,7 @@ def unfit_rows(
     steps: Sequence[Migration],
     *,
     up: bool,
+    after: str | None,
     made_anew: Iterable[str],
 ) -> list[str]:
     """Say which rows of a table that is made anew do not fit, and how they are mended.
@@ -41,25 +42,43 @@ def unfit_rows(
     there
         The tables that the file has.
     made_anew
-        Those that are made anew as the head's, after the steps.
+        Those that are made anew as the revision `after` has them, after the steps.
     """
     moves = [
         (name, becomes, filled_by(step, up=up), step.revision if up else step.down_revision)
         for step in steps
         for name, becomes in made_anew_by(step, up=up).items()
     ]
-    moves += [(name, tables_at(head())[name], frozenset(), head()) for name in made_anew]
+    moves += [(name, tables_at(after)[name], frozenset(), after) for name in made_anew]
     unfit: dict[str, list[str]] = {}  # of each table for the first step that is in trouble
     for name, becomes, filled, end in moves:
         if name in there and not unfit.get(name):
-            unfit[name] = list(_unfit(connection, there[name], becomes, filled, end or BASE))
+            found = misfits(connection, there[name], becomes, end or BASE, filled=filled)
+            unfit[name] = [
+                f"{what}; correct them first: `nexuslims-store doctor` lists them all, each with "
+                "a command"
+                for what in found
+            ]
     return [sentence for sentences in unfit.values() for sentence in sentences]
 
 
-def _unfit(
-    connection: sqlite3.Connection, there: Table, becomes: Table, filled: frozenset[str], end: str
+def misfits(
+    connection: sqlite3.Connection,
+    there: Table,
+    becomes: Table,
+    end: str,
+    *,
+    filled: frozenset[str] = frozenset(),
 ) -> Iterator[str]:
-    """Say for each rule that a table gets which of its rows break it."""
+    """Say for each rule that a table gets which of its rows break it.
+
+    Parameters
+    ----------
+    end
+        The revision that it becomes one of.
+    filled
+        Columns in which a NULL gets a value on the way.
+    """
     faults = [
         (f"{quoted(name)} IS NULL", name, f"{name} must not be NULL")
         for name, column in becomes.columns.items()
@@ -73,6 +92,14 @@ def _unfit(
         for rule in becomes.checks
         if rule not in there.checks
     ]
+    faults += [
+        (
+            f"rowid IN ({repeated(becomes.name, unique)})",
+            unique[0],
+            f"({', '.join(unique)}) must be unlike that of any other row",
+        )
+        for unique in new_uniques(there, becomes)
+    ]
     key = becomes.key[0]
     for condition, column, rule in faults:
         rows = connection.execute(
@@ -83,10 +110,24 @@ def _unfit(
             number = rows[0][2]
             shown = ", ".join(f"{row_id} ({column} {value!r})" for row_id, value, _ in rows)
             more = f" and {number - len(rows)} more" if number > len(rows) else ""
-            yield (
-                f"{number} row(s) of {becomes.name} do not fit {end}: {key} {shown}{more}; {rule}; "
-                "correct them first: `nexuslims-store doctor` lists them all, each with a command"
-            )
+            yield f"{number} row(s) of {becomes.name} do not fit {end}: {key} {shown}{more}; {rule}"
+
+
+def new_uniques(there: Table, becomes: Table) -> list[tuple[str, ...]]:
+    """Return the columns that are to tell rows apart, and do not yet."""
+    told = {tuple(sorted(unique)) for unique in (there.key, *there.unique)}
+    return [u for u in (becomes.key, *sorted(becomes.unique)) if tuple(sorted(u)) not in told]
+
+
+def repeated(table: str, columns: Sequence[str]) -> str:
+    """Return a query for the rowids of the rows that are like an earlier one in some columns."""
+    listed = ", ".join(map(quoted, columns))
+    there = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in columns)
+    return (
+        "SELECT id FROM (SELECT rowid AS id, row_number() OVER "  # noqa: S608
+        f"(PARTITION BY {listed} ORDER BY rowid) AS place FROM {quoted(table)} WHERE {there}) "
+        "WHERE place > 1"
+    )
 
 
 def _about(rule: str, table: Table) -> str | None:

@@ -107,6 +107,13 @@ def taking_reference_out(path: Path, contents: Contents, table: Table, reference
     return f"make {table.name} anew in a copy of the file, without the reference of {columns}"
 
 
+def renaming_index(path: Path, there: Table, index: str) -> str:
+    """Return the command that makes an index anew under another name."""
+    sql = next(str(one.sql) for one in there.indexes if one.name == index)
+    words = [f"own_{word}" if word.strip('"') == index else word for word in ddl.tokens(sql)]
+    return in_shell(path, [f"DROP INDEX {quoted(index)}", ddl.join(words)])
+
+
 def definition(table: Table, column: str) -> str:
     """Return how a column is declared, one that is computed as computed when it is read.
 
@@ -153,7 +160,7 @@ def _is_on(name: str, table: Table) -> bool:
 
 def _in_a_line(sql: str) -> str:
     """Return a statement in one line, as a command is: without its comments, if it must be."""
-    return sql if sql.isprintable() else ddl.join(ddl.tokens(sql))
+    return sql if sql.isprintable() else ddl.in_a_line(sql)
 
 
 def _is_broken(statement: str) -> bool:

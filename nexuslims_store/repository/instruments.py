@@ -276,6 +276,8 @@ class InstrumentRepository(Repository):
         except ConstraintError as error:
             if error.foreign_key:  # as PostgreSQL reports what `_renamed` looks for on SQLite
                 raise _in_use(pid, f"another table ({error})") from error
+            if self._row(new_pid) is None:  # an index of the facility's own refused it
+                raise
             raise DuplicateError(
                 f"{pid!r} is not renamed: there is an instrument {new_pid!r} already; choose "
                 "another PID"

@@ -1,4 +1,4 @@
--- as in NexusLIMS's demo
+-- as NexusLIMS 2.4 and its demo made it
 -- From the models of 2.4.1 to 2.8.0: a time may be NULL. NexusLIMS 2.4.1 made new databases like
 -- that. Its upload_log is that of from_2_2_to_2_4.sql.
 
