@@ -16,11 +16,12 @@ from nexuslims_store import ddl
 from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor.finding import Finding
 from nexuslims_store.doctor.mending import lost_key, mending, repeated_values
+from nexuslims_store.migrations.script import filled_by
 from nexuslims_store.migrations.shapes import folded, shapes
 from nexuslims_store.recognition.compiling import dead_code
 from nexuslims_store.recognition.layouts import layout_of, without_key
 from nexuslims_store.recognition.remaking import renaming_index, taking_reference_out
-from nexuslims_store.revisions import head, is_own_index, tables_at
+from nexuslims_store.revisions import head, history, is_own_index, tables_at
 from nexuslims_store.tables import (
     Column,
     Contents,
@@ -62,10 +63,15 @@ def examine_tables(database: SQLiteDatabase, revision: str) -> Iterator[Finding]
 def _columns_with_nulls(
     database: SQLiteDatabase, there: Mapping[str, Table], expected: Mapping[str, Table]
 ) -> Iterator[tuple[str, str]]:
-    """Yield the tables and columns that hold a NULL and must not. Their rows are findings."""
+    """Yield the tables and columns that hold a NULL which keeps them from being migrated.
+
+    Their rows are findings.
+    """
+    passing = {c for step in history() for c in filled_by(step, up=True)}
     for name, table in expected.items():
+        kept = table.columns.keys() & tables_at(head())[name].columns.keys() - passing
         for key, column in table.columns.items():
-            if name in there and column.not_null and key in there[name].columns:
+            if key in kept and name in there and column.not_null and key in there[name].columns:
                 found = there[name].columns[key]
                 query = f"SELECT 1 FROM {quoted(name)} WHERE {quoted(key)} IS NULL LIMIT 1"  # noqa: S608
                 if not found.not_null and not found.key and database.rows(query):
