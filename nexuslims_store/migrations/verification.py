@@ -116,7 +116,11 @@ def misfits(
 def new_uniques(there: Table, becomes: Table) -> list[tuple[str, ...]]:
     """Return the columns that are to tell rows apart, and do not yet."""
     told = {tuple(sorted(unique)) for unique in (there.key, *there.unique)}
-    return [u for u in (becomes.key, *sorted(becomes.unique)) if tuple(sorted(u)) not in told]
+    return [
+        unique
+        for unique in (becomes.key, *sorted(becomes.unique))
+        if tuple(sorted(unique)) not in told and there.columns.keys() >= set(unique)
+    ]
 
 
 def repeated(table: str, columns: Sequence[str]) -> str:
