@@ -62,8 +62,11 @@ FORMS: dict[str, tuple[str, ...]] = {
 }
 
 
-# Those of Python, its codecs and readers, and Pydantic for what it calls raw data.
-WORDS_OF_OTHERS = re.compile(r"Traceback|codec|surrogate|isoformat|raw data|Expecting|char \d+\)")
+# Those of Python, its codecs and readers, and Pydantic.
+WORDS_OF_OTHERS = re.compile(
+    r"Traceback|codec|surrogate|isoformat|raw data|Expecting|char \d+\)"
+    r"|(Input|String) should|Field required|Extra inputs|Value error"
+)
 
 # All kinds in one file, each in a row of its own; the soak run has a file for each.
 KINDS = [
@@ -224,3 +227,19 @@ def test_so_does_a_file_that_is_no_json(database: Path, tmp_path: Path) -> None:
     refused = call("--db", database, "instruments", "import", broken)
     assert refused.status == 2
     assert "is not JSON: it breaks the rules of JSON at line 1, column 8" in refused.err
+
+
+@pytest.mark.parametrize("group", ["instruments", "users"])
+@pytest.mark.parametrize("value", [None, 7, 2**70, 1.5, "", "x", [], "a\0", "a\udcff"])
+def test_so_does_a_file_of_wrong_values(
+    database: Path, tmp_path: Path, group: str, value: object
+) -> None:
+    wrong = tmp_path / "wrong.json"
+    table = {"instruments": "instruments", "users": "external_user_identifiers"}[group]
+    entries = [{column: value} for column in (*COLUMNS[table], "colour")]
+    wrong.write_text(json.dumps(entries), encoding="utf-8")
+    refused = call("--db", database, group, "import", wrong)
+    assert refused.status == 2
+    assert "colour: there is no such field" in refused.err
+    assert "it is needed, and not given" in refused.err
+    assert not WORDS_OF_OTHERS.search(refused.err)

@@ -22,6 +22,8 @@ _INSTRUMENTS = Listing(
     ("instrument_pid", "display_name", "location", "harvester", "timezone"),
     "there are no instruments; `nexuslims-store instruments add` adds one",
 )
+# What `instruments show` says of an instrument beside what is stored.
+_COUNTED = ("sessions_total", "last_session")
 
 
 # -- looking ---------------------------------------------------------------------------------
@@ -39,11 +41,7 @@ def _show(arguments: argparse.Namespace, output: Output) -> None:
         used = next(
             used for used in store.instruments.activity() if used.instrument_pid == arguments.pid
         )
-    record = {
-        **stored,
-        "sessions_total": used.sessions_total,
-        "last_session": used.last_session,
-    }
+    record = {**stored, **{name: getattr(used, name) for name in _COUNTED}}
     if output.form == "json":
         output.json(record)
     else:
@@ -129,6 +127,12 @@ def _named_as_fields(columns: Mapping[str, Any]) -> dict[str, Any]:
 def _model(columns: Mapping[str, Any]) -> Instrument:
     if "timezone" in columns and "timezone_str" in columns:
         raise ValueError("timezone and timezone_str are two names of one value")
+    counted = " and ".join(name for name in _COUNTED if name in columns)
+    if counted:
+        raise ValueError(
+            f"{counted} of `instruments show` cannot be stored, only counted; "
+            "`nexuslims-store instruments export` writes what can be imported"
+        )
     return Instrument.model_validate(_named_as_fields(columns))
 
 
