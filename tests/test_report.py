@@ -127,7 +127,11 @@ def test_the_parts_grow_with_the_weeks(
         ("last", NOW - timedelta(hours=2)),
     ):
         at(store, name, began)
-    rows = tables(report.render(store, NOW, weeks=weeks))[f"Sessions that began in each {noun}"][1:]
+    page = report.render(store, NOW, weeks=weeks)
+    for chart in page.split('<svg class="columns"')[1:]:
+        widths = re.findall(r'class="touch" x="[^"]*" width="([0-9.]+)%"', chart)
+        assert sum(map(float, widths)) == pytest.approx(100, abs=0.1)  # no part is left empty
+    rows = tables(page)[f"Sessions that began in each {noun}"][1:]
     assert (rows[0][0], rows[-1][0]) == (first, last)
     assert sum(int(row[1]) for row in rows) == 3
     assert [rows[0][1], rows[-1][1]] == (["3", "3"] if weeks == 1 else ["1", "1"])
