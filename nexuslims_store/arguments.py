@@ -17,22 +17,6 @@ from typing import Any, TypeVar, get_args
 
 from nexuslims_store.errors import InvalidValueError, StoreError
 
-__all__ = [
-    "as_path",
-    "items",
-    "member",
-    "members",
-    "require_choice",
-    "require_flags",
-    "require_function",
-    "require_limit",
-    "require_name",
-    "require_type",
-    "require_valid",
-    "texts",
-    "valid_items",
-]
-
 Member = TypeVar("Member", bound=Enum)
 
 

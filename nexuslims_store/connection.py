@@ -31,16 +31,6 @@ from nexuslims_store.translation import (
 )
 from nexuslims_store.turns import AnyThread
 
-__all__ = [
-    "MEMORY",
-    "SQLiteDatabase",
-    "SharedSQLiteDatabase",
-    "absolute",
-    "connect",
-    "leniently",
-    "pragma",
-]
-
 MEMORY = Path(":memory:")
 """The path of a private database that is never a file."""
 

@@ -23,8 +23,6 @@ from typing import Any, cast
 
 from nexuslims_store.errors import StoreError
 
-__all__ = ["Database", "Opened", "Parameters", "Row", "was_rolled_back"]
-
 Parameters = Mapping[str, object]
 Row = tuple[Any, ...]
 

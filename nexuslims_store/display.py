@@ -13,20 +13,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import Enum
 
-__all__ = [
-    "LONGEST",
-    "age",
-    "as_stored",
-    "columns",
-    "cut",
-    "number",
-    "padded",
-    "printable",
-    "quoted",
-    "shown",
-    "size",
-]
-
 LONGEST = 300
 """How many characters are shown of a value where it stands among others.
 

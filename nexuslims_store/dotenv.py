@@ -11,8 +11,6 @@ from pathlib import Path
 
 from nexuslims_store.errors import StoreError
 
-__all__ = ["value_of"]
-
 # One setting, comment or blank, or whatever else stands in a line. It matches everywhere, and so
 # takes a text apart from its start to its end.
 _SETTING = re.compile(

@@ -6,8 +6,6 @@ import os
 import weakref
 from typing import Protocol
 
-__all__ = ["guard", "keep_for_ever", "no_longer_guard"]
-
 
 class Guarded(Protocol):
     """What has a connection that is none of a child's."""

@@ -22,8 +22,6 @@ from typing import NamedTuple
 from nexuslims_store.config import sql_folder
 from nexuslims_store.errors import StoreError
 
-__all__ = ["Queries", "Query", "load"]
-
 _HEADER = re.compile(
     r"--\s*name:\s*(?P<name>[a-z][a-z0-9_]*)\((?P<parameters>[a-z0-9_, ]*)\)(?P<mark>[\^$!]?)\s*"
 )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
-__all__ = ["NOT_UTF_8", "NO_TIME", "invalid_values", "is_refusal", "is_utf_8", "why_refused"]
-
 NO_TIME = "a time in ISO 8601 is needed, such as 2025-07-01T08:00:00-04:00"
 NOT_UTF_8 = "it is not UTF-8"
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-__all__ = ["parse"]
-
 _LONGEST_NUMBER = 4000  # digits; Python itself reads 4300, and then names a function of its own
 
 

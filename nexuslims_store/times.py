@@ -19,22 +19,6 @@ from nexuslims_store.errors import InvalidValueError, StoreError
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-__all__ = [
-    "LONGEST_TIMEOUT",
-    "aware",
-    "aware_end",
-    "checked_clock",
-    "checked_timeout",
-    "day_before",
-    "from_instant",
-    "instant",
-    "raised_in_sql",
-    "require_zone_data",
-    "stored_instant",
-    "utc_now",
-    "zone",
-]
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _WEEK = 7 * 86_400_000_000  # in microseconds

@@ -14,8 +14,6 @@ from typing import Any, ParamSpec, TypeVar
 from nexuslims_store.database import Database, Opened, Parameters, Row
 from nexuslims_store.errors import DatabaseLockedError
 
-__all__ = ["AnyThread"]
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

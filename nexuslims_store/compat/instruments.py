@@ -14,13 +14,6 @@ from nexuslims_store.config import data_root, default_path
 from nexuslims_store.errors import DatabaseNotFoundError, StoreError
 from nexuslims_store.store import Store
 
-__all__ = [
-    "get_instr_from_api_url",
-    "get_instr_from_calendar_name",
-    "get_instr_from_filepath",
-    "instrument_db",
-]
-
 _logger = logging.getLogger("nexuslims_store")
 
 

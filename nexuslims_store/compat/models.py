@@ -15,17 +15,6 @@ from nexuslims_store.enums import ExternalSystem, RecordStatus
 from nexuslims_store.errors import InvalidRowError
 from nexuslims_store.store import Store
 
-__all__ = [
-    "ExternalUserIdentifier",
-    "Instrument",
-    "SessionLog",
-    "UploadLog",
-    "get_all_external_ids",
-    "get_external_id",
-    "get_nexuslims_username",
-    "store_external_id",
-]
-
 _logger = logging.getLogger("nexuslims_store")
 
 # Of an event in any other status the store itself warns.

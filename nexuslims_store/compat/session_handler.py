@@ -12,8 +12,6 @@ from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.errors import UnknownInstrumentError
 from nexuslims_store.store import Store
 
-__all__ = ["Session", "get_all_session_logs", "get_sessions_to_build"]
-
 
 class Session:
     """As `nexusLIMS.db.session_handler.Session`.

@@ -9,8 +9,6 @@ from zoneinfo import ZoneInfo
 from nexuslims_store import times
 from nexuslims_store.arguments import require_type
 
-__all__ = ["InstrumentTimezone"]
-
 
 class InstrumentTimezone(ZoneInfo):
     """A `zoneinfo.ZoneInfo` that has pytz's methods too, which NexusLIMS's extractors call."""

@@ -6,8 +6,6 @@ from typing import ClassVar
 
 from nexuslims_store.database import Database
 
-__all__ = ["Repository"]
-
 
 class Repository:
     """A way to the rows of one table, or to what they make together."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
-__all__ = ["SET_ASIDE", "find_clash"]
-
 SET_ASIDE = "nxs_set_aside:"
 """Begins the value that a row has while another takes over the one it had."""
 

@@ -27,8 +27,6 @@ from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import CLOCK_SKEW, LEASE
 from nexuslims_store.times import instant
 
-__all__ = ["SessionClaims"]
-
 _SQL = queries.load("session_log.sql")
 
 _BUILDER = "nexuslims"

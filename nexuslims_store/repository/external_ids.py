@@ -21,8 +21,6 @@ from nexuslims_store.results import InsertSummary
 from nexuslims_store.times import aware
 from nexuslims_store.translation import ConstraintError
 
-__all__ = ["ExternalIdRepository"]
-
 _SQL = queries.load("external_user_identifiers.sql")
 _MAPPER = RowMapper(ExternalUserIdentifier, table="external_user_identifiers", key="id")
 

@@ -21,8 +21,6 @@ from nexuslims_store.results import InsertSummary, InstrumentActivity
 from nexuslims_store.times import from_instant
 from nexuslims_store.translation import ConstraintError
 
-__all__ = ["InstrumentRepository", "unknown_instrument"]
-
 _SQL = queries.load("instruments.sql")
 _COLUMNS = tuple(map(column_of, Instrument.model_fields))
 _MAPPER = RowMapper(Instrument, table="instruments", key="instrument_pid")

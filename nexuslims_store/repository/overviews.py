@@ -26,8 +26,6 @@ from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import Claim, SessionOverview
 from nexuslims_store.times import aware, aware_end, day_before, instant, zone
 
-__all__ = ["SessionOverviews", "Span", "local_time"]
-
 _SQL = queries.load("session_log.sql")
 
 _FIRST_LOOK = 32

@@ -18,8 +18,6 @@ from nexuslims_store.repository.instruments import InstrumentRepository
 from nexuslims_store.repository.rows import SharedFieldsSet, assemble, column_types, row_adapter
 from nexuslims_store.results import UnpairedSession
 
-__all__ = ["PairRow", "Pairing", "warn"]
-
 PairRow = tuple[Any, ...]
 
 _AT_A_TIME = 256

@@ -17,8 +17,6 @@ from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import ResetSummary
 from nexuslims_store.times import aware
 
-__all__ = ["RETRIED", "SessionResets"]
-
 _SQL = queries.load("session_log.sql")
 
 RETRIED = (RecordStatus.ERROR, RecordStatus.NO_FILES_FOUND, RecordStatus.BUILT_NOT_EXPORTED)

@@ -14,8 +14,6 @@ from nexuslims_store.errors import InvalidRowError
 from nexuslims_store.models import column_of
 from nexuslims_store.refusals import why_refused
 
-__all__ = ["Dicts", "RowMapper", "SharedFieldsSet", "assemble", "column_types", "row_adapter"]
-
 Model = TypeVar("Model", bound=BaseModel)
 Row = tuple[Any, ...]
 Dicts = list[dict[str, Any]]

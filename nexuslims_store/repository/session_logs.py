@@ -22,8 +22,6 @@ from nexuslims_store.results import InsertSummary
 from nexuslims_store.times import instant, zone
 from nexuslims_store.translation import ConstraintError
 
-__all__ = ["SessionLogRepository"]
-
 _SQL = queries.load("session_log.sql")
 _INSTRUMENTS_SQL = queries.load("instruments.sql")
 

@@ -17,8 +17,6 @@ from nexuslims_store.repository.resets import SessionResets
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import InsertSummary, NewSession, NewSessionTuple, UnpairedSession
 
-__all__ = ["SessionRepository"]
-
 _SQL = queries.load("session_log.sql")
 _UPLOADS_SQL = queries.load("upload_log.sql")
 

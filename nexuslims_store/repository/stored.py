@@ -15,15 +15,6 @@ from nexuslims_store.models import ExternalUserIdentifier, UploadLog
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.times import aware, from_instant
 
-__all__ = [
-    "identifiers_ending",
-    "iter_external_ids",
-    "iter_failed_uploads",
-    "iter_uploads",
-    "iter_uploads_of",
-    "list_events",
-]
-
 _OVERVIEW = queries.load("overview.sql")
 _UPLOADS = queries.load("upload_log.sql")
 _USERS = queries.load("external_user_identifiers.sql")

@@ -25,8 +25,6 @@ from nexuslims_store.repository.rows import RowMapper
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.times import aware, instant, utc_now
 
-__all__ = ["UploadLogRepository"]
-
 _SQL = queries.load("upload_log.sql")
 
 _MAPPER = RowMapper(UploadLog, table="upload_log", key="id")

@@ -8,8 +8,6 @@ from __future__ import annotations
 from nexuslims_store import queries
 from nexuslims_store.database import Database
 
-__all__ = ["with_views"]
-
 _SQL = queries.load("views.sql")
 
 
