@@ -334,6 +334,25 @@ def test_reset_must_know_which(tmp_path: Path, arguments: tuple[str, ...]) -> No
 # -- delete, and how every such command asks ---------------------------------------------------
 
 
+@on_a_terminal
+@pytest.mark.parametrize("command", ["delete", "reset"])
+def test_sessions_that_share_an_identifier_are_counted_before_the_question(
+    tmp_path: Path, command: str
+) -> None:
+    path = filled(tmp_path)
+    with Store(path) as store:
+        for pid in (PID, TOKYO):
+            start = datetime(2025, 2, 1, 8, tzinfo=UTC)
+            store.sessions.add("shared", pid, start, start + timedelta(hours=1), status="ERROR")
+    said = f"2 instruments have a session 'shared', and those of all are meant: '{PID}', '{TOKYO}'"
+    asked = terminal("--db", path, "sessions", command, "shared", answer="n\n")
+    assert asked.out.index(said) < asked.out.index("[y/N]")
+    assert call("--db", path, "sessions", command, "ny-5", "--dry-run").err == ""
+    done = call("--db", path, "sessions", command, "shared", "--yes")
+    assert said in done.err
+    assert " 2 sessions " in done.lines[-1]
+
+
 def test_delete(tmp_path: Path) -> None:
     path = filled(tmp_path)
     dry = call("--db", path, "sessions", "delete", "ny-3", "endless", "--dry-run")

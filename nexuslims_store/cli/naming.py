@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexuslims_store.cli.output import Output
+from nexuslims_store.display import quoted
 from nexuslims_store.errors import StoreError
 from nexuslims_store.repository.stored import identifiers_ending
 from nexuslims_store.store import Store
@@ -32,10 +33,11 @@ def names_to_look_for(store: Store, names: list[str]) -> set[str]:
 
 
 def sessions_to_change(store: Store, names: list[str], output: Output) -> list[str]:
-    """Return the identifiers that names stand for, each once, and say which those are.
+    """Return the identifiers that names stand for, each once, and say what is not to be seen.
 
-    As `session_called`, but that an end of an identifier must begin where a word of it does: `1`
-    does not mean `id=11` where something is changed.
+    Which identifiers those are, and where instruments share one. As `session_called`, but that an
+    end of an identifier must begin where a word of it does: `1` does not mean `id=11` where
+    something is changed.
     """
     identifiers = []
     for name in names:
@@ -49,7 +51,16 @@ def sessions_to_change(store: Store, names: list[str], output: Output) -> list[s
                 )
             output.message(f"{name} is {identifier}")
         identifiers.append(identifier)
-    return list(dict.fromkeys(identifiers))
+    identifiers = list(dict.fromkeys(identifiers))
+    for identifier in identifiers:
+        shown = (quoted(session.instrument) for session in store.sessions.overview(identifier))
+        pids = list(dict.fromkeys(shown))
+        if len(pids) > 1:
+            output.message(
+                f"{len(pids)} instruments have a session {quoted(identifier)}, and those of all "
+                f"are meant: {', '.join(pids)}"
+            )
+    return identifiers
 
 
 def _found(store: Store, name: str) -> str | None:

@@ -33,7 +33,8 @@ class SessionResets(SessionClaims):
     ) -> int:
         """Set a whole session, with START and END, to be built again: all its rows.
 
-        Looked at, decided and written in one transaction.
+        Looked at, decided and written in one transaction. Where instruments share the identifier,
+        the whole sessions of all of them, or none.
 
         Parameters
         ----------

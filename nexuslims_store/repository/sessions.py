@@ -234,7 +234,10 @@ class SessionRepository(SessionResets):
         return self._logs._insert_valid(self._events_of_many(sessions))
 
     def delete(self, session_identifier: str) -> int:
-        """Delete all events of a session and its upload logs; return the number of events."""
+        """Delete all events of a session and its upload logs; return the number of events.
+
+        Where instruments share the identifier, those of all of them.
+        """
         require_type("session_identifier", session_identifier, str)
         identifier = {"session_identifier": session_identifier}
         with self._database.transaction():
@@ -251,7 +254,8 @@ class SessionRepository(SessionResets):
     ) -> int:
         """Set the status of all rows of a session and return how many were changed.
 
-        Whatever they are, and whoever builds the session: see `reset` and `finish`.
+        Whatever they are, and whoever builds the session: see `reset` and `finish`. Where
+        instruments share the identifier, the rows of all of them.
 
         Parameters
         ----------
