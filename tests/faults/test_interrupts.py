@@ -493,7 +493,7 @@ def test_what_is_raised_inside_sqls_function_is_not_lost(filled: Path) -> None:
     def interruption(at: str) -> Callable[[FrameType, str, object], Any]:
         def trace(frame: FrameType, event: str, argument: object) -> Any:
             # Its first line is `try`, before which Python has nothing to catch with.
-            inside = at == "call" or "text" in frame.f_locals
+            inside = at == "call" or "time" in frame.f_locals
             if frame.f_code.co_name == "stored_instant" and event == at and inside:
                 raise SystemExit
             return trace
