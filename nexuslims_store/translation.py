@@ -142,6 +142,11 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
                 f"{path}: its tables are not those this package works with ({error}); see "
                 "`nexuslims-store doctor`"
             )
+        case sqlite3.SQLITE_IOERR:
+            return StoreError(
+                f"{path} could not be read ({error}): check that it is a database's file, and its "
+                "disk"
+            )
         case _:
             return StoreError(f"{path}: SQLite reports: {error}")
 

@@ -60,6 +60,8 @@ refused(lambda: Store(disk / "lone.db", read_only=True))
 refused(lambda: Store(disk / "wal.db", read_only=True))
 refused(lambda: copy(disk / "wal.db", top / "x.db"))
 refused(lambda: restore(disk / "wal.db", other))
+refused(lambda: copy(disk / "wal.db", disk))
+refused(lambda: name_for(disk / "wal.db", disk))
 (found,) = doctor.examine(disk / "half.db")
 assert found.remedy.startswith("copy both to a folder that may be written"), found
 with Store(disk / "in.db", read_only=True) as store:
@@ -124,7 +126,7 @@ def test_a_disk_that_is_mounted_read_only(tmp_path: Path) -> None:
     assert [line for line in said if "mounted read-only" not in line] == []
     assert [("-journal" in line, "WAL mode" in line) for line in said[6:]] == [
         *[(True, False)] * 3,  # two half written, one with its -wal file alone
-        *[(False, True)] * 3,
+        *[(False, True)] * 5,  # whatever the place: another would not help
     ]
 
 
@@ -178,6 +180,25 @@ def test_a_folder_that_may_only_be_read_is_refused_in_a_trial_run_too(tmp_path: 
         refused = call("--db", path, "backup", folder, *trial)
         assert refused.status == 2
         assert "read-only for this user; choose another folder" in refused.err
+    assert names(folder) == []
+
+
+@no_root
+@pytest.mark.parametrize("trial", [[], ["--dry-run"]])
+def test_a_folder_that_may_be_written_but_not_entered_is_not_called_read_only(
+    tmp_path: Path, trial: list[str]
+) -> None:
+    path = build(tmp_path / "a.db", sessions=5)
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=0o600)
+    reported = () if trial else (("report", "--output", folder / "x.html"),)
+    try:
+        for command in (("backup", folder, *trial), ("backup", folder / "x.db", *trial), *reported):
+            refused = call("--db", path, *command)
+            assert refused.status == 2
+            assert f"{folder} may not be entered by this user; choose another" in refused.err
+    finally:
+        folder.chmod(0o700)
     assert names(folder) == []
 
 

@@ -96,6 +96,9 @@ def test_a_computer_without_zone_data_is_not_the_rows_fault(path: Path) -> None:
     ]
     assert "this computer has no time zone data" in found[0]["message"]
     assert "UPDATE" not in done.out
+    said = process("--db", path, "doctor", PYTHONTZPATH="", PYTHONPATH=folder)
+    assert said.status == 1
+    assert said.lines[-2:] == ["this computer: 1 error", f"{path}: 1 error, 1 note"]
 
 
 def _without_tzdata(folder: Path) -> Path:

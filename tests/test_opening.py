@@ -252,3 +252,12 @@ def test_a_repository_says_what_it_is(tmp_path: Path) -> None:
             "external user identifiers",
         )
     ]
+
+
+@every_way
+def test_what_cannot_be_read_comes_with_advice(options: dict[str, Any]) -> None:
+    memory = Path("/proc/self/mem")  # a file by its mode, with nothing at its beginning
+    if not memory.exists():
+        pytest.skip("only Linux has it")
+    with pytest.raises(StoreError, match=r"mem could not be read \(.*\): check that it is"):
+        Store(memory, **options)

@@ -102,6 +102,7 @@ def copy(
     )
     with opened as reading:
         place, candidates = _names(source, destination, now)
+        _require_readable(reading, source, place, timeout=timeout)
         with temporary_file(place) as temporary:
             copy_to_temporary(reading, source, temporary, place, timeout=timeout, progress=progress)
             return publish(temporary, candidates, None if source == MEMORY else source.stat())
@@ -111,10 +112,22 @@ def name_for(source: Path, destination: str | os.PathLike[str]) -> Path:
     """Return the name that `copy` would give, or raise what it would raise for its place."""
     place, _ = _names(source, destination, None)
     with file_errors(place):
-        if not os.access(place.parent, os.W_OK):
-            code = errno.EROFS if mounted_read_only(place.parent) else errno.EACCES
-            raise OSError(code, os.strerror(code))
-    return place
+        if os.access(place.parent, os.W_OK | os.X_OK):
+            return place
+        read_only = mounted_read_only(place.parent)
+        if read_only:
+            with closing(connect(source, mode="rw", timeout=0)) as reading:
+                _require_readable(reading, source, place, timeout=0)
+        code = errno.EROFS if read_only else errno.EACCES
+        raise OSError(code, os.strerror(code))
+
+
+def _require_readable(
+    source: sqlite3.Connection, path: Path, place: Path, *, timeout: float
+) -> None:
+    """Raise what keeps a database from being read; another place for its copy would not help."""
+    with _blaming(path, place, timeout):
+        page_size(source)
 
 
 def _names(

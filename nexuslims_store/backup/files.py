@@ -221,9 +221,11 @@ def file_errors(destination: Path) -> Iterator[None]:
                 "and try again; nothing was changed"
             ) from error
         if error.errno in {errno.EACCES, errno.EPERM}:
+            enters = os.access(destination.parent, os.X_OK)
+            why = "is read-only for this user" if enters else "may not be entered by this user"
             raise ReadOnlyError(
-                f"{destination} cannot be written: the folder {destination.parent} is read-only "
-                "for this user; choose another folder, or change its permissions"
+                f"{destination} cannot be written: the folder {destination.parent} {why}; choose "
+                "another folder, or change its permissions"
             ) from error
         if error.errno == errno.EROFS:
             raise ReadOnlyError(

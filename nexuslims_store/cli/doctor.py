@@ -24,19 +24,24 @@ _SHOWN = 20
 def _run(arguments: argparse.Namespace, output: Output) -> int:
     path = database_path(arguments)
     counts: Counter[doctor.Severity] = Counter()
+    of_computer: Counter[doctor.Severity] = Counter()
 
     def found() -> Iterator[doctor.Finding]:
         for finding in doctor.iter_findings(
             path, timeout=arguments.timeout, progress=output.percent
         ):
-            counts[finding.severity] += 1
+            of_whom = of_computer if finding.code == "no-zone-data" else counts
+            of_whom[finding.severity] += 1
             yield finding
 
     if output.form == "json":
         output.records(_FINDINGS, map(asdict, found()))
     else:
         _print(found(), output)
+        if of_computer:
+            output.line(f"this computer: {_summary(of_computer)}")
         output.line(f"{database_name(path)}: {_summary(counts)}")
+    counts += of_computer
     return _FOUND if counts["error"] or counts["warning"] else _NOTHING
 
 
