@@ -114,6 +114,13 @@ def test_update_mends_a_row_that_no_model_takes(tmp_path: Path) -> None:
 # -- import and export -----------------------------------------------------------------------
 
 
+def test_a_rename_to_the_same_pid_is_none(tmp_path: Path) -> None:
+    refused = call("--db", filled(tmp_path), "instruments", "rename", PID, PID, "--yes")
+    assert refused.status == 2
+    assert f"{PID} is the PID it has" in refused.err
+    assert refused.out == ""
+
+
 def test_rename_takes_the_sessions_along(tmp_path: Path) -> None:
     path = filled(tmp_path)
     rename = ("instruments", "rename", PID, "FEI-Titan-2")

@@ -52,6 +52,21 @@ def test_filters(tmp_path: Path) -> None:
     assert listed(path, "--user", "nobody") == []
 
 
+@pytest.mark.parametrize("command", ["sessions list", "sessions reset", "uploads list"])
+def test_a_span_that_ends_before_it_begins_is_refused(tmp_path: Path, command: str) -> None:
+    path = filled(tmp_path)
+    for since, until, said in (
+        ("2025-02-01", "2025-01-01", "2025-01-02T00:00:00"),
+        ("2025-02-01T08:00+01:00", "2025-02-01T06:59+00:00", "2025-02-01T06:59:00+00:00"),
+    ):
+        refused = call("--db", path, *command.split(), "--since", since, "--until", until)
+        assert refused.status == 2
+        assert f"is after --until {said}: nothing" in refused.err
+    one_day = ("--since", "2025-01-03", "--until", "2025-01-03")
+    dry_run = ["--dry-run"] if "reset" in command else []
+    assert call("--db", path, *command.split(), *one_day, *dry_run).status == 0
+
+
 def test_a_span_of_time(tmp_path: Path) -> None:
     path = filled(tmp_path)
     # Each in the instrument's own zone; a day is a whole day.

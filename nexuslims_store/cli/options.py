@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from nexuslims_store.arguments import as_path, require_name
-from nexuslims_store.cli.declaration import OneOf, Option, flag, meant
+from nexuslims_store.cli.declaration import OneOf, Option, UsageError, flag, meant
 from nexuslims_store.config import default_path, is_url, require_file, without_password
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.errors import StoreError
@@ -207,6 +207,18 @@ def time_span(what: str, zone: str) -> tuple[Option, Option]:
             help=f"only {what} before this time; a date includes that whole day",
         ),
     )
+
+
+def require_span(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for a --since after the --until: nothing can be between them."""
+    since, until = arguments.since, arguments.until
+    if since is None or until is None or (since.tzinfo is None) != (until.tzinfo is None):
+        return  # an offset in one of them alone: the zone of the other depends on the row
+    if since > until:
+        raise UsageError(
+            f"--since {since.isoformat()} is after --until {until.isoformat()}: nothing can "
+            "be between them"
+        )
 
 
 def statuses(help_text: str) -> Option:

@@ -15,6 +15,7 @@ from nexuslims_store.cli.options import (
     FORMS,
     JSON,
     limit,
+    require_span,
     statuses,
     time_span,
 )
@@ -42,6 +43,7 @@ _UPLOADS = Listing(("time", "destination_name", "success", "record_id", "error_m
 
 
 def _list(arguments: argparse.Namespace, output: Output) -> None:
+    require_span(arguments)
     with open_store(arguments, read_only=True) as store:
         known = {stored["instrument_pid"] for stored in store.instruments.stored()}
         for pid in arguments.instrument or ():
@@ -104,6 +106,7 @@ def _attempt(record: dict[str, object]) -> dict[str, object]:
 
 
 def _reset(arguments: argparse.Namespace, output: Output) -> None:
+    require_span(arguments)
     span = arguments.since or arguments.until or arguments.ended_since
     if arguments.sessions and span:
         raise UsageError("name sessions, or give a span of time, not both")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from nexuslims_store.cli.declaration import Command, Option, flag
 from nexuslims_store.cli.naming import names_to_look_for
 from nexuslims_store.cli.opening import open_store
-from nexuslims_store.cli.options import FORMS, limit, time_span
+from nexuslims_store.cli.options import FORMS, limit, require_span, time_span
 from nexuslims_store.cli.output import Listing, Output
 from nexuslims_store.display import cut, shown
 from nexuslims_store.models import UploadLog
@@ -36,6 +36,7 @@ Record = dict[str, object]
 
 
 def _list(arguments: argparse.Namespace, output: Output) -> None:
+    require_span(arguments)
     with open_store(arguments, read_only=True) as store:
         found = iter_uploads(
             store._database,
