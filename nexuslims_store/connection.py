@@ -17,6 +17,7 @@ from typing import Any, Literal
 from nexuslims_store.database import Database, Parameters, Row
 from nexuslims_store.errors import DatabaseNotFoundError, StoreError
 from nexuslims_store.forks import guard, keep_for_ever, no_longer_guard
+from nexuslims_store.refusals import NOT_UTF_8
 from nexuslims_store.times import checked_timeout, stored_instant
 from nexuslims_store.translation import (
     CHECK_PATH,
@@ -131,14 +132,16 @@ def _uri(path: Path) -> str:
         if "\0" in str(path):  # where SQLite would take the name to end
             raise ValueError("a NUL is in it")
         uri = path.absolute().as_uri()
-    except (OSError, ValueError) as error:  # a lone surrogate
+    except UnicodeEncodeError as error:
+        raise _nowhere(path, NOT_UTF_8) from error
+    except (OSError, ValueError) as error:
         raise _nowhere(path, error) from error
     # A Windows share is file://server/share to others; SQLite wants the server in the path.
     return uri if uri.startswith("file:///") else uri.replace("file://", "file:////", 1)
 
 
-def _nowhere(path: Path, error: Exception) -> DatabaseNotFoundError:
-    return DatabaseNotFoundError(f"no file can be at {str(path)!r} ({error})", **CHECK_PATH)
+def _nowhere(path: Path, why: Exception | str) -> DatabaseNotFoundError:
+    return DatabaseNotFoundError(f"no file can be at {str(path)!r} ({why})", **CHECK_PATH)
 
 
 def _look_before_opening(path: Path) -> None:
