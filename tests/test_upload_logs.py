@@ -122,6 +122,21 @@ def test_the_latest_attempt_is_that_of_the_later_instant_then_of_the_higher_id(
         assert store.upload_logs.latest("nobody's") == {}
 
 
+def test_of_attempts_at_the_same_instant_the_latest_is_that_of_the_highest_id(
+    tmp_path: Path,
+) -> None:
+    with new_store(tmp_path) as store:
+        for record in ("first", "second", "third"):
+            write_upload(store, timestamp="2025-06-02T09:00:00+00:00", record_id=record)
+        # PostgreSQL moves a row that is changed behind the others.
+        write(store, "UPDATE upload_log SET record_id = 'changed' WHERE id = 1")
+        in_order = ["changed", "second", "third"]
+        assert [log.record_id for log in store.upload_logs.list_for_session(SESSION)] == in_order
+        assert [log.record_id for log in store.upload_logs.iter_between()] == in_order
+        assert [log.record_id for log in store.upload_logs.iter_between(limit=2)] == in_order[1:]
+        assert store.upload_logs.latest(SESSION)["cdcs"].record_id == "third"
+
+
 def attempts(store: Store, *outcomes: tuple[str, bool]) -> None:
     """Store attempts one after the other."""
     store.upload_logs.insert_many(
