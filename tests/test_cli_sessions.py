@@ -346,6 +346,17 @@ def test_reset_must_know_which(tmp_path: Path, arguments: tuple[str, ...]) -> No
     assert call("--db", filled(tmp_path), "sessions", "reset", *arguments, "--yes").status == 2
 
 
+def test_sessions_of_some_instruments_are_reset(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    for trial in ("--dry-run", "--yes"):
+        done = call("--db", path, "sessions", "reset", "--instrument", TOKYO, trial, "--json").json
+        assert done["count"] > 0
+        assert {session["instrument"] for session in done["sessions"]} == {TOKYO}
+        assert listed(path, "--status", "ERROR") == ["tokyo-5", "ny-5"][trial == "--yes" :]
+    assert call("--db", path, "sessions", "reset", "--instrument", "x", "--yes").status == 2
+    assert call("--db", path, "sessions", "reset", "ny-5", "--instrument", PID).status == 2
+
+
 # -- delete, and how every such command asks ---------------------------------------------------
 
 

@@ -45,10 +45,7 @@ _UPLOADS = Listing(("time", "destination_name", "success", "record_id", "error_m
 def _list(arguments: argparse.Namespace, output: Output) -> None:
     require_span(arguments)
     with open_store(arguments, read_only=True) as store:
-        known = {stored["instrument_pid"] for stored in store.instruments.stored()}
-        for pid in arguments.instrument or ():
-            if pid not in known:  # an empty list would hide a slip of the pen
-                raise unknown_instrument(pid)
+        _require_known(store, arguments.instrument)
         found = store.sessions.iter_overview(
             arguments.since,
             arguments.until,
@@ -60,6 +57,13 @@ def _list(arguments: argparse.Namespace, output: Output) -> None:
         some, user = output.records(_SESSIONS, map(_record, found)), arguments.user
         if not (some or user is None or any(store.sessions.iter_overview(user=user, limit=1))):
             output.message(f"no session, of any time, is of a user {user!r}")
+
+
+def _require_known(store: Store, pids: Iterable[str] | None) -> None:
+    known = {stored["instrument_pid"] for stored in store.instruments.stored()}
+    for pid in pids or ():
+        if pid not in known:  # an empty list would hide a slip of the pen
+            raise unknown_instrument(pid)
 
 
 def _record(session: SessionOverview) -> dict[str, object]:
@@ -108,13 +112,15 @@ def _attempt(record: dict[str, object]) -> dict[str, object]:
 def _reset(arguments: argparse.Namespace, output: Output) -> None:
     require_span(arguments)
     span = arguments.since or arguments.until or arguments.ended_since
-    if arguments.sessions and span:
-        raise UsageError("name sessions, or give a span of time, not both")
-    if not (arguments.sessions or span or arguments.status):
+    if arguments.sessions and (span or arguments.instrument):
+        raise UsageError("name sessions, or give a span of time and instruments, not both")
+    if not (arguments.sessions or span or arguments.status or arguments.instrument):
         raise UsageError(
-            "say which: name sessions, or give --since, --until, --ended-since or --status"
+            "say which: name sessions, or give --since, --until, --ended-since, --status or "
+            "--instrument"
         )
     with open_store(arguments, read_only=False) as store:
+        _require_known(store, arguments.instrument)
         named = sessions_to_change(store, arguments.sessions, output)
         shown: list[SessionOverview] | None = None
         if not arguments.yes and not arguments.dry_run:
@@ -198,12 +204,12 @@ def _not_reset(session: SessionOverview, wanted: Sequence[str] | None) -> StoreE
 def _reset_span(
     store: Store, arguments: argparse.Namespace
 ) -> tuple[list[SessionOverview], ResetSummary]:
-    span = arguments.since, arguments.until
+    span, on = (arguments.since, arguments.until), arguments.instrument
     chosen = arguments.status or RETRIED
     waits = RecordStatus.TO_BE_BUILT
     before = [
         session
-        for session in store.sessions.iter_overview(*span, statuses=chosen)
+        for session in store.sessions.iter_overview(*span, statuses=chosen, instruments=on)
         if session.whole and session.status != waits
     ]
     summary = store.sessions.reset_between(
@@ -211,6 +217,7 @@ def _reset_span(
         span[1] or datetime.max,  # noqa: DTZ901
         chosen,
         ended_since=arguments.ended_since,
+        instruments=on,
     )
     waiting = set(map(_names, store.sessions.iter_overview(*span, statuses=[waits])))
     return [session for session in before if _names(session) in waiting], summary
@@ -239,6 +246,12 @@ def _delete(arguments: argparse.Namespace, output: Output) -> None:
 _ANY_END = "its identifier, or any end of it that no other session has"
 _ONE = Option("session_identifier", metavar="SESSION", help=_ANY_END)
 _SPAN = time_span("sessions that started", "in the zone of each session's instrument")
+_INSTRUMENT = Option(
+    "--instrument",
+    metavar="PID",
+    action="append",
+    help="only sessions on this instrument; may be given several times",
+)
 _STATUS = statuses("only sessions of this status")
 
 COMMAND = Command(
@@ -246,12 +259,7 @@ COMMAND = Command(
         "list": Command(
             _list,
             _STATUS,
-            Option(
-                "--instrument",
-                metavar="PID",
-                action="append",
-                help="only sessions on this instrument; may be given several times",
-            ),
+            _INSTRUMENT,
             Option("--user", help="only sessions of this user"),
             *_SPAN,
             limit("sessions"),
@@ -284,6 +292,7 @@ COMMAND = Command(
             *_SPAN,
             ENDED_SINCE,
             _STATUS,
+            _INSTRUMENT,
             *DESTROYS,
             summary="have sessions built again",
             description="Sets whole sessions to TO_BE_BUILT, those named or those of a span of "

@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import members, require_type
+from nexuslims_store.arguments import members, require_type, texts
 from nexuslims_store.enums import RecordStatus, StatusName
 from nexuslims_store.errors import ClaimedError, ConsentError
 from nexuslims_store.repository.claims import SessionClaims
@@ -87,6 +87,7 @@ class SessionResets(SessionClaims):
         statuses: Iterable[RecordStatus | StatusName] = RETRIED,
         *,
         ended_since: datetime | None = None,
+        instruments: Iterable[str] | None = None,
     ) -> ResetSummary:
         """Set the sessions that start in a span of time to be built again.
 
@@ -103,6 +104,8 @@ class SessionResets(SessionClaims):
             The statuses to reset from; a session's is that of its newest START.
         ended_since
             Only sessions that ended from then on, or whose END cannot be read. A naive time is UTC.
+        instruments
+            Only sessions on instruments of these PIDs.
 
         Returns
         -------
@@ -113,6 +116,7 @@ class SessionResets(SessionClaims):
         chosen = _values(statuses)
         require_type("ended_since", ended_since, (datetime, NoneType))
         ended = None if ended_since is None else aware(ended_since, UTC)
+        on = None if instruments is None else set(texts("instruments", instruments))
         reset = without_consent = being_built = 0
         with self._database.transaction():
             # All are found before the first is changed.
@@ -120,7 +124,9 @@ class SessionResets(SessionClaims):
                 row[2]
                 for rows in self._rows_between(start, end)
                 for row in rows
-                if row[7] in chosen and (ended is None or not _before(row, ended))
+                if row[7] in chosen
+                and (on is None or row[1] in on)
+                and (ended is None or not _before(row, ended))
             ]
             for start_id in found:
                 if self._withheld(start_id, chosen):
