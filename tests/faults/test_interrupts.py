@@ -18,8 +18,7 @@ import sys
 import textwrap
 import threading
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
@@ -47,6 +46,14 @@ def first(models: Any) -> None:
     """Stop after one."""
     with closing(models):
         next(models)
+
+
+@pytest.fixture
+def connections_are_found_here() -> Iterator[None]:
+    """Have Python find what an interruption kept a connection by: from 3.13 on it warns of that,
+    and would in any later test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -243,6 +250,8 @@ def sweep(path: Path, work: Callable[[Store], object], *, instructions: bool) ->
 
 # A generator that is not used up, and is interrupted when it is let go of, cannot tell anybody.
 pytestmark = [
+    pytest.mark.usefixtures("connections_are_found_here"),
+    pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning"),
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -313,10 +322,6 @@ def test_opening_and_closing_are_interrupted(filled: Path, every: bool) -> None:
                 bystander.restore()
             except sqlite3.OperationalError as error:
                 raise AssertionError(f"moment {moment}: {said}: {error}") from None
-    with warnings.catch_warnings():
-        # From 3.13 on Python warns of each such connection, in whatever test it is found.
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @every_time
