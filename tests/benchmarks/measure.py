@@ -117,7 +117,8 @@ def run(code: str, *arguments: object, python: str = sys.executable, **environme
         text=True,
         check=True,
         cwd=ROOT,
-        env={**os.environ, **environment},
+        # With byte code, as what is installed has it; without, each start would compile the package.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
     )
     seconds = time.perf_counter() - start
     if not CAN_TELL_PEAK:
