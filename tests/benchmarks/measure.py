@@ -117,7 +117,7 @@ def run(code: str, *arguments: object, python: str = sys.executable, **environme
         text=True,
         check=True,
         cwd=ROOT,
-        # With byte code, as what is installed has it; without, each start would compile the package.
+        # With byte code, as what is installed has it: without, each start would compile anew.
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
     )
     seconds = time.perf_counter() - start
