@@ -128,7 +128,8 @@ def test_a_file_that_is_called_so_is_named_by_its_place(name: str) -> None:
         assert store.path == file
         assert store.session_logs.count() > 100
     assert migrations.current(name) == store.revision
-    assert doctor.examine(name) == []
+    # At some hours of the day a builder of the demo has been at work for long: a note.
+    assert {finding.severity for finding in doctor.examine(name)} <= {"note"}
     assert call("--db", "kept.db", "restore", name, "--yes").status == 0
     file.unlink()
     assert call("--db", "kept.db", "report", "--output", name).status == 0
