@@ -6,10 +6,11 @@ No models, but for one thing: what they hold may be what no model takes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypeAlias, TypedDict
 
 from nexuslims_store.arguments import require_type
+from nexuslims_store.times import instant
 
 if TYPE_CHECKING:
     from nexuslims_store.enums import RecordStatus, StatusName
@@ -204,7 +205,7 @@ class SessionOverview:
     def duration(self) -> timedelta | None:
         """The time between START and END, if both can be read."""
         if isinstance(self.start, datetime) and isinstance(self.end, datetime):
-            return self.end.astimezone(UTC) - self.start.astimezone(UTC)
+            return timedelta(microseconds=instant(self.end) - instant(self.start))
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -193,14 +193,17 @@ def _corrupt(path: Path, error: Exception) -> CorruptDatabaseError:
     )
 
 
-def refuse_writes(connection: sqlite3.Connection, errors: Mapping[str, StoreError]) -> None:
-    """Let SQLite refuse every write to some tables, for which it gives each one's error."""
+def refuse_writes(
+    connection: sqlite3.Connection, errors: Mapping[str, Callable[[], StoreError]]
+) -> None:
+    """Let SQLite refuse every write to some tables, with the error that is made for each one."""
 
     def judge(action: int, table: str | None, *_: object) -> int:
         error = errors.get((table or "").lower()) if action in _WRITES else None
         if error is None:
             return sqlite3.SQLITE_OK
-        _refused[get_ident()] = error
+        # A new one each time: one that is raised again keeps all its former tracebacks.
+        _refused[get_ident()] = error()
         return sqlite3.SQLITE_DENY
 
     connection.set_authorizer(judge)

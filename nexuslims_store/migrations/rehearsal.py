@@ -107,7 +107,8 @@ def rehearse(
         "obstacles": (
             *(
                 f"that makes {table} anew or drops it, with its columns {', '.join(columns)}, "
-                f"which are your own; {taking_out(path, catalogue.tables[table], columns)}"
+                "which are your own; "
+                + taking_out(path, catalogue.contents, catalogue.tables[table], columns)
                 for table, columns in lost.items()
             ),
             *(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,7 +151,7 @@ def check_head(
         triggers = state.catalogue.triggers_of_rows
         raise (own.own_triggers if triggers else own.own_computed)(state.catalogue, path)
     if write and state.keyless:
-        refuse_writes(connection, {name: lost_key(path, name) for name in state.keyless})
+        refuse_writes(connection, {name: partial(lost_key, path, name) for name in state.keyless})
     return head()
 
 

@@ -13,9 +13,17 @@ from nexuslims_store import ddl
 from nexuslims_store.errors import SchemaMismatchError
 from nexuslims_store.recognition.advice import everywhere, listed
 from nexuslims_store.recognition.catalogue import Catalogue
-from nexuslims_store.recognition.remaking import definition, in_shell, work
+from nexuslims_store.recognition.remaking import (
+    around_views,
+    can_be_printed,
+    definition,
+    everything,
+    free_name,
+    in_shell,
+    work,
+)
 from nexuslims_store.revisions import head, tables_at
-from nexuslims_store.tables import Table, quoted
+from nexuslims_store.tables import Contents, Table, quoted
 
 _LONGEST_DEFINITION = 200
 _FOREIGN_CODE = (
@@ -53,19 +61,19 @@ def own_computed(catalogue: Catalogue, path: Path) -> SchemaMismatchError:
         f"{path} {_FOREIGN_CODE} compute {named}",
         **everywhere(
             "; ".join(
-                taking_out(path, catalogue.tables[table], columns)
+                taking_out(path, catalogue.contents, catalogue.tables[table], columns)
                 for table, columns in computed.items()
             )
         ),
     )
 
 
-def taking_out(path: Path, table: Table, columns: Iterable[str]) -> str:
+def taking_out(path: Path, contents: Contents, table: Table, columns: Iterable[str]) -> str:
     """Say by which commands columns of the facility's own are taken out, and nothing is lost.
 
     What SQLite computes can be brought back by its definition; a view computes it too. What is
-    stored goes to a table of the facility's own. Only what was tried, on a table without rows, is
-    advised.
+    stored goes to a table of the facility's own. Only what was tried, on a file like that without
+    rows, is advised, and it is done as a whole or not at all.
     """
     columns = [name for name in table.columns if name in set(columns)]
     generated = [name for name in columns if table.columns[name].generated]
@@ -80,18 +88,24 @@ def taking_out(path: Path, table: Table, columns: Iterable[str]) -> str:
     if stored:
         key = tables_at(head())[table.name.lower()].key[0]
         kept = ", ".join(map(quoted, [key, *stored]))
-        out.append(f"CREATE TABLE own_{table.name} AS SELECT {kept} FROM {table.name}")  # noqa: S608
+        kept_in = quoted(free_name(contents, f"own_{table.name}"))
+        out.append(f"CREATE TABLE {kept_in} AS SELECT {kept} FROM {table.name}")  # noqa: S608
     # One may be computed from another before it.
     drop = f"ALTER TABLE {table.name} DROP COLUMN"
     out += [f"{drop} {quoted(table.columns[name].name)}" for name in reversed(columns)]
-    if not _work(table, out):
+    # Where a view or trigger of the facility's own needs them, its text stays as it is.
+    legacy = "PRAGMA legacy_alter_table = ON"
+    for statements in (out, around_views(contents, out)):
+        command = [legacy, "BEGIN", *statements, "COMMIT"]
+        if work(everything(contents), command) and can_be_printed(command):
+            break
+    else:
         return (
             f"make a copy of the file and take {listed(columns)} out of {table.name} in it; "
             f"`nexuslims-store schema --format sql` prints the tables of {head()}"
         )
-    # Where a view or trigger of the facility's own needs them, its text stays as it is.
     advice = f"take {listed(columns)} out of {table.name}"
-    advice += f" ({in_shell(path, ['PRAGMA legacy_alter_table = ON', *out])})"
+    advice += f" ({in_shell(path, command)})"
     if stored:
         advice += f", which keeps {listed(stored)} in a table of your own"
     if not generated:

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from nexuslims_store import ddl
-from nexuslims_store.tables import Contents, Reference, Table, quoted, read
+from nexuslims_store.tables import Contents, Kind, Reference, Table, quoted, read
 
 
 def remake(
@@ -41,7 +41,7 @@ def remake(
         statements = list(_statements(contents, there, sql, indexes, added, keep=keep))
         triggers = [one.sql or "" for one in contents.of("trigger") if _is_on(one.table, there)]
         made = [there.sql, *(i.sql for i in there.indexes if i.sql), *triggers]
-        if work(made, statements) and not any(map(_is_broken, statements)):
+        if work(made, statements) and can_be_printed(statements):
             return statements
     return None
 
@@ -55,18 +55,16 @@ def _statements(
     *,
     keep: bool,
 ) -> Iterator[str]:
-    name, former = quoted(there.name), quoted(_free(contents, f"nxs_{there.name}_former"))
-    with closing(sqlite3.connect(":memory:")) as memory:
-        memory.execute(sql)
-        for index in indexes:
-            memory.execute(index)
-        ((_, becomes),) = read(memory).tables.items()
+    name, former = quoted(there.name), quoted(_free_former(contents, there))
+    becomes = _made_by(sql, *indexes)
     given = {index.name.lower() for index in becomes.indexes}
     own = [i for i in there.indexes if i.sql and i.name.lower() not in given]
     triggers = [one for one in contents.of("trigger") if _is_on(one.table, there)]
     columns = {**there.columns, **becomes.columns}
     columns = {k: c for k, c in columns.items() if k in there.columns and not c.generated}
     listed = ", ".join(quoted(column.name) for column in columns.values())
+    # With their table, since SQLite's shell takes the quoted name of no column for a text.
+    read_from = ", ".join(f"{former}.{quoted(column.name)}" for column in columns.values())
     yield "PRAGMA foreign_keys = OFF"
     yield "PRAGMA legacy_alter_table = ON"
     yield "BEGIN"
@@ -81,7 +79,12 @@ def _statements(
     order = "rowid" if there.has_rowid else ", ".join(map(quoted, becomes.key))
     if there.has_rowid and becomes.key:  # what has no number gets one, that no other has
         order = f"{quoted(becomes.key[0])} IS NULL, rowid"
-    yield f"INSERT INTO {name} ({listed}) SELECT {listed} FROM {former} ORDER BY {order}"  # noqa: S608
+    yield f"INSERT INTO {name} ({listed}) SELECT {read_from} FROM {former} ORDER BY {order}"  # noqa: S608
+    if all("AUTOINCREMENT" in map(str.upper, ddl.tokens(text)) for text in (there.sql, sql)):
+        # No id that was used is given again, also where its row is gone.
+        now, before = _text(there.name), _text(_free_former(contents, there))
+        yield f"DELETE FROM sqlite_sequence WHERE name = {now}"  # noqa: S608
+        yield f"UPDATE sqlite_sequence SET name = {now} WHERE name = {before}"  # noqa: S608
     if not keep:
         yield f"DROP TABLE {former}"
     yield from map(_in_a_line, [*indexes, *(str(i.sql) for i in own)])
@@ -94,16 +97,14 @@ def taking_reference_out(path: Path, contents: Contents, table: Table, reference
     columns = ", ".join(reference.columns)
     sql = ddl.without_reference(table.sql, reference.columns)
     statements = remake(contents, table, sql, keep=False)
-    with closing(sqlite3.connect(":memory:")) as memory:
-        if statements is not None:
-            memory.execute(sql)
-            ((_, becomes),) = read(memory).tables.items()
-            same = (becomes.columns, becomes.unique, becomes.checks)
-            if same == (table.columns, table.unique, table.checks):
-                return (
-                    f"take the reference out of {table.name}, which keeps all its rows "
-                    f"({in_shell(path, statements)})"
-                )
+    if statements is not None:
+        becomes = _made_by(sql)
+        same = (becomes.columns, becomes.unique, becomes.checks)
+        if same == (table.columns, table.unique, table.checks):
+            return (
+                f"take the reference out of {table.name}, which keeps all its rows "
+                f"({in_shell(path, statements)})"
+            )
     return f"make {table.name} anew in a copy of the file, without the reference of {columns}"
 
 
@@ -144,7 +145,35 @@ def in_shell(path: Path, statements: Iterable[str]) -> str:
     return f"sqlite3 {shlex.quote(str(path))} {shlex.quote('; '.join(statements))}"
 
 
-def _free(contents: Contents, wanted: str) -> str:
+def everything(contents: Contents) -> Iterator[str]:
+    """Yield the statements that make all that a file has but virtual tables, without rows."""
+    kinds: tuple[Kind, ...] = ("table", "index", "view", "trigger")
+    for one in (one for kind in kinds for one in contents.of(kind)):
+        sql = str(one.sql)
+        if not one.name.startswith("sqlite_") and not sql.upper().startswith("CREATE VIRTUAL"):
+            yield sql
+
+
+def around_views(contents: Contents, statements: Iterable[str]) -> list[str]:
+    """Return statements between those that take views and triggers out and make them again.
+
+    SQLite changes no table while a view or a trigger does not work. Making one again runs nothing.
+    """
+    triggers, views = contents.of("trigger"), contents.of("view")
+    return [
+        *(f"DROP TRIGGER {quoted(one.name)}" for one in triggers),
+        *(f"DROP VIEW {quoted(one.name)}" for one in views),
+        *statements,
+        *(_in_a_line(str(one.sql)) for one in (*views, *triggers)),
+    ]
+
+
+def can_be_printed(statements: Iterable[str]) -> bool:
+    """Whether none of some statements has line ends, which no command shows."""
+    return all(map(str.isprintable, statements))
+
+
+def free_name(contents: Contents, wanted: str) -> str:
     """Return a name that nothing in the file has: this one, or with the first number that is."""
     taken = contents.names("table", "view", "index", "trigger")
     number, name = 1, wanted
@@ -163,6 +192,20 @@ def _in_a_line(sql: str) -> str:
     return sql if sql.isprintable() else ddl.in_a_line(sql)
 
 
-def _is_broken(statement: str) -> bool:
-    """Whether a statement still has line ends, which no line can show."""
-    return not statement.isprintable()
+def _made_by(sql: str, *indexes: str) -> Table:
+    """Return the table that statements make."""
+    with closing(sqlite3.connect(":memory:")) as memory:
+        for statement in (sql, *indexes):
+            memory.execute(statement)
+        # Not the one that SQLite makes beside a table with AUTOINCREMENT.
+        tables = read(memory).tables
+        return next(table for name, table in tables.items() if not name.startswith("sqlite_"))
+
+
+def _free_former(contents: Contents, there: Table) -> str:
+    return free_name(contents, f"nxs_{there.name}_former")
+
+
+def _text(value: str) -> str:
+    """Return a text as it stands in a statement."""
+    return "'" + value.replace("'", "''") + "'"
