@@ -390,3 +390,25 @@ def test_delete(tmp_path: Path) -> None:
     assert len(left["upload_log"]) == 1
     assert call("--db", path, "sessions", "delete", "ny-4", "ny-3", "--yes").status == 2
     assert contents(path) == left
+
+
+@pytest.mark.parametrize(
+    ("event", "time"),
+    [("END", "9999-12-31T23:59:59"), ("START", "0001-01-01T00:00:00+23:59")],
+)
+def test_a_time_at_the_end_of_all_times_ends_no_listing(
+    tmp_path: Path, event: str, time: str
+) -> None:
+    path = filled(tmp_path)
+    write(
+        path,
+        (
+            "UPDATE session_log SET timestamp = ? WHERE session_identifier = 'ny-1' "
+            f"AND event_type = '{event}'",
+            (time,),
+        ),
+    )
+    for command in ("list", "list --json", "list --csv", "show ny-1", "delete ny-1 --dry-run"):
+        shown = call("--db", path, "sessions", *command.split())
+        assert (shown.status, shown.err) == (0, "")
+        assert "ny-1" in shown.out

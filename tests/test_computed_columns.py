@@ -191,3 +191,46 @@ def test_a_column_with_a_name_of_another_revision_is_to_be_renamed(tmp_path: Pat
     mend(path, str(caught.value))
     Store(path).close()
     assert query(path, "SELECT own_calendar_name FROM instruments") == [("c",)]
+
+
+@pytest.mark.parametrize(
+    "also",
+    [
+        "CREATE VIEW odd AS SELECT a, b FROM session_log",  # of what is taken out
+        "CREATE VIEW odd AS SELECT x FROM nowhere",  # works no more, and SQLite stops at it
+        "CREATE VIEW odd AS SELECT a FROM session_log; "
+        "CREATE TRIGGER odder INSTEAD OF INSERT ON odd BEGIN SELECT 1; END",
+    ],
+)
+def test_the_command_takes_out_all_or_nothing_beside_any_view(tmp_path: Path, also: str) -> None:
+    path = good(tmp_path)
+    execute(
+        path,
+        "ALTER TABLE session_log ADD COLUMN a INT AS (length(instrument)) VIRTUAL;"
+        'ALTER TABLE session_log ADD COLUMN b INT AS (length("user")) VIRTUAL;'
+        f"CREATE INDEX find_b ON session_log (b); {also};",
+    )
+    own = "SELECT name, sql FROM sqlite_master WHERE name LIKE 'odd%' ORDER BY name"
+    texts = query(path, own)
+    (found,) = (finding for finding in doctor.examine(path) if finding.code == "computed-column")
+    back = mend(path, found.remedy)
+    with Store(path) as store:
+        store.sessions.reset("built")
+    assert query(path, own) == texts
+    mend(path, back)
+    assert query(path, "SELECT a FROM session_log WHERE id_session_log = 1") == [(5,)]
+
+
+def test_values_go_to_a_table_that_is_not_there_yet(tmp_path: Path) -> None:
+    path = at(
+        "v2_4_0b",
+        tmp_path / "nexuslims.db",
+        "ALTER TABLE instruments ADD COLUMN own TEXT; UPDATE instruments SET own = 'kept';"
+        "CREATE TABLE own_instruments (theirs TEXT); CREATE VIEW odd AS SELECT x FROM nowhere;",
+    )
+    with pytest.raises(MigrationError) as caught:
+        migrations.upgrade(path)
+    mend(path, str(caught.value))
+    assert migrations.upgrade(path).changed
+    assert query(path, "SELECT instrument_pid, own FROM own_instruments_2") == [("sem", "kept")]
+    assert query(path, "SELECT theirs FROM own_instruments") == []

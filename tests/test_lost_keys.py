@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,3 +189,27 @@ def test_what_does_not_fit_is_named_first_and_every_remedy_works(
                 "BEGIN INSERT INTO seen (what) VALUES (new.own); END;",
             )
     assert len(query(path, "SELECT 1 FROM sqlite_master WHERE name LIKE 'nxs%former%'")) == 2
+
+
+def test_a_refusal_is_a_new_error_each_time(tmp_path: Path) -> None:
+    path = good(tmp_path)
+    replace(path, "session_log")
+    errors = []
+    with Store(path) as store:
+        for _ in range(3):
+            with pytest.raises(SchemaMismatchError) as caught:
+                store.sessions.reset("built")
+            errors.append(caught.value)
+    assert len({id(error) for error in errors}) == 3
+
+
+def test_a_column_that_is_gone_is_not_read_as_its_name(tmp_path: Path) -> None:
+    path = good(tmp_path)
+    execute(path, "ALTER TABLE session_log ADD COLUMN own TEXT; UPDATE session_log SET own = 'x';")
+    replace(path, "session_log")
+    (found,) = (finding for finding in doctor.examine(path) if finding.code == "lost-key")
+    execute(path, "ALTER TABLE session_log DROP COLUMN own")
+    before = query(path, "SELECT * FROM session_log")
+    with pytest.raises(sqlite3.OperationalError, match="no such column"):
+        mend(path, found.remedy)
+    assert query(path, "SELECT * FROM session_log") == before

@@ -192,6 +192,21 @@ REFERRING = {
 }  # fmt: skip
 
 
+def test_a_table_that_numbers_its_rows_gives_no_number_again(path: Path) -> None:
+    """SQLite keeps the highest in a table of its own, which was taken for one of the step's."""
+    made = "CREATE TABLE pcs (n INTEGER PRIMARY KEY AUTOINCREMENT, pc REFERENCES instruments"
+    at("v2_5_0a", path, f"{made} (computer_name));")
+    execute(path, "INSERT INTO pcs (pc) VALUES (NULL), (NULL); DELETE FROM pcs WHERE n = 2;")
+    assert "refused" in str(migrations.plan(path))
+    assert {finding.code for finding in doctor.examine(path)} >= {"in-the-way"}
+    with pytest.raises(MigrationError) as caught:
+        migrations.upgrade(path)
+    mend(path, str(caught.value))
+    execute(path, "INSERT INTO pcs (pc) VALUES (NULL)")
+    assert query(path, "SELECT n FROM pcs ORDER BY n") == [(1,), (3,)]
+    assert migrations.upgrade(path).changed
+
+
 @pytest.mark.parametrize("made", REFERRING)
 def test_a_foreign_key_of_ones_own_that_a_step_would_break(path: Path, made: str) -> None:
     before, after = REFERRING[made]
