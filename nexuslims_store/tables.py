@@ -149,6 +149,21 @@ class Contents(NamedTuple):
         return [one for one in self.named if one.kind == kind and one.sql is not None]
 
 
+def in_order(named: Iterable[Named]) -> list[tuple[Named, str]]:
+    """Return what statements have made, with each, in an order in which they can be run again.
+
+    Virtual tables are left out, since a module would run, and what SQLite makes by itself.
+    """
+    order = ("table", "index", "view", "trigger")
+    return [
+        (one, one.sql)
+        for one in sorted(named, key=lambda one: order.index(one.kind))
+        if one.sql
+        and not one.sql.upper().startswith("CREATE VIRTUAL")
+        and not one.name.startswith("sqlite_")
+    ]
+
+
 def read(connection: sqlite3.Connection, names: Iterable[str] | None = None) -> Contents:
     """Look at a file, as it is at one moment. sqlite3's errors are raised as they are.
 

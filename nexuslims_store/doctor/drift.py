@@ -145,7 +145,7 @@ def _compare(
             "warning",
             f"{name}: {'; '.join(difference.text for difference in drifted)}, unlike the table "
             f"that {revision} has",
-            mending(database, contents, there, expected, revision),
+            mending(database, contents, revision, name),
             table=name,
             column=only if only in there.columns else None,
         )

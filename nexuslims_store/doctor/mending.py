@@ -26,22 +26,17 @@ def lost_key(
         "error",
         f"{database.path}: {name} has lost its PRIMARY KEY ({', '.join(expected.key)}), which "
         f"keeps its rows apart; nothing is written to it{kept}",
-        mending(database, contents, there, expected, revision),
+        mending(database, contents, revision, name),
         table=name,
     )
 
 
-def mending(
-    database: SQLiteDatabase,
-    contents: Contents,
-    there: Table,
-    expected: Table,
-    revision: str | None,
-) -> str:
+def mending(database: SQLiteDatabase, contents: Contents, revision: str | None, name: str) -> str:
     """Say how a table becomes as it should be, once all its rows fit.
 
     What the table was stays in the file, under another name: nothing can be lost.
     """
+    there, expected = contents.tables[name], tables_at(revision)[name]
     indexes = [index.sql for index in expected.indexes if index.sql]
     statements = remake(contents, there, expected.sql, indexes=indexes, keep=True)
     if statements is None:

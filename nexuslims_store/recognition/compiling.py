@@ -10,7 +10,7 @@ from functools import cache
 from nexuslims_store import ddl
 from nexuslims_store.recognition.layouts import known_columns
 from nexuslims_store.revisions import known_tables
-from nexuslims_store.tables import Contents, Named, quoted, why_dead
+from nexuslims_store.tables import Contents, Named, in_order, quoted, why_dead
 
 
 def make_empty(memory: sqlite3.Connection, named: Iterable[Named], *, plainly: bool = True) -> None:
@@ -22,11 +22,7 @@ def make_empty(memory: sqlite3.Connection, named: Iterable[Named], *, plainly: b
         Whether what names a column of NexusLIMS's in double quotes names it without: SQLite takes
         one that is gone for a text, and is content.
     """
-    order = ["table", "index", "view", "trigger"]
-    for one in sorted(named, key=lambda one: order.index(one.kind)):
-        sql = one.sql or ""
-        if not sql or sql.upper().startswith("CREATE VIRTUAL") or one.name.startswith("sqlite_"):
-            continue
+    for one, sql in in_order(named):
         code = plainly and one.kind in {"view", "trigger"}
         for statement in (ddl.unquoted(sql, _columns()) if code else sql, sql):
             with suppress(sqlite3.Error):

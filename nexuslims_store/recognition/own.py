@@ -17,13 +17,12 @@ from nexuslims_store.recognition.remaking import (
     around_views,
     can_be_printed,
     definition,
-    everything,
     free_name,
     in_shell,
     work,
 )
 from nexuslims_store.revisions import head, tables_at
-from nexuslims_store.tables import Contents, Table, quoted
+from nexuslims_store.tables import Contents, Table, in_order, quoted
 
 _LONGEST_DEFINITION = 200
 _FOREIGN_CODE = (
@@ -93,11 +92,12 @@ def taking_out(path: Path, contents: Contents, table: Table, columns: Iterable[s
     # One may be computed from another before it.
     drop = f"ALTER TABLE {table.name} DROP COLUMN"
     out += [f"{drop} {quoted(table.columns[name].name)}" for name in reversed(columns)]
+    made = [sql for _, sql in in_order(contents.named)]
     # Where a view or trigger of the facility's own needs them, its text stays as it is.
     legacy = "PRAGMA legacy_alter_table = ON"
     for statements in (out, around_views(contents, out)):
         command = [legacy, "BEGIN", *statements, "COMMIT"]
-        if work(everything(contents), command) and can_be_printed(command):
+        if work(made, command) and can_be_printed(command):
             break
     else:
         return (
@@ -113,11 +113,6 @@ def taking_out(path: Path, contents: Contents, table: Table, columns: Iterable[s
     advice += ", which touches no other value; a view of your own can compute it in its place"
     back = [f"ALTER TABLE {table.name} ADD COLUMN {definition(table, n)}" for n in generated]
     back += indexes
-    if max(map(len, back)) > _LONGEST_DEFINITION or not _work(table, [*out, *back]):
+    if max(map(len, back)) > _LONGEST_DEFINITION or not work(made, [*command, *back]):
         return f"{advice}. Before that, keep what `sqlite3 {shlex.quote(str(path))} .schema` prints"
     return f"{advice}, or {in_shell(path, back)} brings it back"
-
-
-def _work(table: Table, statements: Iterable[str]) -> bool:
-    """Whether statements work on a table like that, without rows."""
-    return work([table.sql, *(index.sql for index in table.indexes if index.sql)], statements)

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from nexuslims_store import ddl
-from nexuslims_store.tables import Contents, Kind, Reference, Table, quoted, read
+from nexuslims_store.tables import Contents, Reference, Table, quoted, read
 
 
 def remake(
@@ -55,7 +55,8 @@ def _statements(
     *,
     keep: bool,
 ) -> Iterator[str]:
-    name, former = quoted(there.name), quoted(_free_former(contents, there))
+    free = free_name(contents, f"nxs_{there.name}_former")
+    name, former = quoted(there.name), quoted(free)
     becomes = _made_by(sql, *indexes)
     given = {index.name.lower() for index in becomes.indexes}
     own = [i for i in there.indexes if i.sql and i.name.lower() not in given]
@@ -82,7 +83,7 @@ def _statements(
     yield f"INSERT INTO {name} ({listed}) SELECT {read_from} FROM {former} ORDER BY {order}"  # noqa: S608
     if all("AUTOINCREMENT" in map(str.upper, ddl.tokens(text)) for text in (there.sql, sql)):
         # No id that was used is given again, also where its row is gone.
-        now, before = _text(there.name), _text(_free_former(contents, there))
+        now, before = _text(there.name), _text(free)
         yield f"DELETE FROM sqlite_sequence WHERE name = {now}"  # noqa: S608
         yield f"UPDATE sqlite_sequence SET name = {now} WHERE name = {before}"  # noqa: S608
     if not keep:
@@ -145,15 +146,6 @@ def in_shell(path: Path, statements: Iterable[str]) -> str:
     return f"sqlite3 {shlex.quote(str(path))} {shlex.quote('; '.join(statements))}"
 
 
-def everything(contents: Contents) -> Iterator[str]:
-    """Yield the statements that make all that a file has but virtual tables, without rows."""
-    kinds: tuple[Kind, ...] = ("table", "index", "view", "trigger")
-    for one in (one for kind in kinds for one in contents.of(kind)):
-        sql = str(one.sql)
-        if not one.name.startswith("sqlite_") and not sql.upper().startswith("CREATE VIRTUAL"):
-            yield sql
-
-
 def around_views(contents: Contents, statements: Iterable[str]) -> list[str]:
     """Return statements between those that take views and triggers out and make them again.
 
@@ -200,10 +192,6 @@ def _made_by(sql: str, *indexes: str) -> Table:
         # Not the one that SQLite makes beside a table with AUTOINCREMENT.
         tables = read(memory).tables
         return next(table for name, table in tables.items() if not name.startswith("sqlite_"))
-
-
-def _free_former(contents: Contents, there: Table) -> str:
-    return free_name(contents, f"nxs_{there.name}_former")
 
 
 def _text(value: str) -> str:
