@@ -47,7 +47,7 @@ def shown(value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case datetime():
-            return f"{value:%Y-%m-%d %H:%M %Z}".rstrip()
+            return f"{value.date()} {value:%H:%M %Z}".rstrip()
         case _:
             return str(as_stored(value))
 

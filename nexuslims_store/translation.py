@@ -99,8 +99,8 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
     match extended & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return still_locked(path, timeout)
-        case sqlite3.SQLITE_AUTH if get_ident() in _refused:
-            return _refused.pop(get_ident())
+        case sqlite3.SQLITE_AUTH if (get_ident(), path) in _refused:
+            return _refused.pop((get_ident(), path))
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return ReadOnlyError(_why_read_only(path, extended))
         case sqlite3.SQLITE_FULL:
@@ -194,7 +194,7 @@ def _corrupt(path: Path, error: Exception) -> CorruptDatabaseError:
 
 
 def refuse_writes(
-    connection: sqlite3.Connection, errors: Mapping[str, Callable[[], StoreError]]
+    connection: sqlite3.Connection, path: Path, errors: Mapping[str, Callable[[], StoreError]]
 ) -> None:
     """Let SQLite refuse every write to some tables, with the error that is made for each one."""
 
@@ -203,14 +203,15 @@ def refuse_writes(
         if error is None:
             return sqlite3.SQLITE_OK
         # A new one each time: one that is raised again keeps all its former tracebacks.
-        _refused[get_ident()] = error()
+        _refused[get_ident(), path] = error()
         return sqlite3.SQLITE_DENY
 
     connection.set_authorizer(judge)
 
 
 _WRITES = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
-_refused: dict[int, StoreError] = {}  # by thread, until SQLite's error is translated
+# Until SQLite's error is translated, which that of a statement on `store.connection` never is.
+_refused: dict[tuple[int, Path], StoreError] = {}
 
 
 def require_writable(path: Path) -> None:

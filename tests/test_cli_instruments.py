@@ -121,6 +121,12 @@ def test_a_rename_to_the_same_pid_is_none(tmp_path: Path) -> None:
     assert refused.out == ""
 
 
+def test_what_is_not_there_is_not_compared(tmp_path: Path) -> None:
+    refused = call("--db", filled(tmp_path), "instruments", "rename", "NIX", "NIX", "--yes")
+    assert refused.status == 2
+    assert "no instrument has the PID 'NIX'" in refused.err
+
+
 def test_rename_takes_the_sessions_along(tmp_path: Path) -> None:
     path = filled(tmp_path)
     rename = ("instruments", "rename", PID, "FEI-Titan-2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -96,3 +97,18 @@ def test_one_is_no_plural() -> None:
         "2 sessions",
         "1,234 sessions",
     ]
+
+
+def test_a_year_has_four_digits_wherever_it_is_shown() -> None:
+    early = datetime(33, 4, 3, 15, 0, tzinfo=UTC)
+    assert display.shown(early) == "0033-04-03 15:00 UTC"
+    assert display.as_stored(early) == "0033-04-03T15:00:00+00:00"
+    # What C makes of %Y has as many digits as the system likes.
+    package = Path(display.__file__).parent
+    made = {
+        file.relative_to(package).as_posix()
+        for file in package.rglob("*.py")
+        if re.search(r"%[YcxGF+]", file.read_text(encoding="utf-8"))
+    }
+    # The name of a backup is of today, and that format is NexusLIMS's.
+    assert made <= {"backup/names.py", "models.py"}

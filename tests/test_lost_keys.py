@@ -13,7 +13,14 @@ from helpers.findings import TITAN, good
 from helpers.migration_checks import at, mend
 from helpers.migration_files import HEAD, backups, execute, expected, facts, query
 
-from nexuslims_store import SchemaMismatchError, Store, UploadLog, doctor, migrations
+from nexuslims_store import (
+    SchemaMismatchError,
+    Store,
+    StoreError,
+    UploadLog,
+    doctor,
+    migrations,
+)
 
 TABLES = ["instruments", "session_log", "upload_log", "external_user_identifiers"]
 REPLACED = {
@@ -213,3 +220,17 @@ def test_a_column_that_is_gone_is_not_read_as_its_name(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such column"):
         mend(path, found.remedy)
     assert query(path, "SELECT * FROM session_log") == before
+
+
+def test_the_error_of_one_file_is_never_that_of_another(tmp_path: Path) -> None:
+    path, other = good(tmp_path), tmp_path / "other.db"
+    migrations.upgrade(other)
+    replace(path, "upload_log")
+    statement = "INSERT INTO upload_log (session_identifier) VALUES ('1')"
+    with Store(path) as store, Store(other) as another:
+        with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+            store.connection.execute(statement)
+        another.connection.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)  # a program's own
+        with pytest.raises(StoreError) as caught:
+            another.instruments.add(TITAN)
+    assert "PRIMARY KEY" not in str(caught.value)

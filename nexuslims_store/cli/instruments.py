@@ -94,9 +94,10 @@ def _update(arguments: argparse.Namespace, output: Output) -> None:
 
 def _rename(arguments: argparse.Namespace, output: Output) -> None:
     pid, new_pid = arguments.pid, arguments.new_pid
-    if pid == new_pid:
-        raise UsageError(f"{new_pid} is the PID it has; give another")
     with open_store(arguments, read_only=False) as store:
+        _stored(store, pid)
+        if pid == new_pid:
+            raise UsageError(f"{new_pid} is the PID it has; give another")
         with changed(store, dry_run=True):
             count = store.instruments.rename(pid, new_pid)  # refused now rather than later
         if not arguments.dry_run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from nexuslims_store.cli.declaration import OneOf, Option, UsageError, flag, mea
 from nexuslims_store.config import default_path, is_url, require_file, without_password
 from nexuslims_store.enums import RecordStatus
 from nexuslims_store.errors import StoreError
-from nexuslims_store.times import LONGEST_TIMEOUT
+from nexuslims_store.times import LONGEST_TIMEOUT, aware
 
+_DAY = timedelta(days=1)
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -53,19 +54,33 @@ def duration(text: str) -> timedelta:
     raise argparse.ArgumentTypeError(f"{text!r} is no span of time like 12h, 7d or 2w")
 
 
+class _Said(datetime):
+    """A time, and by which words the user gave it."""
+
+    words: str
+
+    @classmethod
+    def of(cls, given: datetime, words: str) -> _Said:
+        said = cls.combine(given, given.timetz())
+        said.words = words
+        return said
+
+
 def _since(text: str) -> datetime:
     day = _day(text)
-    return _time(text) if day is None else datetime.combine(day, time.min)
+    return _Said.of(_time(text) if day is None else datetime.combine(day, time.min), text)
 
 
 def _until(text: str) -> datetime:
     """Return the moment before which something must be."""
     day = _day(text)
     if day is None:
-        return _time(text)
-    if day == date.max:
-        return datetime.max  # noqa: DTZ901 -- naive, as every date given here
-    return datetime.combine(day + timedelta(days=1), time.min)
+        end = _time(text)
+    elif day == date.max:
+        end = datetime.max  # noqa: DTZ901 -- naive, as every date given here
+    else:
+        end = datetime.combine(day + _DAY, time.min)
+    return _Said.of(end, text)
 
 
 def _day(text: str) -> date | None:
@@ -210,14 +225,16 @@ def time_span(what: str, zone: str) -> tuple[Option, Option]:
 
 
 def require_span(arguments: argparse.Namespace) -> None:
-    """Raise UsageError for a --since after the --until: nothing can be between them."""
+    """Raise UsageError for a --since that is not before the --until: nothing is between them."""
     since, until = arguments.since, arguments.until
-    if since is None or until is None or (since.tzinfo is None) != (until.tzinfo is None):
-        return  # an offset in one of them alone: the zone of the other depends on the row
-    if since > until:
+    if since is None or until is None:
+        return
+    # With an offset in one of them alone, the zone of the other depends on the row.
+    zones = _DAY if (since.tzinfo is None) != (until.tzinfo is None) else timedelta(0)
+    if aware(since, UTC) - aware(until, UTC) >= zones:
         raise UsageError(
-            f"--since {since.isoformat()} is after --until {until.isoformat()}: nothing can "
-            "be between them"
+            f"--since {since.words} is not before --until {until.words}: nothing can be between "
+            "them"
         )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from nexuslims_store.backup import PARTIAL_FILES
 from nexuslims_store.backup.copying import missing_end
 from nexuslims_store.connection import SQLiteDatabase
+from nexuslims_store.display import shown
 from nexuslims_store.doctor.finding import Finding, in_shell
 from nexuslims_store.errors import ReadOnlyError
 from nexuslims_store.translation import mounted_read_only
@@ -109,7 +110,7 @@ def examine_neighbours(database: SQLiteDatabase, now: datetime) -> Iterator[Find
             yield Finding(
                 "partial-backup",
                 "note",
-                f"{partial} was left by a backup that was killed at {found[1]:%Y-%m-%d %H:%M} UTC",
+                f"{partial} was left by a backup that was killed at {shown(found[1])}",
                 f"delete {partial.name}; it is no whole copy",
             )
 

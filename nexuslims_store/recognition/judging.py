@@ -151,7 +151,8 @@ def check_head(
         triggers = state.catalogue.triggers_of_rows
         raise (own.own_triggers if triggers else own.own_computed)(state.catalogue, path)
     if write and state.keyless:
-        refuse_writes(connection, {name: partial(lost_key, path, name) for name in state.keyless})
+        errors = {name: partial(lost_key, path, name) for name in state.keyless}
+        refuse_writes(connection, path, errors)
     return head()
 
 

@@ -46,8 +46,7 @@ def compose(
     needed = [advice(need) for need in figures.work.needs()]
     return Document(
         title=cut(title),
-        subtitle=f"{database}; {span.start:%Y-%m-%d} to {span.now:%Y-%m-%d}; "
-        f"made {shown(span.now)}",
+        subtitle=f"{database}; {span.start.date()} to {span.now.date()}; made {shown(span.now)}",
         verdict=_verdict(len(needed)),
         calm=not needed,
         sections=[
@@ -76,7 +75,7 @@ def _week(figures: Figures) -> Iterator[Block]:
     weeks = figures.last_weeks
     heads = ("this week", f"last week until {figures.span.now:%A %H:%M}", "all of last week")
     yield Table(
-        f"Since Monday {figures.span.monday:%Y-%m-%d}, UTC",
+        f"Since Monday {figures.span.monday.date()}, UTC",
         ["", *heads],
         [
             [one.name.replace("_", " "), *(_amount(getattr(week, one.name)) for week in weeks)]

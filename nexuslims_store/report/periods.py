@@ -31,21 +31,29 @@ def _months_on(day: date, step: int) -> date:
     return date(month // 12, month % 12 + 1, 1)
 
 
+def _month(day: date) -> str:
+    return day.isoformat()[:7]
+
+
+def _year(day: date) -> str:
+    return day.isoformat()[:4]
+
+
 # Up to how many weeks: as long as the columns of a chart can be told apart on a phone.
-_WEEKS = Unit("week", "{:%Y-%m-%d}".format, "{:%Y-%m-%d}".format, lambda day: day + WEEK)
+_WEEKS = Unit("week", str, str, lambda day: day + WEEK)
 _MONTHS = Unit(
     "month",
-    "{:%Y-%m}".format,
-    lambda day: f"{day:%Y-%m}" if day.month % 3 == 1 else "",
+    _month,
+    lambda day: _month(day) if day.month % 3 == 1 else "",
     lambda day: _months_on(day, 1),
 )
 _QUARTERS = Unit(
     "quarter",
-    lambda day: f"{day:%Y} Q{(day.month + 2) // 3}",
-    lambda day: f"{day:%Y}" if day.month <= 3 else "",
+    lambda day: f"{_year(day)} Q{(day.month + 2) // 3}",
+    lambda day: _year(day) if day.month <= 3 else "",
     lambda day: _months_on(day, 3),
 )
-_YEARS = Unit("year", "{:%Y}".format, "{:%Y}".format, lambda day: _months_on(day, 12))
+_YEARS = Unit("year", _year, _year, lambda day: _months_on(day, 12))
 _UNITS = ((60, _WEEKS), (260, _MONTHS), (780, _QUARTERS), (MOST_WEEKS, _YEARS))
 
 
