@@ -79,10 +79,11 @@ def require_name(path: str | os.PathLike[str]) -> None:
 _NO_NAMES = {"", "-", ":memory:"}  # as given: no name, standard output, none but in memory
 
 
-def require_valid(name: str, value: Any, kind: Any) -> None:
-    """Raise unless an argument is a model of this kind, all of whose values are valid.
+def require_valid(name: str, value: Any, kind: Any) -> Any:
+    """Return an argument that is a model of this kind, made anew of its values, all of them valid.
 
-    Pydantic's own `model_copy(update=…)` and `model_construct` do not look at values.
+    Pydantic's own `model_copy(update=…)` and `model_construct` do not look at values. What is
+    returned is nobody else's, and has all fields set.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def require_valid(name: str, value: Any, kind: Any) -> None:
         A value is not valid; it names the field.
     """
     require_type(name, value, kind)
-    kind.model_validate(value.__dict__)
+    return kind.model_validate(value.__dict__)
 
 
 def require_choice(name: str, value: Any, choices: Any) -> None:
@@ -146,14 +147,18 @@ def members(name: str, values: Any, kind: type[Member]) -> list[Member]:
 
 
 def valid_items(name: str, values: Any, kind: Any) -> Iterator[Any]:
-    """Yield the models that an iterable holds, each looked at as `require_valid` does."""
+    """Yield the models that an iterable holds, each made anew as `require_valid` does.
+
+    The fields that are set are those that were.
+    """
     for number, value in enumerate(items(name, values, kind), start=1):
         try:
-            kind.model_validate(value.__dict__)
+            valid = kind.model_validate(value.__dict__)
         except ValueError as error:
             error.add_note(f"in item {number} of {name}")
             raise
-        yield value
+        valid.model_fields_set.intersection_update(value.model_fields_set)
+        yield valid
 
 
 def texts(name: str, values: Any) -> list[str]:

@@ -68,6 +68,8 @@ def _iso_8601(value: object) -> object:
 
 def _storable(value: str) -> str:
     # A pattern would do the same, in three times the time.
+    if value.isascii() and "\0" not in value:
+        return value
     if "\0" in value:
         # SQLite's own functions, and many programs that read the file, stop at it.
         raise ValueError("a NUL character cannot be stored")

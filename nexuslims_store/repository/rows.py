@@ -172,6 +172,13 @@ def assemble(
     return instances
 
 
+def completed(model: Model, **columns: Any) -> Model:
+    """Give a model that nobody else has yet the values that storing it gave its row."""
+    # A third of the time of model_copy(), which a frozen model would need.
+    model.__dict__.update(columns)
+    return model
+
+
 class SharedFieldsSet(set[str]):
     """A fields-set for many instances at once: it refuses to be changed.
 

@@ -11,12 +11,12 @@ from typing import Any
 from nexuslims_store import queries
 from nexuslims_store.arguments import member, require_type, require_valid, valid_items
 from nexuslims_store.database import Row
-from nexuslims_store.enums import EventType, RecordStatus, StatusName
+from nexuslims_store.enums import RecordStatus, StatusName
 from nexuslims_store.errors import InvalidRowError
 from nexuslims_store.models import SessionLog
 from nexuslims_store.repository.base import Repository
 from nexuslims_store.repository.instruments import unknown_instrument
-from nexuslims_store.repository.rows import Dicts, RowMapper
+from nexuslims_store.repository.rows import Dicts, RowMapper, completed
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import InsertSummary
 from nexuslims_store.times import instant, zone
@@ -52,7 +52,7 @@ def _as_dicts(rows: list[Row]) -> Dicts:
 _MAPPER = RowMapper(SessionLog, table="session_log", key="id_session_log", as_dicts=_as_dicts)
 
 _AT_A_TIME = 256
-_NOT_BUILT_YET = (RecordStatus.WAITING_FOR_END, RecordStatus.TO_BE_BUILT)
+_NOT_BUILT_YET = ("WAITING_FOR_END", "TO_BE_BUILT")
 
 # The columns of an event, by name, as the statements take them.
 _Columns = dict[str, Any]
@@ -123,17 +123,19 @@ class SessionLogRepository(Repository):
         Mirrors `SessionLog.insert_log` of `nexusLIMS.db.models`, which updates only when the
         time differs, and checks and inserts in two steps.
         """
-        require_valid("log", log, SessionLog)
+        log = require_valid("log", log, SessionLog)
         event = self._columns(log)
         while True:
             # Most harvests find what the last one stored; that takes no write lock.
             stored = self._stored(event)
             if stored is not None:
-                return self._corrected(event, stored) or _MAPPER.models([stored])[0]
-            row_id = self._inserted(event)
+                corrected = self._corrected(event, stored)
+                if corrected is not None or stored[:-1] != tuple(event.values()):
+                    return corrected or _MAPPER.models([stored])[0]
+            row_id = self._inserted(event) if stored is None else stored[-1]
             if row_id is not None:
                 time = datetime.fromisoformat(event["timestamp"])  # as it will be read back
-                return log.model_copy(update={"timestamp": time, "id_session_log": row_id})
+                return completed(log, timestamp=time, id_session_log=row_id)
             # another process was faster: look again
 
     def insert_many(self, logs: Iterable[SessionLog]) -> InsertSummary:
@@ -229,8 +231,9 @@ class SessionLogRepository(Repository):
             "session_identifier": log.session_identifier,
             "instrument": log.instrument,
             "timestamp": time.isoformat(),
-            "event_type": log.event_type.value,
-            "record_status": log.record_status.value,
+            # Of each event twice, and a third of the time of `.value`.
+            "event_type": log.event_type._value_,
+            "record_status": log.record_status._value_,
             "user": log.user,
         }
 
@@ -286,7 +289,7 @@ class SessionLogRepository(Repository):
 
     def _stored(self, event: _Columns) -> Row | None:
         """Return the newest row of the same event; a RECORD_GENERATION is the same as no other."""
-        if event["event_type"] == EventType.RECORD_GENERATION.value:
+        if event["event_type"] == "RECORD_GENERATION":
             return None
         rows = self._database.rows(_SQL.get_event, event)
         return rows[0] if rows else None
@@ -294,6 +297,13 @@ class SessionLogRepository(Repository):
     def _corrected(self, event: _Columns, stored: Row) -> SessionLog | None:
         """Bring a stored event up to date; return the new row, None where nothing changed."""
         _, _, timestamp, _, status, user, row_id = stored
+        if (
+            timestamp == event["timestamp"]
+            and user == event["user"]
+            and status in _NOT_BUILT_YET
+            and (status == event["record_status"] or status == "TO_BE_BUILT")
+        ):
+            return None
         names = (event["event_type"], event["session_identifier"], event["instrument"])
         about = {name: event[name] for name in ("session_identifier", "instrument")}
         if status not in _NOT_BUILT_YET:
@@ -307,12 +317,6 @@ class SessionLogRepository(Repository):
                 event["user"],
                 extra=about,
             )
-            return None
-        if (
-            timestamp == event["timestamp"]
-            and user == event["user"]
-            and (status == event["record_status"] or status != RecordStatus.WAITING_FOR_END)
-        ):
             return None
         time = datetime.fromisoformat(event["timestamp"])
         rows = with_views(self._database).rows(

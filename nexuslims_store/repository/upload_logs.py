@@ -21,7 +21,7 @@ from nexuslims_store.arguments import (
 from nexuslims_store.database import Database, Row
 from nexuslims_store.models import UploadLog
 from nexuslims_store.repository.base import Repository
-from nexuslims_store.repository.rows import RowMapper
+from nexuslims_store.repository.rows import RowMapper, completed
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.times import aware, instant, utc_now
 
@@ -73,17 +73,20 @@ class UploadLogRepository(Repository):
         A naive `timestamp` is taken as UTC. One that was not given is that of the store's clock,
         if it has one of its own.
         """
-        require_valid("log", log, UploadLog)
-        return self._insert(log)
+        return self._insert(require_valid("log", log, UploadLog), log.model_fields_set)
 
     def insert_many(self, logs: Iterable[UploadLog]) -> list[UploadLog]:
         """Store attempts, all or none, in one transaction, and return them as stored."""
         with self._database.transaction():
-            return [self._insert(log) for log in valid_items("logs", logs, UploadLog)]
+            return [
+                self._insert(log, log.model_fields_set)
+                for log in valid_items("logs", logs, UploadLog)
+            ]
 
-    def _insert(self, log: UploadLog) -> UploadLog:
+    def _insert(self, log: UploadLog, given: set[str]) -> UploadLog:
+        """Store a valid attempt that is nobody else's; `given` are the fields that were set."""
         time = log.timestamp
-        if self._clock is not utc_now and "timestamp" not in log.model_fields_set:
+        if self._clock is not utc_now and "timestamp" not in given:
             time = self._clock()
         timestamp = aware(time, UTC).isoformat()
         values = {
@@ -98,7 +101,7 @@ class UploadLogRepository(Repository):
         }
         ((row_id,),) = self._database.rows(_SQL.insert_upload_log, values)
         # As it will be read back: with an offset and no zone's name.
-        return log.model_copy(update={"timestamp": datetime.fromisoformat(timestamp), "id": row_id})
+        return completed(log, timestamp=datetime.fromisoformat(timestamp), id=row_id)
 
     def list_for_session(self, session_identifier: str) -> list[UploadLog]:
         """Return all attempts for a session, in the order of time."""
