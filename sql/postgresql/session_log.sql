@@ -37,16 +37,19 @@ RETURNING
 -- name: list_pairs_to_build()
 -- As there, without SQLite's + before a column.
 SELECT
-    session_identifier, instrument,
-    max(id_session_log) FILTER (WHERE event_type = 'START') AS start_id,
-    max(id_session_log) FILTER (WHERE event_type = 'END') AS end_id,
-    max(timestamp) FILTER (WHERE event_type = 'START') AS start_timestamp,
-    max(timestamp) FILTER (WHERE event_type = 'END') AS end_timestamp,
-    coalesce(
-        max("user") FILTER (WHERE event_type = 'START'),
-        max("user") FILTER (WHERE event_type = 'END')
-    ) AS "user"
-FROM nxs_counted
-WHERE record_status = 'TO_BE_BUILT' AND event_type IN ('START', 'END')
-GROUP BY session_identifier, instrument
-ORDER BY max(instant) FILTER (WHERE event_type = 'START') NULLS FIRST, start_id;
+    waiting.session_identifier, waiting.instrument, start_log.id_session_log AS start_id,
+    end_log.id_session_log AS end_id, start_log.timestamp AS start_timestamp,
+    end_log.timestamp AS end_timestamp, coalesce(start_log."user", end_log."user") AS "user"
+FROM (
+    SELECT
+        session_identifier, instrument,
+        max(id_session_log) FILTER (WHERE event_type = 'START') AS start_id,
+        max(id_session_log) FILTER (WHERE event_type = 'END') AS end_id
+    FROM session_log
+    WHERE record_status = 'TO_BE_BUILT' AND event_type IN ('START', 'END')
+    GROUP BY session_identifier, instrument
+) AS waiting
+LEFT JOIN nxs_counted AS start_log ON start_log.id_session_log = waiting.start_id
+LEFT JOIN nxs_counted AS end_log ON end_log.id_session_log = waiting.end_id
+WHERE start_log.id_session_log IS NOT NULL OR end_log.id_session_log IS NOT NULL
+ORDER BY start_log.instant NULLS FIRST, start_log.id_session_log;
