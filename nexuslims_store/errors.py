@@ -244,7 +244,7 @@ class DuplicateError(StoreError):
 
 
 class InstrumentInUseError(StoreError):
-    """Session logs refer to the instrument, so it cannot be removed.
+    """Session logs, or a facility's own rows, refer to the instrument: it cannot be removed.
 
     Examples
     --------

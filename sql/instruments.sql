@@ -76,27 +76,54 @@ UPDATE session_log
 SET instrument = :new_pid
 WHERE instrument = :instrument_pid;
 
--- name: list_own_tables_of_instruments()
--- Tables of a facility's own that refer to instruments.
-SELECT own.name
+-- name: list_own_references_to_instruments()
+-- The foreign keys of a facility's own that refer to instruments: of which table, the statement that
+-- counts the rows which refer to one instrument, compared as SQLite does, and whether they would not
+-- follow a new PID.
+SELECT
+    own.name,
+    'SELECT count(*) FROM "' || replace(own.name, '"', '""') || '" AS own'
+    || ' INNER JOIN instruments AS one ON '
+    || group_concat(
+        'one."' || coalesce(replace(reference."to", '"', '""'), 'instrument_pid')
+        || '" = own."' || replace(reference."from", '"', '""') || '"',
+        ' AND '
+    )
+    || ' WHERE one.instrument_pid = :instrument_pid' AS counting,
+    max(lower(coalesce(reference."to", 'instrument_pid')) = 'instrument_pid')
+    AND reference.on_update <> 'CASCADE' AS stays
 FROM sqlite_schema AS own
+INNER JOIN pragma_foreign_key_list(own.name) AS reference
+    ON lower(reference."table") = 'instruments'
 WHERE
     own.type = 'table'
-    AND own.name <> 'session_log'
-    AND EXISTS (
-        SELECT 1
-        FROM pragma_foreign_key_list(own.name)
-        WHERE lower("table") = 'instruments'
-    );
+    AND NOT (lower(own.name) = 'session_log' AND lower(reference."from") = 'instrument')
+GROUP BY own.name, reference.id
+ORDER BY own.name, reference.id;
+
+-- name: list_own_tables_of_instruments()
+-- Tables of a facility's own that refer to instruments, or to a table that does: a PID may follow
+-- from one to the next.
+WITH RECURSIVE following (name) AS (
+    SELECT 'instruments'
+    UNION
+    SELECT lower(own.name)
+    FROM following
+    INNER JOIN sqlite_schema AS own ON own.type = 'table' AND lower(own.name) <> 'session_log'
+    INNER JOIN pragma_foreign_key_list(own.name) AS reference
+        ON lower(reference."table") = following.name
+)
+SELECT name
+FROM following;
 
 -- name: remove_instrument(instrument_pid)!
--- Fails on the foreign key while session logs refer to the instrument.
+-- The instrument of a PID, to which nothing refers any more.
 DELETE FROM instruments
 WHERE instrument_pid = :instrument_pid;
 
 -- name: count_logs_of_instrument(instrument_pid)$
 -- How many session logs stand in the way of removing an instrument. Scans session_log, which
--- NexusLIMS has not indexed by instrument; asked only after a removal was refused.
+-- NexusLIMS has not indexed by instrument; asked only before a removal.
 SELECT count(*)
 FROM session_log
 WHERE instrument = :instrument_pid;

@@ -218,6 +218,51 @@ def test_a_table_of_the_facilitys_own_follows_or_is_in_the_way_of_a_rename(
         assert store.connection.execute('SELECT pid FROM "my ""own"').fetchall() == [(pid,)]
 
 
+@pytest.mark.parametrize("action", ["NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"])
+def test_rows_of_the_facilitys_own_are_named_and_do_not_vanish(tmp_path: Path, action: str) -> None:
+    with new_store(tmp_path) as store:
+        store.instruments.add(instrument("Free"))
+        refers = "TEXT REFERENCES instruments"
+        for table in (
+            f"my_slots (pid {refers} (instrument_pid) ON DELETE {action} ON UPDATE {action})",
+            f'"the ""own" (pid {refers} ON DELETE {action} ON UPDATE {action})',
+            f"addresses (url {refers} (api_url) ON DELETE {action})",
+        ):
+            write(store, f"CREATE TABLE {table}")
+        for table in ("my_slots", "my_slots", '"the ""own"'):
+            write(store, (f"INSERT INTO {table} (pid) VALUES (?)", (PID,)))
+        write(store, ("INSERT INTO addresses (url) VALUES (?)", (instrument().api_url,)))
+        with pytest.raises(InstrumentInUseError) as caught:
+            store.instruments.remove(PID)
+        for said in ("2 rows of 'my_slots'", "1 row of 'the \"own'", "1 row of 'addresses'"):
+            assert said in str(caught.value)
+        if action != "CASCADE":
+            with pytest.raises(
+                InstrumentInUseError, match=r"2 rows of 'my_slots', 1 row of .* would"
+            ) as caught:
+                store.instruments.rename(PID, "New")
+            assert "addresses" not in str(caught.value)
+        assert store.connection.execute("SELECT pid FROM my_slots").fetchall() == [(PID,)] * 2
+        add_pair(store)
+        with pytest.raises(InstrumentInUseError, match="2 session logs, 1 row of 'addr"):
+            store.instruments.remove(PID)
+        store.instruments.remove("Free")
+
+
+@pytest.mark.only_sqlite("PostgreSQL looks at all foreign keys by itself")
+def test_a_table_that_refers_to_one_that_follows_is_in_the_way_of_a_rename(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        for statement in (
+            "CREATE TABLE a (pid PRIMARY KEY REFERENCES instruments ON UPDATE CASCADE)",
+            "CREATE TABLE b (pid REFERENCES A (pid))",
+        ):
+            write(store, statement)
+        for table in "ab":
+            write(store, (f"INSERT INTO {table} (pid) VALUES (?)", (PID,)))
+        with pytest.raises(InstrumentInUseError, match="'b'"):
+            store.instruments.rename(PID, "New")
+
+
 def test_an_odd_instrument_can_be_renamed() -> None:
     with memory_store() as store:
         store.connection.execute("UPDATE instruments SET instrument_pid = '', timezone = 5")

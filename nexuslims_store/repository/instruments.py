@@ -11,6 +11,7 @@ from nexuslims_store import queries
 from nexuslims_store.arguments import as_path, require_type, require_valid, valid_items
 from nexuslims_store.config import data_root
 from nexuslims_store.database import Row
+from nexuslims_store.display import number
 from nexuslims_store.errors import DuplicateError, InstrumentInUseError, UnknownInstrumentError
 from nexuslims_store.models import Instrument, column_of
 from nexuslims_store.repository.base import Repository
@@ -273,7 +274,7 @@ class InstrumentRepository(Repository):
             return self._renamed({"instrument_pid": pid, "new_pid": new_pid})
         except ConstraintError as error:
             if error.foreign_key:  # as PostgreSQL reports what `_renamed` looks for on SQLite
-                raise _in_use(pid, f"another table ({error})") from error
+                raise _in_use(pid, f"rows of another table ({error})") from error
             if self._row(new_pid) is None:  # an index of the facility's own refused it
                 raise
             raise DuplicateError(
@@ -289,28 +290,46 @@ class InstrumentRepository(Repository):
         UnknownInstrumentError
             No instrument has the PID.
         InstrumentInUseError
-            Session logs refer to it; the message says how many.
+            Session logs refer to it, or rows of tables of the facility's own, even where these
+            would follow it (ON DELETE CASCADE); the message says how many of which.
         """
-        require_type("pid", pid, str)
-        try:
-            removed = self._database.change(_SQL.remove_instrument, {"instrument_pid": pid})
-        except ConstraintError as error:
-            ((count,),) = self._database.rows(
-                _SQL.count_logs_of_instrument, {"instrument_pid": pid}
-            )
-            raise InstrumentInUseError(
-                f"{count} session logs refer to the instrument {pid!r}, so it is not removed: it "
-                "is part of their history",
-                call="leave it, or change it with store.instruments.update() or .rename()",
-                command="leave it, or change it with `nexuslims-store instruments update` or "
-                "`instruments rename`",
-            ) from error
-        if not removed:
-            raise unknown_instrument(pid)
+        with self._database.transaction():
+            if self._row(pid) is None:
+                raise unknown_instrument(pid)
+            names = {"instrument_pid": pid}
+            ((logs,),) = self._database.rows(_SQL.count_logs_of_instrument, names)
+            own = self._own_rows(pid)
+            if logs or own:
+                rows = ", ".join(filter(None, (logs and number(logs, "session log"), own)))
+                raise InstrumentInUseError(
+                    f"{rows} refer to the instrument {pid!r}, so it is not removed: it is part of "
+                    "their history",
+                    call="leave it, or change it with store.instruments.update() or .rename()",
+                    command="leave it, or change it with `nexuslims-store instruments update` or "
+                    "`instruments rename`",
+                )
+            self._database.change(_SQL.remove_instrument, names)
+
+    def _own_rows(self, pid: str, *, if_renamed: bool = False) -> str:
+        """Say how many rows of which tables of the facility's own refer to an instrument.
+
+        `if_renamed`: only of those that would not follow it to another PID.
+        """
+        counts: dict[str, int] = {}
+        for table, counting, stays in self._database.rows(_SQL.list_own_references_to_instruments):
+            if stays or not if_renamed:
+                ((count,),) = self._database.rows(counting, {"instrument_pid": pid})
+                counts[table] = counts.get(table, 0) + count
+        return ", ".join(
+            f"{number(count, 'row')} of {table!r}" for table, count in counts.items() if count
+        )
 
     def _renamed(self, names: dict[str, str]) -> int:
         pid = names["instrument_pid"]
         with self._database.transaction(), self._database.deferred_foreign_keys():
+            referring = self._own_rows(pid, if_renamed=True)
+            if referring and pid != names["new_pid"]:
+                raise _in_use(pid, referring)
             if not self._database.change(_SQL.rename_instrument, names):
                 raise unknown_instrument(pid)
             logs = self._database.change(_SQL.rename_instrument_of_logs, names)
@@ -318,7 +337,7 @@ class InstrumentRepository(Repository):
             for (table,) in self._database.rows(_SQL.list_own_tables_of_instruments):
                 quoted = table.replace('"', '""')
                 if self._database.rows(f'PRAGMA foreign_key_check("{quoted}")'):
-                    raise _in_use(pid, f"the table {table!r}")
+                    raise _in_use(pid, f"rows of the table {table!r}")
             return logs
 
     def _row(self, pid: str) -> Row | None:
@@ -358,10 +377,10 @@ def _pid_taken(pid: str) -> DuplicateError:
     )
 
 
-def _in_use(pid: str, table: str) -> InstrumentInUseError:
+def _in_use(pid: str, rows: str) -> InstrumentInUseError:
     return InstrumentInUseError(
-        f"the instrument {pid!r} is not renamed: rows of {table} would refer to none; let them "
-        "follow by ON UPDATE CASCADE, or change them first"
+        f"the instrument {pid!r} is not renamed: {rows} would refer to none; let them follow by "
+        "ON UPDATE CASCADE, or refer to another instrument meanwhile"
     )
 
 
