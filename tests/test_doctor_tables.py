@@ -132,14 +132,57 @@ def test_the_packages_own_index_is_missed_and_comes_back(path: Path) -> None:
 def test_missing_and_foreign_indexes(path: Path) -> None:
     spoil(
         path,
-        "DROP INDEX idx_external_lookup; CREATE INDEX mine ON session_log (user);"
-        "DROP INDEX ix_upload_log_destination_name;"
-        "CREATE INDEX ix_upload_log_destination_name ON upload_log (record_id);",
+        "DROP INDEX idx_external_lookup; CREATE INDEX mine ON session_log (user);",
     )
     found = examine(path)
     assert "idx_external_lookup" in the("missing-index", found).message
     assert "mine" in the("harmless-drift", found).message
-    assert "record_id" in the("drift", found).message
+
+
+OWN = {
+    "on a table of its own": "INDEX {name} ON other (a)",
+    "UNIQUE on a table of its own": "UNIQUE INDEX {name} ON other (a, b)",
+    "on another table of ours": "INDEX {name} ON session_log (user)",
+    "UNIQUE on another table of ours": "UNIQUE INDEX {name} ON session_log (id_session_log, user)",
+    "on other columns": "INDEX [{name}] ON {table} ({key}, {column} DESC) WHERE {key} > 0",
+    "UNIQUE on other columns": "UNIQUE INDEX {name} ON {table} ({key}, {column})",
+    "UNIQUE on the same column": "UNIQUE INDEX {name} ON {table} ({column})",
+    "in capitals": "INDEX {capitals} ON other (a, b)",
+    "a table": 'TABLE {name} (a, "b;c")',
+    "a view": "VIEW {name} AS SELECT a FROM other",
+}
+
+
+@pytest.mark.parametrize("what", OWN.values(), ids=OWN)
+@pytest.mark.parametrize(
+    ("name", "table", "key", "column"),
+    [
+        ("idx_nexuslims_username", "external_user_identifiers", "id", "nexuslims_username"),
+        ("ix_upload_log_destination_name", "upload_log", "id", "destination_name"),
+        ("nxs_session_log_to_build", "session_log", "id_session_log", "session_identifier"),
+    ],
+)
+def test_what_has_the_name_of_an_index_of_ours_is_one_finding_and_gives_it_back(
+    path: Path, what: str, name: str, table: str, key: str, column: str
+) -> None:
+    spoil(path, "DELETE FROM session_log WHERE event_type <> 'START'")
+    spoil(path, "CREATE TABLE other (a, b); INSERT INTO other (a, b) VALUES (1, 2)")
+    others = {(finding.code, finding.message) for finding in examine(path)}
+    made = what.format(name=name, table=table, key=key, column=column, capitals=name.upper())
+    spoil(path, f"DROP INDEX {name}; CREATE {made}")
+    found = [one for one in examine(path) if (one.code, one.message) not in others]
+    (finding,) = found
+    assert (finding.code, finding.table) == ("taken-name", table)
+    assert name in finding.message
+    mend(path, finding.remedy)
+    assert codes(examine(path)) <= {code for code, _ in others} | {"harmless-drift"}
+    assert not migrations.upgrade(path).changed
+    with closing(sqlite3.connect(path)) as connection:
+        own = connection.execute(
+            "SELECT type, sql FROM sqlite_master WHERE lower(name) = ?", (f"own_{name}",)
+        ).fetchone()
+    assert own[0] == what.replace("UNIQUE ", "").partition(" ")[0].lower()
+    assert ("UNIQUE" in own[1]) == ("UNIQUE" in what and "other" in what)
 
 
 # -- revisions -------------------------------------------------------------------------

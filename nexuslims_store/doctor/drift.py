@@ -20,7 +20,7 @@ from nexuslims_store.migrations.script import filled_by
 from nexuslims_store.migrations.shapes import folded, shapes
 from nexuslims_store.recognition.compiling import dead_code
 from nexuslims_store.recognition.layouts import layout_of, without_key
-from nexuslims_store.recognition.remaking import renaming_index, taking_reference_out
+from nexuslims_store.recognition.remaking import giving_name_back, taking_reference_out
 from nexuslims_store.revisions import head, history, is_own_index, tables_at
 from nexuslims_store.tables import (
     Column,
@@ -133,8 +133,10 @@ def _compare(
             continue  # which keeps it from being migrated
         if origin is not None:
             harmless.setdefault(origin, []).append(difference.text)
-        elif difference.kind in {"index", "no index", "unique"}:
-            yield from _about_index(database.path, there, difference, revision)
+        elif difference.kind in {"index", "no index", "unique"} or (
+            difference.kind == "other index" and revision == head()
+        ):
+            yield from _about_index(database.path, contents, name, difference, revision)
         else:
             drifted.append(difference)
     if drifted:
@@ -160,10 +162,25 @@ def _compare(
 
 
 def _about_index(
-    path: Path, there: Table, difference: Difference, revision: str
+    path: Path, contents: Contents, name: str, difference: Difference, revision: str
 ) -> Iterator[Finding]:
-    name, subject = there.name.lower(), difference.subject
-    if difference.kind == "no index":
+    subject = difference.subject
+    at_head = revision == head()  # else `migrate` refuses a name, which is a finding of its own
+    if difference.kind in {"no index", "other index"}:
+        alike = (one for one in contents.named if one.name.lower() == subject)
+        taken = next((one for one in alike if one.kind != "trigger"), None)
+        if taken is not None and at_head:
+            on = f" on {taken.table}" if taken.kind == "index" else ""
+            sql = next(str(i.sql) for i in tables_at(revision)[name].indexes if i.name == subject)
+            yield Finding(
+                "taken-name",
+                "warning",
+                f"{name} lacks its index {subject}, whose name the {taken.kind} {taken.name}{on} "
+                "has, which is your own",
+                f"give yours another name: {giving_name_back(path, contents, taken, sql)}",
+                table=name,
+            )
+            return
         yield Finding(
             "missing-index",
             "warning",
@@ -171,6 +188,8 @@ def _about_index(
             "nexuslims-store migrate",
             table=name,
         )
+    elif at_head and subject.lower() in _index_names():
+        return  # told of the table that lacks it
     elif difference.kind == "unique":
         yield Finding(
             "drift",
@@ -178,14 +197,6 @@ def _about_index(
             f"{name}: {difference.text}, unlike the table that {revision} has",
             f"{subject} is an index of your own: if you can do without, take it out of the "
             "file, after nexuslims-store backup",
-            table=name,
-        )
-    elif revision == head():  # else `migrate` refuses it, which is a finding of its own
-        yield Finding(
-            "taken-name",
-            "warning",
-            f"the index {subject} on {name} is your own, and NexusLIMS has another of that name",
-            f"give it another name: {renaming_index(path, there, subject)}",
             table=name,
         )
 
@@ -288,7 +299,7 @@ def _check_differences(there: Table, expected: Table) -> Iterator[Difference]:
 
 
 def _index_differences(there: Table, expected: Table) -> Iterator[Difference]:
-    found = {i.name: _index_sql(i.sql) for i in there.indexes if i.sql is not None}
+    found = {i.name.lower(): _index_sql(i.sql) for i in there.indexes if i.sql is not None}
     wanted = {i.name: _index_sql(i.sql) for i in expected.indexes if i.sql is not None}
     for name, sql in wanted.items():
         if name not in found:
@@ -296,7 +307,7 @@ def _index_differences(there: Table, expected: Table) -> Iterator[Difference]:
             yield Difference("no index", name, f"the index {name} is missing{use}")
         elif folded(found[name]) != folded(sql):
             yield Difference("other index", name, f"the index {name} is {found[name]}")
-    unique = {index.name for index in there.indexes if index.unique}  # told by its columns
+    unique = {i.name.lower() for i in there.indexes if i.unique}  # told by its columns
     for name in sorted(found.keys() - wanted.keys() - unique):
         # Ours stays behind where NexusLIMS goes down from the head.
         if not is_own_index(name):

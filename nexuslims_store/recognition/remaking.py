@@ -12,7 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 from nexuslims_store import ddl
-from nexuslims_store.tables import Contents, Reference, Table, quoted, read
+from nexuslims_store.revisions import known_tables
+from nexuslims_store.tables import Contents, Named, Reference, Table, quoted, read
 
 
 def remake(
@@ -109,11 +110,21 @@ def taking_reference_out(path: Path, contents: Contents, table: Table, reference
     return f"make {table.name} anew in a copy of the file, without the reference of {columns}"
 
 
-def renaming_index(path: Path, there: Table, index: str) -> str:
-    """Return the command that makes an index anew under another name."""
-    sql = next(str(one.sql) for one in there.indexes if one.name == index)
-    words = [f"own_{word}" if word.strip('"') == index else word for word in ddl.tokens(sql)]
-    return in_shell(path, [f"DROP INDEX {quoted(index)}", ddl.join(words)])
+def giving_name_back(path: Path, contents: Contents, own: Named, sql: str) -> str:
+    """Return the command that gives what has the name of an index of ours another, and makes that.
+
+    An index on a table of ours is made anew without UNIQUE, which NexusLIMS's have not.
+    """
+    name = free_name(contents, f"own_{own.name}")
+    if own.kind == "table":
+        renaming = [f"ALTER TABLE {quoted(own.name)} RENAME TO {quoted(name)}"]
+    else:
+        words = ddl.tokens(str(own.sql))
+        words[next(i for i, w in enumerate(words) if w.strip("\"'`[]") == own.name)] = quoted(name)
+        if own.table in known_tables() and words[1].upper() == "UNIQUE":
+            del words[1]
+        renaming = [f"DROP {own.kind.upper()} {quoted(own.name)}", ddl.join(words)]
+    return in_shell(path, [*renaming, _in_a_line(sql)])
 
 
 def definition(table: Table, column: str) -> str:

@@ -75,13 +75,13 @@ def examine(path: Path, now: datetime = NOW) -> list[Finding]:
 
 
 def without_remade(remedy: str) -> str:
-    """Leave out the dropping of an index or trigger that the same command makes again."""
+    """Leave out the dropping of an index, trigger or view that the same command makes again."""
 
     def left(match: re.Match[str]) -> str:
         again = rf'CREATE (UNIQUE )?{match[1]} "?(own_)?{re.escape(match[2])}\b'
         return "" if re.search(again, remedy[match.end() :]) else match[0]
 
-    return re.sub(r'DROP (INDEX|TRIGGER) "([^"]+)"', left, remedy)
+    return re.sub(r'DROP (INDEX|TRIGGER|VIEW) "([^"]+)"', left, remedy)
 
 
 def codes(found: list[Finding]) -> set[str]:
