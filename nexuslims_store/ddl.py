@@ -7,21 +7,30 @@ in the text of its CREATE statement only, between anyone's quotes, comments and 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+import string
+from collections.abc import Callable, Collection
 from itertools import pairwise
 
 _TOKEN = re.compile(
     r"""
-      (?P<comment> --[^\n]* | /\*.*?(?:\*/|\Z) )
+      (?P<blank> (?: [ \t\n\f\r] | --[^\n]* | /\*.*?(?:\*/|\Z) )+ )
     | (?P<name> "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\] )
-    | (?P<other> '(?:[^']|'')*' | [\w$]+ | [<>=!|]+ | \S )
+    | (?P<other> '(?:[^']|'')*' | [\w$\x80-\U0010ffff]+ | [<>=!|]+ | \S )
     """,
     re.VERBOSE | re.DOTALL,
 )
 _PLAIN = re.compile(r"[A-Za-z_]\w*")
 _CONSTRAINTS = {"CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"}
-# Names that would be read as something else without their quotes.
-_QUOTED = {"user"}
+# Names that would be read as something else without their quotes: SQLite's own words.
+_QUOTED = re.compile(
+    "user|add|all|alter|and|as|autoincrement|between|case|cast|check|collate|commit|constraint|"
+    "create|default|deferrable|delete|distinct|drop|else|escape|except|exists|foreign|from|group|"
+    "having|in|index|insert|intersect|into|is|isnull|join|limit|not|nothing|notnull|null|on|or|"
+    "order|primary|raise|references|returning|select|set|table|then|to|transaction|union|unique|"
+    "update|using|values|when|where",
+    re.IGNORECASE,
+)
+_SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def tokens(sql: str) -> list[str]:
@@ -31,14 +40,22 @@ def tokens(sql: str) -> list[str]:
         if match["name"]:
             found.append(_name(match["name"]))
         elif word := match["other"]:
-            found.append(_name(f'"{word}"') if word.lower() in _QUOTED else word)
+            found.append('"user"' if word.lower() == "user" else word)
     return found
+
+
+def bare(word: str) -> str:
+    """Return a name without the quotes it may be written in, in small letters as SQLite does it."""
+    if word[0] in "\"'`[" and len(word) > 1:
+        mark, word = word[-1], word[1:-1]
+        word = word if mark == "]" else word.replace(mark * 2, mark)
+    return word.translate(_SMALL)
 
 
 def _name(quoted: str) -> str:
     mark, name = quoted[-1], quoted[1:-1]
     name = name.replace(mark * 2, mark) if mark != "]" else name
-    if _PLAIN.fullmatch(name) and name.lower() not in _QUOTED:
+    if _PLAIN.fullmatch(name) and not _QUOTED.fullmatch(name):
         return name
     return '"' + name.replace('"', '""') + '"'
 
@@ -56,17 +73,52 @@ def unquoted(sql: str, names: Collection[str]) -> str:
 def items(sql: str) -> list[list[str]]:
     """Return the columns and constraints of a CREATE TABLE statement, each as its tokens."""
     words = tokens(sql)
+    return [words[part] for part in _parts(words)]
+
+
+def _parts(words: list[str]) -> list[slice]:
+    """Return where the columns and constraints are among the tokens of a CREATE TABLE statement."""
     if "(" not in words:
         return []
-    found: list[list[str]] = [[]]
+    start = words.index("(") + 1
+    end = start + len(_inside(words, start - 1))
+    found = []
     depth = 0
-    for word in _inside(words, words.index("(")):
-        depth += _DEPTH.get(word, 0)
-        if word == "," and depth == 0:
-            found.append([])
-        else:
-            found[-1].append(word)
-    return found
+    for place in range(start, end):
+        depth += _DEPTH.get(words[place], 0)
+        if words[place] == "," and depth == 0:
+            found.append(slice(start, place))
+            start = place + 1
+    return [*found, slice(start, end)]
+
+
+class _Written:
+    """A CREATE TABLE statement as somebody wrote it, to be changed here and there.
+
+    Every word, quote and blank that is not changed stays.
+    """
+
+    def __init__(self, sql: str) -> None:
+        self._sql = sql
+        self._found = [match for match in _TOKEN.finditer(sql) if not match["blank"]]
+        self.words = [match[0] for match in self._found]
+        self.upper = [word.upper() for word in self.words]
+        self.parts = _parts(self.words)
+
+    def is_constraint(self, part: slice) -> bool:
+        return _is_constraint(self.words[part])
+
+    def text(self, part: slice, changed: Collection[tuple[slice, str]] = ()) -> str:
+        """Return the text of some tokens, with other texts in place of some of them."""
+        place, end = self._found[part.start].start(), self._found[part.stop - 1].end()
+        text = ""
+        for tokens_, instead in sorted(changed, key=lambda change: change[0].start):
+            text += self._sql[place : self._found[tokens_.start].start()] + instead
+            place = self._found[tokens_.stop - 1].end()
+        return text + self._sql[place:end]
+
+    def whole(self, changed: Collection[tuple[slice, str]]) -> str:
+        return self.text(slice(0, len(self.words)), changed)
 
 
 def checks(sql: str) -> dict[str, str | None]:
@@ -90,11 +142,12 @@ def constraint_names(sql: str) -> set[str]:
 def collations(sql: str) -> dict[str, str]:
     """Return by which collation each column of a CREATE TABLE statement is compared."""
     found = {}
-    for part in items(sql):
-        if part and not _is_constraint(part):
-            words = [word.upper() for word in part]
+    written = _Written(sql)
+    for part in written.parts:
+        if not written.is_constraint(part):
+            words = written.upper[part]
             named = words[words.index("COLLATE") + 1] if "COLLATE" in words[:-1] else "BINARY"
-            found[part[0].strip('"').lower()] = named.strip('"')
+            found[bare(written.words[part][0])] = named.strip('"')
     return found
 
 
@@ -105,38 +158,128 @@ def options(sql: str) -> set[str]:
     return {option for option in " ".join(words[last:]).split(" , ") if option.strip(" ;")}
 
 
-def without_reference(sql: str, columns: Collection[str]) -> str:
-    """Return a CREATE TABLE statement without the foreign key of just these columns."""
-    wanted = {column.lower() for column in columns}
-    parts = []
-    for part in items(sql):
-        upper = [word.upper() for word in part]
-        at = upper.index("REFERENCES") if "REFERENCES" in upper else None
-        key = upper.index("FOREIGN") if "FOREIGN" in upper and _is_constraint(part) else None
-        if at is None:
-            parts.append(part)
-        elif key is not None:
-            of = {word.strip('"').lower() for word in _inside(part, key + 2) if word != ","}
-            parts += [] if of == wanted else [part]
-        elif {part[0].strip('"').lower()} == wanted:
-            named = at >= 2 and upper[at - 2] == "CONSTRAINT"
-            parts.append(part[: at - 2 * named] + _after_reference(part[at:]))
-        else:
-            parts.append(part)
-    return _with_items(sql, parts)
+def without_references(
+    sql: str, is_wanted: Callable[[tuple[str, ...], str, tuple[str, ...]], bool]
+) -> str:
+    """Return a CREATE TABLE statement without some of its foreign keys.
+
+    Parameters
+    ----------
+    is_wanted
+        Says of the columns, the table referred to and the columns referred to, all in small
+        letters, whether the foreign key goes.
+    """
+    written = _Written(sql)
+    words, upper = written.words, written.upper
+    cuts = []
+    for part in written.parts:
+        for at in range(part.start, part.stop):
+            if upper[at] != "REFERENCES":
+                continue
+            start, columns = at, words[part][:1]
+            if written.is_constraint(part):
+                start = max(p for p in range(part.start, at) if upper[p] == "FOREIGN")
+                columns = _inside(words, start + 2)
+            to = _inside(words, at + 2) if words[at + 2] == "(" else []
+            names = (tuple(bare(word) for word in each if word != ",") for each in (columns, to))
+            if is_wanted(next(names), bare(words[at + 1]), next(names)):
+                end = part.stop - len(_after_reference(words[at : part.stop]))
+                start -= 2 * (start > part.start + 1 and upper[start - 2] == "CONSTRAINT")
+                start -= slice(start, end) == part  # with the comma before it
+                cuts.append((slice(start, end), ""))
+    return written.whole(cuts)
+
+
+def definitions(sql: str) -> dict[str, str]:
+    """Return how each column of a CREATE TABLE statement is declared, as it is written there.
+
+    One that is computed and stored is computed when it is read: none other can be added to a table.
+    """
+    written = _Written(sql)
+    found = {}
+    for part in written.parts:
+        if not written.is_constraint(part):
+            stored = [
+                (slice(place, place + 1), "VIRTUAL")
+                for place in range(part.start, part.stop)
+                if written.upper[place] == "STORED" and written.words[place - 1] == ")"
+            ]
+            found[bare(written.words[part.start])] = written.text(part, stored)
+    return found
+
+
+def with_columns(sql: str, there: str, columns: Collection[str]) -> str:
+    """Return a CREATE TABLE statement with some columns of another, and their constraints.
+
+    Where they were its primary key, they are UNIQUE.
+
+    Parameters
+    ----------
+    columns
+        Their names, in small letters.
+    """
+    theirs, written = _Written(there), _Written(sql)
+    own: list[str] = []
+    rules: list[str] = []
+    for part in theirs.parts:
+        if theirs.is_constraint(part):
+            if mentions(theirs.words[part], columns):
+                rules.append(theirs.text(part, _no_key(theirs, part)))
+        elif bare(theirs.words[part.start]) in columns:
+            own.append(theirs.text(part, _no_key(theirs, part)))
+    after = max(part.stop for part in written.parts if not written.is_constraint(part)) - 1
+    end = written.parts[-1].stop - 1
+    added = {after: own, end: [*own, *rules] if after == end else rules}
+    return written.whole(
+        [
+            (slice(place, place + 1), ", ".join([written.words[place], *texts]))
+            for place, texts in added.items()
+        ]
+    )
+
+
+def mentions(words: list[str], columns: Collection[str]) -> bool:
+    """Whether one of some columns, in small letters, is among tokens, the first bracket on."""
+    return any(
+        bare(word) in columns and not (word.startswith("'") or _QUOTED.fullmatch(word))
+        for word in words[words.index("(") if "(" in words else 0 :]
+    )
+
+
+def _no_key(written: _Written, part: slice) -> list[tuple[slice, str]]:
+    """Return what makes of a primary key among some tokens something UNIQUE."""
+    changed = []
+    upper = written.upper
+    for place in range(part.start, part.stop):
+        if upper[place] == "AUTOINCREMENT":
+            changed.append((slice(place, place + 1), ""))
+        elif upper[place : place + 2] == ["PRIMARY", "KEY"]:
+            ordered = upper[place + 2 : place + 3] in (["ASC"], ["DESC"])
+            changed.append((slice(place, place + 2 + ordered), "UNIQUE"))
+    return changed
 
 
 def in_a_line(sql: str) -> str:
-    """Return a CREATE statement without its comments and line ends."""
-    words = tokens(sql)
-    return _with_items(sql, items(sql)) if words[1].upper() == "TABLE" else join(words)
+    """Return a statement without its comments, one of which may end what follows, and line ends."""
+    return _TOKEN.sub(lambda match: " " if match["blank"] else match[0], sql).strip()
 
 
-def _with_items(sql: str, parts: list[list[str]]) -> str:
-    words = tokens(sql)
-    end = len(words) - words[::-1].index(")")
-    head, tail = join(words[: words.index("(")]), join(words[end:])
-    return f"{head} ({', '.join(map(_laid_out, parts))}) {tail}".strip()
+def renamed(sql: str, name: str, *, plainly: bool) -> str:
+    """Return the CREATE statement of an index or view that gives it another name.
+
+    Parameters
+    ----------
+    name
+        As it is to be written.
+    plainly
+        Whether an index is not to be UNIQUE.
+    """
+    written = _Written(sql)
+    place = next(p for p, word in enumerate(written.upper) if word in {"INDEX", "VIEW"})
+    changed = [(slice(place + 1, place + 2), name)]
+    if plainly and written.upper[place - 1] == "UNIQUE":
+        changed.append((slice(place - 1, place), ""))
+    return written.whole(changed)
 
 
 def _after_reference(words: list[str]) -> list[str]:

@@ -27,6 +27,8 @@ from nexuslims_store.migrations.run import Options
 from nexuslims_store.migrations.server import change, make_plan
 from nexuslims_store.opening import open_server
 from nexuslims_store.recognition import check_head, check_head_of_server, look
+from nexuslims_store.recognition.layouts import own_columns
+from nexuslims_store.recognition.own import taking_out
 from nexuslims_store.recognition.server import columns_on_server
 from nexuslims_store.refusals import is_utf_8
 from nexuslims_store.revisions import head, known_tables, tables_at
@@ -227,8 +229,15 @@ def _insert(file: SQLiteDatabase, table: Table, read: Callable[[], Iterator[Row]
 
 def _check_file(file: SQLiteDatabase) -> None:
     check_head(file.connection, file.path, timeout=file.timeout, write=False)
-    there = look(file.connection).tables
-    _refuse_own_columns(file.name, {(name, c) for name, t in there.items() for c in t.columns})
+    catalogue = look(file.connection)
+    own: dict[str, list[str]] = {}
+    for table, column in sorted(own_columns(catalogue.layout)):
+        own.setdefault(table, []).append(column)
+    advice = (
+        taking_out(file.path, catalogue.contents, catalogue.tables[table], columns)
+        for table, columns in own.items()
+    )
+    _refuse_own_columns(file.name, [(t, c) for t in own for c in own[t]], "; ".join(advice))
     for table, rowid, parent, _ in file.rows("PRAGMA foreign_key_check"):
         keys = tables_at(head())[table].foreign_keys
         raise InvalidRowError(
@@ -241,13 +250,17 @@ def _check_file(file: SQLiteDatabase) -> None:
         )
 
 
-def _refuse_own_columns(name: str, there: Iterable[tuple[str, str]]) -> None:
+def _refuse_own_columns(
+    name: str,
+    there: Iterable[tuple[str, str]],
+    advice: str = "move them to a table of your own first",
+) -> None:
     known = {table.name: table.columns for table in _tables()}
     own = [f"{t}.{column}" for t, column in there if t in known and column not in known[t]]
     if own:
         raise StoreError(
             f"{name} has columns that are none of NexusLIMS's, and would be lost: "
-            f"{', '.join(sorted(own))}. Nothing was moved; move them to a table of your own first"
+            f"{', '.join(sorted(own))}. Nothing was moved; {advice}"
         )
 
 

@@ -106,11 +106,26 @@ class Table(NamedTuple):
         return frozenset(i.columns for i in self.indexes if i.unique and not i.of_key)
 
     @property
-    def has_rowid(self) -> bool:
-        """Whether its rows have numbers of their own."""
+    def rowid(self) -> str | None:
+        """What SQLite calls the numbers of its rows; None where they have none, or a name hides it.
+
+        A column of the facility's own may be called so too.
+        """
         from nexuslims_store import ddl  # noqa: PLC0415 -- opening a store does not need it
 
-        return "WITHOUT ROWID" not in ddl.options(self.sql)
+        if "WITHOUT ROWID" in ddl.options(self.sql):
+            return None
+        return next((n for n in ("rowid", "_rowid_", "oid") if n not in self.columns), None)
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether its key is the number of a row, which SQLite gives where none is given."""
+        return (
+            len(self.key) == 1
+            and self.rowid is not None
+            and self.columns[self.key[0]].type.upper() == "INTEGER"
+            and not any(index.of_key for index in self.indexes)
+        )
 
     @property
     def checks(self) -> dict[str, str | None]:
@@ -142,7 +157,7 @@ class Contents(NamedTuple):
 
     def names(self, *kinds: Kind) -> frozenset[str]:
         """Return the names of all tables, views, indexes or triggers, in small letters."""
-        return frozenset(_small(one.name) for one in self.named if one.kind in kinds)
+        return frozenset(small(one.name) for one in self.named if one.kind in kinds)
 
     def of(self, kind: Kind) -> list[Named]:
         """Return all of one kind that somebody's statement made."""
@@ -175,17 +190,17 @@ def read(connection: sqlite3.Connection, names: Iterable[str] | None = None) -> 
     """
     with snapshot(connection):
         named = tuple(
-            Named(kind, str(name), _small(table), sql)
+            Named(kind, str(name), small(table), sql)
             for kind, name, table, sql in connection.execute(
                 "SELECT type, name, tbl_name, sql FROM sqlite_master"
             )
         )
         wanted = None if names is None else frozenset(names)
         tables = {
-            _small(one.name): _table(connection, one)
+            small(one.name): _table(connection, one)
             for one in named
             if one.kind == "table"
-            and (wanted is None or _small(one.name) in wanted)
+            and (wanted is None or small(one.name) in wanted)
             and not (one.sql or "").upper().startswith("CREATE VIRTUAL")
         }
     return Contents(tables, named)
@@ -214,7 +229,7 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _table(connection: sqlite3.Connection, found: Named) -> Table:
     columns = {
-        _small(name): Column(name, declared, bool(required), default, key, bool(hidden))
+        small(name): Column(name, declared, bool(required), default, key, bool(hidden))
         for name, declared, required, default, key, hidden in connection.execute(
             'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)',
             (found.name,),
@@ -246,19 +261,19 @@ def _references(connection: sqlite3.Connection, table: str) -> Iterator[Referenc
     for _, parts in groupby(rows, key=lambda row: row[0]):
         columns = list(parts)
         yield Reference(
-            tuple(_small(row[2]) for row in columns),
+            tuple(small(row[2]) for row in columns),
             columns[0][1],
-            tuple(_small(row[3]) for row in columns if row[3] is not None),
+            tuple(small(row[3]) for row in columns if row[3] is not None),
             *columns[0][4:],
         )
 
 
 def _index_columns(connection: sqlite3.Connection, index: str) -> tuple[str, ...]:
     rows = connection.execute("SELECT name FROM pragma_index_info(?) ORDER BY seqno", (index,))
-    return tuple("(an expression)" if name is None else _small(name) for (name,) in rows)
+    return tuple("(an expression)" if name is None else small(name) for (name,) in rows)
 
 
-def _small(name: object) -> str:
+def small(name: object) -> str:
     """Return a name in small letters as SQLite does it, to which only those of ASCII have case."""
     text = str(name)
     return text.lower() if text.isascii() else re.sub("[A-Z]", lambda m: m[0].lower(), text)
@@ -284,7 +299,7 @@ def dead_references(tables: Mapping[str, Table]) -> list[tuple[Table, Reference]
 
 def is_met(reference: Reference, tables: Mapping[str, Table]) -> bool:
     """Whether what a foreign key refers to is in tables, and tells their rows apart."""
-    parent = tables.get(_small(reference.table))
+    parent = tables.get(small(reference.table))
     if parent is None:
         return False
     if not reference.to:

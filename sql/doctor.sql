@@ -8,68 +8,68 @@
 -- name: list_instruments_rows(first_rowid, number)
 -- A lot of rows of instruments, from a rowid on.
 SELECT
-    rowid AS nxs_rowid, instrument_pid, api_url, calendar_url, location, display_name,
+    _rowid_ AS nxs_rowid, instrument_pid, api_url, calendar_url, location, display_name,
     property_tag, filestore_path, harvester, timezone AS timezone_str
 FROM instruments
-WHERE rowid >= :first_rowid
-ORDER BY rowid
+WHERE _rowid_ >= :first_rowid
+ORDER BY _rowid_
 LIMIT :number;
 
 -- name: list_older_instruments_rows(first_rowid, number)
 -- The same before v2_5_0b, where display_name was schema_name.
 SELECT
-    rowid AS nxs_rowid, instrument_pid, api_url, calendar_url, location,
+    _rowid_ AS nxs_rowid, instrument_pid, api_url, calendar_url, location,
     schema_name AS display_name, property_tag, filestore_path, harvester, timezone AS timezone_str
 FROM instruments
-WHERE rowid >= :first_rowid
-ORDER BY rowid
+WHERE _rowid_ >= :first_rowid
+ORDER BY _rowid_
 LIMIT :number;
 
 -- name: list_session_log_rows(first_rowid, number)
 -- A lot of rows of session_log, from a rowid on.
 SELECT
-    rowid AS nxs_rowid, session_identifier, instrument, timestamp, event_type, record_status,
+    _rowid_ AS nxs_rowid, session_identifier, instrument, timestamp, event_type, record_status,
     "user", id_session_log
 FROM session_log
-WHERE rowid >= :first_rowid
-ORDER BY rowid
+WHERE _rowid_ >= :first_rowid
+ORDER BY _rowid_
 LIMIT :number;
 
 -- name: list_upload_log_rows(first_rowid, number)
 -- A lot of rows of upload_log, from a rowid on.
 SELECT
-    rowid AS nxs_rowid, session_identifier, destination_name, success, timestamp, record_id,
+    _rowid_ AS nxs_rowid, session_identifier, destination_name, success, timestamp, record_id,
     record_url, error_message, metadata_json, id
 FROM upload_log
-WHERE rowid >= :first_rowid
-ORDER BY rowid
+WHERE _rowid_ >= :first_rowid
+ORDER BY _rowid_
 LIMIT :number;
 
 -- name: list_external_user_identifiers_rows(first_rowid, number)
 -- A lot of rows of external_user_identifiers, from a rowid on.
 SELECT
-    rowid AS nxs_rowid, nexuslims_username, external_system, external_id, email, created_at,
+    _rowid_ AS nxs_rowid, nexuslims_username, external_system, external_id, email, created_at,
     last_verified_at, notes, id
 FROM external_user_identifiers
-WHERE rowid >= :first_rowid
-ORDER BY rowid
+WHERE _rowid_ >= :first_rowid
+ORDER BY _rowid_
 LIMIT :number;
 
 -- name: get_last_rowid_of_instruments()$
 -- How far there is to read, as a look-up rather than a count.
-SELECT max(rowid) FROM instruments;
+SELECT max(_rowid_) FROM instruments;
 
 -- name: get_last_rowid_of_session_log()$
 -- The same of session_log.
-SELECT max(rowid) FROM session_log;
+SELECT max(_rowid_) FROM session_log;
 
 -- name: get_last_rowid_of_upload_log()$
 -- The same of upload_log.
-SELECT max(rowid) FROM upload_log;
+SELECT max(_rowid_) FROM upload_log;
 
 -- name: get_last_rowid_of_external_user_identifiers()$
 -- The same of external_user_identifiers.
-SELECT max(rowid) FROM external_user_identifiers;
+SELECT max(_rowid_) FROM external_user_identifiers;
 
 -- name: get_zone_of_instrument(instrument_pid)^
 -- Whether an instrument is there, and in which time zone. Given as a BLOB, since the PID that an

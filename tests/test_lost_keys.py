@@ -234,3 +234,123 @@ def test_the_error_of_one_file_is_never_that_of_another(tmp_path: Path) -> None:
         with pytest.raises(StoreError) as caught:
             another.instruments.add(TITAN)
     assert "PRIMARY KEY" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        "UPDATE session_log SET id_session_log = NULL",
+        "UPDATE session_log SET id_session_log = 7",
+        "UPDATE session_log SET id_session_log = 9223372036854775807 WHERE rowid < 3",
+    ],
+)
+def test_who_has_no_number_of_ones_own_gets_one(tmp_path: Path, spoiled: str) -> None:
+    path = good(tmp_path)
+    replace(path, "session_log")
+    execute(path, spoiled)
+    (lost,) = (finding for finding in doctor.examine(path) if finding.severity == "error")
+    assert "have no id_session_log or that of another, and get new ones" in lost.message
+    assert "correct first" not in lost.remedy
+    mend(path, lost.remedy)
+    ids = query(path, "SELECT id_session_log, typeof(id_session_log) FROM session_log")
+    assert {kind for _, kind in ids} == {"integer"}
+    assert len(set(ids)) == len(query(path, "SELECT 1 FROM nxs_session_log_former")) == len(ids)
+
+
+@pytest.mark.parametrize("odd", ["'x'", "5.5", "1e300", "x'ff'"])
+def test_an_id_that_is_no_whole_number_is_named_before(tmp_path: Path, odd: str) -> None:
+    path = good(tmp_path)
+    replace(path, "session_log")
+    execute(path, f"UPDATE session_log SET id_session_log = {odd} WHERE rowid = 2")
+    found = doctor.examine(path)
+    (lost,) = (finding for finding in found if finding.code == "lost-key")
+    assert re.search(
+        "correct first.* 1 row.s. of session_log do not fit.*must be a whole", lost.remedy
+    )
+    before = query(path, "SELECT * FROM session_log")
+    with pytest.raises(sqlite3.IntegrityError, match="datatype mismatch"):
+        mend(path, lost.remedy)
+    assert query(path, "SELECT * FROM session_log") == before
+    (value,) = (finding for finding in found if finding.code == "unreadable-value")
+    mend(path, re.sub("<[^>]+>", "70", value.remedy))
+    mend(path, lost.remedy)
+    assert query(path, "SELECT id_session_log FROM session_log ORDER BY 1")[-1] == (70,)
+    assert not [finding for finding in doctor.examine(path) if finding.severity == "error"]
+
+
+def test_the_rows_of_a_lost_key_are_named_by_their_rowid(tmp_path: Path) -> None:
+    path = good(tmp_path)
+    replace(path, "session_log")
+    execute(path, "UPDATE session_log SET id_session_log = NULL;" + REPEATED)
+    (twice,) = (finding for finding in doctor.examine(path) if finding.code == "repeated-event")
+    assert "(rows 1, 6)" in twice.message
+
+
+REPEATED = (
+    "INSERT INTO session_log (session_identifier, instrument, timestamp, event_type, record_status)"
+    " SELECT session_identifier, instrument, timestamp, event_type, record_status FROM session_log"
+    " WHERE rowid = 1"
+)
+
+
+def test_the_commands_can_be_run_in_their_order_whatever_the_rowids_become(tmp_path: Path) -> None:
+    path = good(tmp_path)
+    execute(path, "ALTER TABLE session_log ADD COLUMN g AS (id_session_log + 1)")
+    execute(
+        path,
+        "PRAGMA legacy_alter_table = ON; ALTER TABLE session_log RENAME TO former;"
+        "CREATE TABLE session_log AS SELECT 9 - rowid AS rowid, * FROM former;"
+        "DROP TABLE former; UPDATE session_log SET id_session_log = id_session_log + 1;"
+        "UPDATE session_log SET timestamp = 'x' WHERE id_session_log = 3",
+    )
+    for finding in doctor.examine(path):
+        if finding.severity == "error":
+            mend(path, finding.remedy.replace("<time, ISO 8601>", "2025-06-01T09:30:00-04:00"))
+    assert query(
+        path, "SELECT id_session_log FROM session_log WHERE timestamp = '2025-06-01T09:30:00-04:00'"
+    ) == [(3,)]
+    assert query(path, "SELECT min(_rowid_), max(_rowid_) FROM session_log") == [(2, 6)]
+
+
+def test_what_stays_of_the_former_table_holds_no_row_of_another_back(tmp_path: Path) -> None:
+    path = good(tmp_path)
+    replace(path, "session_log", "with an index column")
+    execute(path, "ALTER TABLE session_log ADD COLUMN own REFERENCES instruments")
+    execute(path, "UPDATE session_log SET own = 'Titan'")
+    (lost,) = (finding for finding in doctor.examine(path) if finding.code == "lost-key")
+    mend(path, lost.remedy)
+    execute(path, "UPDATE session_log SET own = NULL")
+    assert query(path, "SELECT DISTINCT own FROM nxs_session_log_former") == [("Titan",)]
+    with Store(path) as store:
+        assert store.instruments.rename("Titan", "Themis") == 5
+
+
+OWN = (
+    "a TEXT UNIQUE, b TEXT NOT NULL DEFAULT 'it''s -- ;' COLLATE NOCASE CHECK (b <> 'no'), "
+    '"check" DECIMAL(10,2) DEFAULT -1e-3, "order" TEXT AS (a || \'!\') STORED, '
+    '"two words" REFERENCES instruments (instrument_pid) ON DELETE SET NULL'
+)
+
+
+def test_what_makes_it_anew_keeps_every_word_of_a_column_of_ones_own(tmp_path: Path) -> None:
+    path = good(tmp_path)
+    listed = "id_session_log, session_identifier, instrument, timestamp, event_type, record_status"
+    execute(
+        path,
+        "PRAGMA legacy_alter_table = ON; ALTER TABLE session_log RENAME TO former;"
+        f'CREATE TABLE session_log (number INTEGER PRIMARY KEY AUTOINCREMENT, {listed}, "user", '
+        f"{OWN}, UNIQUE (b, number));"
+        f"INSERT INTO session_log ({listed}) SELECT {listed} FROM former; DROP TABLE former;"
+        "CREATE INDEX mine ON session_log (a) -- the end",
+    )
+    rows = query(path, "SELECT number, b, id_session_log FROM session_log")
+    (lost,) = (finding for finding in doctor.examine(path) if finding.code == "lost-key")
+    assert "number, the key that it has, is UNIQUE then" in lost.message
+    mend(path, lost.remedy)
+    ((sql,),) = query(path, "SELECT sql FROM sqlite_master WHERE name = 'session_log'")
+    for words in (OWN, "number INTEGER UNIQUE", "UNIQUE (b, number)"):
+        assert words in sql
+    assert query(path, "SELECT number, b, id_session_log FROM session_log") == rows
+    assert query(path, "SELECT tbl_name FROM sqlite_master WHERE name = 'mine'")
+    left = {finding.code for finding in doctor.examine(path) if finding.severity != "note"}
+    assert left == {"computed-column"}

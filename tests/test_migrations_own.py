@@ -255,6 +255,35 @@ def test_the_doctor_finds_a_dead_foreign_key(path: Path, made: str, column: str)
         assert store.instruments.rename("sem", "tem") == 1
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "a REFERENCES gone, b REFERENCES gone_too (x) ON DELETE SET NULL NOT NULL DEFAULT 'k'",
+        "a CONSTRAINT one REFERENCES gone MATCH FULL REFERENCES instruments (instrument_pid), b",
+        'a, b, "check" UNIQUE, FOREIGN KEY (a, b) REFERENCES "gone" DEFERRABLE,'
+        " CONSTRAINT two FOREIGN KEY (b) REFERENCES [gone] (x), CHECK (a <> 'b, (c')",
+    ],
+)
+def test_one_command_takes_out_all_that_is_dead_and_nothing_else(path: Path, columns: str) -> None:
+    at(
+        HEAD,
+        path,
+        f"CREATE TABLE mine ({columns}); INSERT INTO mine (a, b) VALUES ('sem', 2), ('sem', 1);",
+    )
+    execute(path, "DELETE FROM mine WHERE rowid = 1")
+    facts = "SELECT name, type, \"notnull\", dflt_value FROM pragma_table_info('mine')"
+    before = query(path, facts)
+    (dead,) = (found for found in doctor.examine(path) if found.code == "dead-foreign-key")
+    mend(path, dead.remedy)
+    assert not {found.code for found in doctor.examine(path)} & {"dead-foreign-key"}
+    assert query(path, facts) == before
+    assert query(path, "SELECT rowid, a, b FROM mine") == [(2, "sem", 1)]
+    left = query(path, "SELECT \"table\" FROM pragma_foreign_key_list('mine')")
+    assert left == [("instruments",)] * columns.count("instruments")
+    sql = query(path, "SELECT sql FROM sqlite_master WHERE name = 'mine'")[0][0]
+    assert ("CHECK (a <> 'b, (c')" in sql) == ("CHECK" in columns)
+
+
 def test_a_foreign_key_that_an_upgrade_brings_to_life(path: Path) -> None:
     at("v1_4_3", path, "CREATE TABLE pcs (pc REFERENCES upload_log (id))")
     (dead,) = (found for found in doctor.examine(path) if found.code == "dead-foreign-key")

@@ -154,13 +154,21 @@ def own_column(path: Path) -> None:
     write(path, "ALTER TABLE instruments ADD COLUMN room TEXT")
 
 
+def computed_column(path: Path) -> None:
+    write(path, "ALTER TABLE instruments ADD COLUMN g AS (location || '!')")
+
+
 def older(path: Path) -> None:
     migrations.downgrade(path, "v2_5_0a", backup=False)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(own_column, r"columns that are none of NexusLIMS's.*instruments\.room"), (older, "migrate")],
+    [
+        (own_column, r"none of NexusLIMS's.*instruments\.room.*take room out.*own_instruments"),
+        (computed_column, r"instruments\.g.*take g out of instruments \(sqlite3 .*brings it back"),
+        (older, "migrate"),
+    ],
 )
 def test_a_file_that_would_lose_something_is_refused(
     change: Callable[[Path], None], words: str, copy: Path, server_url: str

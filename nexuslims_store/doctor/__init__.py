@@ -38,12 +38,15 @@ from nexuslims_store.recognition.layouts import most_similar, revision_of, witho
 from nexuslims_store.recognition.own import own_computed, own_triggers
 from nexuslims_store.recognition.server import columns_on_server
 from nexuslims_store.revisions import BASE, head, names
+from nexuslims_store.tables import read
 from nexuslims_store.times import require_zone_data, utc_now
 
 if TYPE_CHECKING:
     from nexuslims_store.postgresql import PostgreSQLDatabase
 
 Progress = Callable[[int, int], None]
+
+_AFTER_THE_ROWS = {"lost-key", "own-trigger", "computed-column", "in-the-way"}
 
 __all__ = ["Finding", "Severity", "examine", "iter_findings"]
 
@@ -132,38 +135,45 @@ def _examine_content(
 ) -> Iterator[Finding]:
     with database.translated():
         catalogue = look(database.connection)
-    state, revision = None, None
     try:
         state = judge(catalogue, database.path)
-        revision = state.revision
     except StoreError as error:
-        yield from _unrecognised(database, catalogue, error)
-        if isinstance(error, NotANexusLIMSDatabaseError):
-            return
+        found = list(_unrecognised(database, catalogue, error))
         # The tables may be in order all the same, and only the version row wrong.
-        found = revision_of(catalogue.layout)
-        revision = None if found == BASE else found
-    if state is not None:
-        yield from _examine_state(database, state)
+        revision = revision_of(catalogue.layout)
+        revision = None if revision == BASE else revision
+    else:
+        found, revision = list(_examine_state(database, state)), state.revision
+    # Commands that make a table anew, or change it, stand after those that name one of its rows,
+    # and those that take something out of it after both: they can be run in their order.
+    yield from (finding for finding in found if finding.code not in _AFTER_THE_ROWS)
+    if [finding.code for finding in found] == ["not-nexuslims"]:
+        return
+    tables: list[Finding] = []
     if revision is not None:
-        yield from _as_far_as_it_goes(
+        tables += _as_far_as_it_goes(
             database, "its tables", drift.examine_tables(database, revision)
+        )
+        made_anew = {f.table for f in tables if "RENAME TO" in f.remedy}
+        tables += _as_far_as_it_goes(
+            database, "its foreign keys", drift.examine_references(database, revision, made_anew)
         )
         yield from _as_far_as_it_goes(
             database, "its views and triggers", drift.examine_code(database)
         )
-        yield from _as_far_as_it_goes(
-            database, "its foreign keys", drift.examine_references(database, revision)
-        )
     columns = {}
     for name, table in catalogue.tables.items():
-        if table.has_rowid:
+        if table.rowid and "_rowid_" not in table.columns:
             columns[name] = frozenset(table.columns)
         else:
             what = f"the rows of {name} were not examined, since it is WITHOUT ROWID"
+            if table.rowid:
+                what = f"the rows of {name} were not examined, since it has a column _rowid_"
             yield Finding("not-examined", "note", what, table=name)
-    keyless = () if state is None else state.keyless
+    keyless = {finding.table for finding in (*found, *tables) if finding.code == "lost-key"}
     yield from _examine_rows(database, columns, revision, now, progress, keyless=keyless)
+    yield from sorted(tables, key=lambda finding: finding.code == "taken-name")
+    yield from (finding for finding in found if finding.code in _AFTER_THE_ROWS)
 
 
 def _examine_server(
@@ -194,12 +204,12 @@ def _examine_rows(
     now: datetime,
     progress: Progress,
     *,
-    keyless: Collection[str] = (),
+    keyless: Collection[str | None] = (),
 ) -> Iterator[Finding]:
     """Examine the rows of all tables that can be read, then what they say together."""
     at_head = revision == head()
     tables = {
-        table: rows.Rows(database, table, columns[table], at_head=at_head and table not in keyless)
+        table: rows.Rows(database, table, columns[table], at_head=at_head, keyless=table in keyless)
         for table in rows.MODELS
         if table in columns
     }
@@ -216,9 +226,9 @@ def _examine_rows(
             f"{error}. The instruments and what makes no session were not examined",
             "pip install tzdata",
         )
-    read: set[str] = set()
+    done_with: set[str] = set()
     invalid: set[object] = set()
-    with closing(sessions.Together(database, now)) as together:
+    with closing(sessions.Together(database, now, keyless="session_log" in keyless)) as together:
         looks = {
             "instruments": together.look_at_instruments,
             "upload_log": together.look_at_uploads,
@@ -238,17 +248,17 @@ def _examine_rows(
                     yield from looks[table](lot)
                 here = min(max(lot[-1][0], 0), ends[table])
                 progress(done + here, sum(ends.values()))
-            read.add(table)
+            done_with.add(table)
 
         done = 0
         for table in tables:
             findings = examine(table, done)
             yield from _as_far_as_it_goes(database, f"the rows of {table}", findings)
             done += ends[table]
-        read &= looks.keys()
-        if "session_log" in read:
+        done_with &= looks.keys()
+        if "session_log" in done_with:
             yield from _as_far_as_it_goes(database, "its events", together.examine_events())
-        if {"session_log", "upload_log"} <= read:
+        if {"session_log", "upload_log"} <= done_with:
             yield from _as_far_as_it_goes(database, "its uploads", together.examine_uploads())
     if at_head:
         yield from _as_far_as_it_goes(
@@ -361,7 +371,7 @@ def _unrecognised(
         nearest = next(iter(stamped), None) or most_similar(catalogue.layout)
         keyless = without_key(catalogue.tables, nearest)
         if keyless:
-            yield from mending.lost_key(database, catalogue.contents, nearest, keyless[0])
+            yield from mending.lost_key(database, read(database.connection), nearest, keyless[0])
             return
     if isinstance(error, NotANexusLIMSDatabaseError):
         code = "not-nexuslims"

@@ -15,21 +15,23 @@ from pathlib import Path
 from nexuslims_store import ddl
 from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor.finding import Finding
-from nexuslims_store.doctor.mending import lost_key, mending, repeated_values
+from nexuslims_store.doctor.mending import lost_key, mending, past_help, repeated_values
 from nexuslims_store.migrations.script import filled_by
 from nexuslims_store.migrations.shapes import folded, shapes
 from nexuslims_store.recognition.compiling import dead_code
 from nexuslims_store.recognition.layouts import layout_of, without_key
-from nexuslims_store.recognition.remaking import giving_name_back, taking_reference_out
+from nexuslims_store.recognition.remaking import giving_name_back, taking_references_out
 from nexuslims_store.revisions import head, history, is_own_index, tables_at
 from nexuslims_store.tables import (
     Column,
     Contents,
+    Reference,
     Table,
     dead_references,
     is_met,
     quoted,
     read,
+    small,
 )
 
 # Kinds of difference that neither SQLite nor any program looks at, whoever made them.
@@ -49,7 +51,7 @@ def examine_tables(database: SQLiteDatabase, revision: str) -> Iterator[Finding]
     """Find how the tables of a file differ from those of its revision."""
     expected = tables_at(revision)
     with database.translated():
-        contents = read(database.connection, expected)
+        contents = read(database.connection)
     keyless = without_key(contents.tables, revision)
     nulls = set(_columns_with_nulls(database, contents.tables, expected))
     for name in expected:
@@ -94,27 +96,48 @@ def examine_code(database: SQLiteDatabase) -> Iterator[Finding]:
         )
 
 
-def examine_references(database: SQLiteDatabase, revision: str | None) -> Iterator[Finding]:
-    """Find the foreign keys of any table that refer to what is not there."""
+def examine_references(
+    database: SQLiteDatabase, revision: str | None, made_anew: Collection[str | None]
+) -> Iterator[Finding]:
+    """Find the foreign keys of any table that refer to what is not there.
+
+    Parameters
+    ----------
+    made_anew
+        Tables that another finding's command makes anew, without these.
+    """
     with database.translated():
         contents = read(database.connection)
+    gone = past_help(contents)
+    dead: dict[tuple[str, str], list[Reference]] = {}
     for table, reference in dead_references(contents.tables):
-        remedy = taking_reference_out(database.path, contents, table, reference)
+        name = small(table.name)
         if is_met(reference, tables_at(revision)):
             remedy = f"put {reference.table} right, as is said of it"
         elif is_met(reference, tables_at(head())):
             remedy = "nexuslims-store migrate"
-        columns = ", ".join(reference.columns)
-        to = f" ({', '.join(reference.to)})" if reference.to else ""
+        elif name in made_anew:
+            remedy = f"put {table.name} right, as is said of it"
+        else:  # all of a table at once: one command would bring back what another took out
+            remedy = taking_references_out(database.path, contents, table, gone[name])
+        dead.setdefault((name, remedy), []).append(reference)
+    for (name, remedy), references in dead.items():
+        table = contents.tables[name]
+        columns = references[0].columns
         yield Finding(
             "dead-foreign-key",
             "warning",
-            f"{table.name}: its foreign key {columns} refers to {reference.table}{to}, which is "
+            f"{table.name}: its foreign key {' and '.join(map(_in_words, references))}, which is "
             "not there or not UNIQUE: what is written to either of them may fail",
             remedy,
             table=table.name,
-            column=columns if columns in table.columns else None,
+            column=columns[0] if len(references) == len(columns) == 1 else None,
         )
+
+
+def _in_words(reference: Reference) -> str:
+    to = f" ({', '.join(reference.to)})" if reference.to else ""
+    return f"{', '.join(reference.columns)} refers to {reference.table}{to}"
 
 
 def _compare(
@@ -232,6 +255,7 @@ def _differences(there: Table, expected: Table) -> Iterator[Difference]:
     columns = [name for name in there.columns if name in expected.columns]
     if columns != [name for name in expected.columns if name in there.columns]:
         yield Difference("order", "", "its columns are in another order")
+    own = there.columns.keys() - expected.columns.keys()
     collations, right = ddl.collations(there.sql), ddl.collations(expected.sql)
     for name in columns:
         yield from _column_differences(name, there.columns[name], expected.columns[name])
@@ -244,12 +268,17 @@ def _differences(there: Table, expected: Table) -> Iterator[Difference]:
     for index in there.indexes:
         # A UNIQUE on the key says nothing new.
         key = all(there.columns[name].key for name in index.columns if name in there.columns)
-        if index.unique and not index.of_key and index.columns not in expected.unique and not key:
+        known = index.columns in expected.unique or (
+            index.sql is None and own.intersection(index.columns)
+        )
+        if index.unique and not index.of_key and not known and not key:
             kind, subject = ("unique", index.name) if index.sql else ("constraint", "")
             yield Difference(kind, subject, f"({', '.join(index.columns)}) is UNIQUE")
     yield from _check_differences(there, expected)
-    if _small(there.foreign_keys) != _small(expected.foreign_keys):
-        listed = "; ".join(" ".join(key) for key in sorted(there.foreign_keys)) or "none"
+    # Those of the facility's own columns are its own.
+    keys = frozenset(key for key in there.foreign_keys if key[1] not in own)
+    if _small(keys) != _small(expected.foreign_keys):
+        listed = "; ".join(" ".join(key) for key in sorted(keys)) or "none"
         yield Difference("foreign keys", "", f"its foreign keys are others: {listed}")
     yield from _index_differences(there, expected)
     lost = ddl.constraint_names(expected.sql) - ddl.constraint_names(there.sql)
@@ -292,7 +321,12 @@ def _check_differences(there: Table, expected: Table) -> Iterator[Difference]:
             text = f"the constraint {constraint} has another name or none"
             yield Difference("constraint name", constraint or "", text)
     known = {folded(rule) for rule in expected.checks}
-    others = sorted(rule for rule in there.checks if folded(rule) not in known)
+    own = there.columns.keys() - expected.columns.keys()
+    others = sorted(
+        rule
+        for rule in there.checks
+        if folded(rule) not in known and not ddl.mentions(ddl.tokens(f"({rule})"), own)
+    )
     if others:
         rules = ", ".join(f"CHECK ({rule})" for rule in others)
         yield Difference("other checks", "", f"it has checks of its own: {rules}")

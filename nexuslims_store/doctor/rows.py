@@ -73,15 +73,24 @@ class Rows:
         Those that the table has.
     at_head
         Whether the commands that change rows work on the file.
+    keyless
+        Whether the table has lost its key, so that its rows are named by their rowid.
     """
 
     def __init__(
-        self, database: Database, table: str, columns: frozenset[str], *, at_head: bool
+        self,
+        database: Database,
+        table: str,
+        columns: frozenset[str],
+        *,
+        at_head: bool,
+        keyless: bool,
     ) -> None:
         self._database = database
         self._place = database.path if isinstance(database, SQLiteDatabase) else database.name
         self._table = table
-        self._at_head = at_head
+        self._at_head, self._keyless = at_head and not keyless, keyless
+        self._rowid = "_rowid_" if "rowid" in columns else "rowid"
         self._older = older = table == "instruments" and "display_name" not in columns
         self._statement = _SQL.list_older_instruments_rows if older else _SQL[f"list_{table}_rows"]
         self._stored = [column_of(field) for field in MODELS[table].model_fields]
@@ -145,7 +154,7 @@ class Rows:
     def _finding(self, row: Row, field: int, why: str) -> Finding:
         table, column, value = self._table, self._stored[field - 1], row[field]
         key = row[self._key + 1]
-        row_id = key if isinstance(key, int | str) else row[0]
+        row_id = key if isinstance(key, int | str) and not self._keyless else row[0]
         code, right = _KINDS.get(column, _OTHER)
         if table == "instruments" and column == "harvester" and self._older and value is None:
             return Finding(
@@ -169,7 +178,7 @@ class Rows:
         )
 
     def _remedy(self, column: str, value: object, right: str, rowid: int, key: object) -> str:
-        where = f"rowid = {rowid}"
+        where = f"{self._rowid} = {rowid}"
         if not isinstance(self._database, SQLiteDatabase):
             where = f"{self._key_column} = {rowid}"
         update = f"UPDATE {self._table} SET {column} = "  # noqa: S608 -- to show, not to run

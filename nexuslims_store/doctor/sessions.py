@@ -47,10 +47,13 @@ class Together:
     ----------
     now
         The present time, aware.
+    keyless
+        Whether the events have lost their key, so that they are named by their rowid.
     """
 
-    def __init__(self, database: Database, now: datetime) -> None:
+    def __init__(self, database: Database, now: datetime, *, keyless: bool) -> None:
         self._database = database
+        self._id = 0 if keyless else 7
         self._year = str(now.year)
         self._far_ahead = instant(now + _FAR_AHEAD)
         self._ahead = instant(now + CLOCK_SKEW)
@@ -127,7 +130,7 @@ class Together:
             _SQL.copy_event,
             [
                 {
-                    "id_session_log": row[7],
+                    "id_session_log": row[self._id],
                     "session_identifier": row[1],
                     "instrument": row[2],
                     "event_type": row[4] if row[4] in _EVENTS else None,
@@ -138,7 +141,8 @@ class Together:
             ],
         )
         for row in rows:
-            _, session, instrument, timestamp, event, status, _, row_id = row
+            _, session, instrument, timestamp, event, status, *_ = row
+            row_id = row[self._id]
             # What is no text is a finding of its own.
             if _is_text(instrument) and instrument not in self._known:
                 if self._zone_of(instrument) is None:

@@ -19,7 +19,7 @@ from nexuslims_store.recognition.advice import listed
 from nexuslims_store.recognition.compiling import make_empty, why_dead_alone
 from nexuslims_store.recognition.layouts import own_columns
 from nexuslims_store.recognition.own import taking_out
-from nexuslims_store.recognition.remaking import taking_reference_out
+from nexuslims_store.recognition.remaking import taking_references_out
 from nexuslims_store.revisions import (
     VERSION_TABLE,
     between,
@@ -92,9 +92,10 @@ def rehearse(
             stays = table in become and column in become[table].columns
             if not stays and table not in leftovers:
                 lost.setdefault(table, []).append(column)
+        dead_after = dead_references(become)
         cut_off = [
             (table, reference)
-            for table, reference in dead_references(become)
+            for table, reference in dead_after
             if (table.name, reference) not in {(t.name, r) for t, r in referring}
         ]
         own = own_indexes(one for one in others if one.kind == "index")
@@ -120,7 +121,10 @@ def rehearse(
             *(
                 f"that takes away what {', '.join(reference.columns)} of your table {table.name} "
                 f"refers to, {_in_words(reference)}; "
-                f"{taking_reference_out(path, contents, table, reference)}"
+                # With those that are dead already, or one command would bring back the other's.
+                + taking_references_out(
+                    path, contents, table, [r for t, r in dead_after if t.name == table.name]
+                )
                 for table, reference in cut_off
             ),
             *_left_alone(catalogue, after, leftovers),

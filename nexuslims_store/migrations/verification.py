@@ -15,6 +15,7 @@ from nexuslims_store import ddl
 from nexuslims_store.errors import MigrationError, StoreError
 from nexuslims_store.migrations.script import filled_by, made_anew_by
 from nexuslims_store.recognition import recognise
+from nexuslims_store.recognition.remaking import as_stored, gets_numbers
 from nexuslims_store.revisions import BASE, Migration, known_tables, tables_at
 from nexuslims_store.tables import Table, quoted
 
@@ -79,14 +80,19 @@ def misfits(
     filled
         Columns in which a NULL gets a value on the way.
     """
+    # What has no number gets one.
+    number = becomes.key[0] if gets_numbers(there, becomes) else None
     faults = [
         (f"{quoted(name)} IS NULL", name, f"{name} must not be NULL")
         for name, column in becomes.columns.items()
         if column.not_null
         and name in there.columns
         and not there.columns[name].not_null
-        and name not in filled
+        and name not in {number, *filled}
     ]
+    if number is not None:
+        rule = f"CAST({quoted(number)} AS INTEGER) <> {quoted(number)}"
+        faults.append((rule, number, f"{number} must be a whole number"))
     faults += [
         (f"NOT ({rule})", _about(rule, becomes) or becomes.key[0], _in_words(rule))
         for rule in becomes.checks
@@ -94,7 +100,7 @@ def misfits(
     ]
     faults += [
         (
-            f"rowid IN ({repeated(becomes.name, unique)})",
+            repeated(there, becomes, unique),
             unique[0],
             f"({', '.join(unique)}) must be unlike that of any other row",
         )
@@ -107,30 +113,38 @@ def misfits(
             f"WHERE {condition} ORDER BY {quoted(key)} LIMIT 5"
         ).fetchall()
         if rows:
-            number = rows[0][2]
+            count = rows[0][2]
             shown = ", ".join(f"{row_id} ({column} {value!r})" for row_id, value, _ in rows)
-            more = f" and {number - len(rows)} more" if number > len(rows) else ""
-            yield f"{number} row(s) of {becomes.name} do not fit {end}: {key} {shown}{more}; {rule}"
+            more = f" and {count - len(rows)} more" if count > len(rows) else ""
+            yield f"{count} row(s) of {becomes.name} do not fit {end}: {key} {shown}{more}; {rule}"
 
 
 def new_uniques(there: Table, becomes: Table) -> list[tuple[str, ...]]:
-    """Return the columns that are to tell rows apart, and do not yet."""
+    """Return the columns that are to tell rows apart, and do not yet.
+
+    Not a key of numbers: a row that has that of another gets its own.
+    """
     told = {tuple(sorted(unique)) for unique in (there.key, *there.unique)}
+    key = [] if becomes.is_numbered else [becomes.key]
     return [
         unique
-        for unique in (becomes.key, *sorted(becomes.unique))
+        for unique in (*key, *sorted(becomes.unique))
         if tuple(sorted(unique)) not in told and there.columns.keys() >= set(unique)
     ]
 
 
-def repeated(table: str, columns: Sequence[str]) -> str:
-    """Return a query for the rowids of the rows that are like an earlier one in some columns."""
-    listed = ", ".join(map(quoted, columns))
-    there = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in columns)
+def repeated(there: Table, becomes: Table, columns: Sequence[str]) -> str:
+    """Return the condition of rows that are like an earlier one in some columns.
+
+    Rows without numbers are told apart by their key.
+    """
+    number = there.rowid or quoted(there.key[0])
+    listed = ", ".join(as_stored(column, becomes.columns[column].type) for column in columns)
+    known = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in columns)
     return (
-        "SELECT id FROM (SELECT rowid AS id, row_number() OVER "  # noqa: S608
-        f"(PARTITION BY {listed} ORDER BY rowid) AS place FROM {quoted(table)} WHERE {there}) "
-        "WHERE place > 1"
+        f"{number} IN (SELECT id FROM (SELECT {number} AS id, row_number() OVER "  # noqa: S608
+        f"(PARTITION BY {listed} ORDER BY {number}) AS place FROM {quoted(there.name)} "
+        f"WHERE {known}) WHERE place > 1)"
     )
 
 

@@ -15,14 +15,12 @@ from nexuslims_store.recognition.advice import everywhere, listed
 from nexuslims_store.recognition.catalogue import Catalogue
 from nexuslims_store.recognition.remaking import (
     around_views,
-    can_be_printed,
-    definition,
     free_name,
     in_shell,
     work,
 )
 from nexuslims_store.revisions import head, tables_at
-from nexuslims_store.tables import Contents, Table, in_order, quoted
+from nexuslims_store.tables import Contents, Table, quoted
 
 _LONGEST_DEFINITION = 200
 _FOREIGN_CODE = (
@@ -80,24 +78,23 @@ def taking_out(path: Path, contents: Contents, table: Table, columns: Iterable[s
     indexes = [
         str(index.sql)
         for index in table.indexes
-        if index.sql and any(word.strip('"').lower() in columns for word in ddl.tokens(index.sql))
+        if index.sql and ddl.mentions(ddl.tokens(index.sql), columns)
     ]
     names = [i.name for i in table.indexes if i.sql in indexes]
     out = [f"DROP INDEX {quoted(name)}" for name in names]
     if stored:
         key = tables_at(head())[table.name.lower()].key[0]
-        kept = ", ".join(map(quoted, [key, *stored]))
+        kept = ", ".join(f"{quoted(table.name)}.{quoted(name)}" for name in [key, *stored])
         kept_in = quoted(free_name(contents, f"own_{table.name}"))
         out.append(f"CREATE TABLE {kept_in} AS SELECT {kept} FROM {table.name}")  # noqa: S608
     # One may be computed from another before it.
     drop = f"ALTER TABLE {table.name} DROP COLUMN"
     out += [f"{drop} {quoted(table.columns[name].name)}" for name in reversed(columns)]
-    made = [sql for _, sql in in_order(contents.named)]
     # Where a view or trigger of the facility's own needs them, its text stays as it is.
     legacy = "PRAGMA legacy_alter_table = ON"
     for statements in (out, around_views(contents, out)):
         command = [legacy, "BEGIN", *statements, "COMMIT"]
-        if work(made, command) and can_be_printed(command):
+        if work(contents, command):
             break
     else:
         return (
@@ -111,8 +108,9 @@ def taking_out(path: Path, contents: Contents, table: Table, columns: Iterable[s
     if not generated:
         return advice
     advice += ", which touches no other value; a view of your own can compute it in its place"
-    back = [f"ALTER TABLE {table.name} ADD COLUMN {definition(table, n)}" for n in generated]
-    back += indexes
-    if max(map(len, back)) > _LONGEST_DEFINITION or not work(made, [*command, *back]):
+    defined = ddl.definitions(table.sql)
+    back = ["BEGIN", *(f"ALTER TABLE {table.name} ADD COLUMN {defined[n]}" for n in generated)]
+    back = [*map(ddl.in_a_line, [*back, *indexes]), "COMMIT"]
+    if max(map(len, back)) > _LONGEST_DEFINITION or not work(contents, [*command, *back]):
         return f"{advice}. Before that, keep what `sqlite3 {shlex.quote(str(path))} .schema` prints"
     return f"{advice}, or {in_shell(path, back)} brings it back"
