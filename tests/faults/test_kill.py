@@ -50,7 +50,7 @@ def test_killed_at_each_write(
     forks: Forks, memory: Path, name: str, lineage: Lineage, wal: bool
 ) -> None:
     victim = Victim(forks, memory, name, lineage, wal=wal)
-    found = victim.survives("write", count(1), rerun_each=6)
+    found = victim.survives_each_write(rerun_each=6)
     assert len(found) > 1
     assert victim.states[found[0]] == victim.states[0]
 

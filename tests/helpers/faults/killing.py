@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Literal
 from . import tasks
 from .operations import OPERATIONS
 
-Fault = Literal["none", "statement", "write", "size", "time", "disk full", "page count"]
+Fault = Literal["none", "statement", "writes", "size", "time", "disk full", "page count"]
 
 _LONGEST = 150  # seconds; whatever takes longer hangs
 
@@ -45,9 +45,10 @@ class Call:
         More for the function, as JSON knows them.
     fault, at
         "statement": killed where SQLite begins the statement of that number, counted over all
-        connections; each page that a backup call copies counts as one. "write": the same, but
-        only what may change a file is counted: each read between two writes finds one state.
-        "size": killed in the write that would make any file longer than so many bytes, in the
+        connections; each page that a backup call copies counts as one. "writes": it runs to its
+        end, but at each of those that may change a file (each read between two writes finds one
+        state) the folder above the database's is copied as a kill would leave it there, to
+        `copies_of(path)` by the number. "size": killed in the write that would make any file longer than so many bytes, in the
         middle of a page if need be. "time": killed after so many seconds.
         "disk full": such a write fails. "page count": no database may get more pages.
     uid
@@ -71,6 +72,11 @@ class Outcome:
     error: str = ""
     message: str = ""
     trace: str = ""
+
+
+def copies_of(path: Path) -> Path:
+    """Where the copies are that "writes" makes."""
+    return path.parents[2] / "copies"
 
 
 class Forks:
@@ -191,10 +197,13 @@ def _inject(call: Call) -> None:
         os.setgid(call.uid)
         os.setuid(call.uid)
     match call.fault:
-        case "statement" | "write":
+        case "statement":
             _Counted.left = int(call.at)
-            _Counted.passed_over = _READS if call.fault == "write" else ()
             _connect_by(_Counted)
+        case "writes":
+            _Copied.path = Path(call.path)
+            copies_of(_Copied.path).mkdir()
+            _connect_by(_Copied)
         case "size" | "disk full":
             # Python ignores the signal, and the write fails; else it kills in the write.
             if call.fault == "size":
@@ -217,17 +226,14 @@ _READS = ("SELECT", "PRAGMA", "SAVEPOINT", "RELEASE", "--")
 class _Counted(sqlite3.Connection):
     """Counts statements, and the pages that SQLite's backup call copies, down to a kill."""
 
-    left: ClassVar[int]
-    passed_over: ClassVar[tuple[str, ...]]
+    left: ClassVar[int] = 0
 
     def __init__(self, database: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(database, *arguments, **options)
-        if database != ":memory:" or not _Counted.passed_over:
-            self.set_trace_callback(self._statement)
+        self.set_trace_callback(self._statement)
 
     def _statement(self, text: str) -> None:
-        if not text.startswith(_Counted.passed_over):
-            self._count()
+        self._count()
 
     def _count(self) -> None:
         if sys.platform == "win32":
@@ -244,6 +250,28 @@ class _Counted(sqlite3.Connection):
             progress(*numbers)
 
         super().backup(target, **{**options, "pages": 1}, progress=step)
+
+
+class _Copied(_Counted):
+    """Copies all files at each write."""
+
+    path: ClassVar[Path]
+
+    def __init__(self, database: Any, *arguments: Any, **options: Any) -> None:
+        super().__init__(database, *arguments, **options)
+        if database == ":memory:":
+            self.set_trace_callback(None)
+
+    def _statement(self, text: str) -> None:
+        if not text.startswith(_READS):
+            self._count()
+
+    def _count(self) -> None:
+        _Counted.left += 1
+        copy = copies_of(self.path) / str(_Counted.left)
+        # By another process: were a file closed in this one, SQLite's locks on it would be gone.
+        if subprocess.call(["cp", "-a", self.path.parents[1], copy]):
+            os._exit(1)  # SQLite has no use for an exception
 
 
 class _Limited(sqlite3.Connection):

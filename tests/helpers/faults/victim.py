@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nexuslims_store.backup import PARTIAL_FILES
 
 from .files import Lineage, State, enlarge, state
-from .killing import Fault, Forks
+from .killing import Fault, Forks, copies_of
 from .operations import OPERATIONS
 
 
@@ -57,20 +58,41 @@ class Victim:
             After each kill the file must be as before or as after. After so many, and whenever
             other files are beside it than after the one before, it is also run to its end.
         """
-        found: list[int] = []
-        last: object = None
-        for number, point in enumerate(points):
+        return self._judged(self._killed(fault, points), rerun_each)
+
+    def survives_each_write(self, *, rerun_each: int) -> list[int]:
+        """Kill it at each write, as `survives` does; what each kill leaves is found in one run."""
+        return self._judged(self._copied(), rerun_each)
+
+    def _killed(self, fault: Fault, points: Iterable[float]) -> Iterator[float]:
+        for point in points:
             self._renew()
             outcome = self._forks.one(self._name, self._path, fault=fault, at=point)
             assert not outcome.error, outcome.trace
             if not outcome.killed and fault != "time":
                 assert state(self._path) == self.states[1]
                 break
+            yield point
+
+    def _copied(self) -> Iterator[int]:
+        self._renew()
+        outcome = self._forks.one(self._name, self._path, fault="writes")
+        assert not outcome.error, outcome.trace
+        assert state(self._path) == self.states[1]
+        for number in range(1, len(os.listdir(copies_of(self._path))) + 1):
+            shutil.rmtree(self._path.parents[1])
+            (copies_of(self._path) / str(number)).rename(self._path.parents[1])
+            yield number
+
+    def _judged(self, kills: Iterable[float], rerun_each: int) -> list[int]:
+        found: list[int] = []
+        last: object = None
+        for number, point in enumerate(kills):
             found.append(self._looked_at())
             traces = found[-1], [file.suffixes[-1:] for file in self._files()]
             if traces != last or number % rerun_each == 0:
                 self._run_to_the_end()
-                assert state(self._path) == self.states[found[-1] + 1], (fault, point)
+                assert state(self._path) == self.states[found[-1] + 1], point
                 if self._operation.keeps:
                     assert self.states[0] in map(state, self._backups())
             last = traces
