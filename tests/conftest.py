@@ -15,6 +15,7 @@ import pytest
 from helpers.database_files import build
 from helpers.servers import Server, why_none
 from helpers.support import stores_on
+from hypothesis import HealthCheck, settings
 
 # What a person or a supervisor may have set for programs of their own, and processes inherit.
 OF_A_PERSON = (
@@ -24,6 +25,17 @@ OF_A_PERSON = (
 IGNORED_BY_PYTHON = {
     getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ") if hasattr(signal, name)
 }
+
+# A slow machine is no failure; a function-scoped tmp_path that examples share is meant so.
+settings.register_profile(
+    "nexuslims",
+    deadline=None,
+    max_examples=40,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("nexuslims")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,8 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
-
 from nexuslims_store import (
     EventType,
     Instrument,
@@ -33,17 +31,6 @@ TABLES = ("instruments", "session_log", "upload_log", "external_user_identifiers
 PID = "FEI-Titan-TEM-012345"
 SESSION = "https://nemo.example.com/api/usage_events/?id=101"
 NOW = datetime(2025, 6, 2, 12, 0, 0, 250_000, tzinfo=UTC)
-
-# A slow machine is no failure; a function-scoped tmp_path that examples share is meant so.
-settings.register_profile(
-    "nexuslims",
-    deadline=None,
-    max_examples=40,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-settings.load_profile("nexuslims")
 
 
 @cache

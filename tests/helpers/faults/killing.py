@@ -48,8 +48,9 @@ class Call:
         connections; each page that a backup call copies counts as one. "writes": it runs to its
         end, but at each of those that may change a file (each read between two writes finds one
         state) the folder above the database's is copied as a kill would leave it there, to
-        `copies_of(path)` by the number. "size": killed in the write that would make any file longer than so many bytes, in the
-        middle of a page if need be. "time": killed after so many seconds.
+        `copies_of(path)` by the number. "size": killed in the write that would make any file
+        longer than so many bytes, in the middle of a page if need be. "time": killed after so
+        many seconds.
         "disk full": such a write fails. "page count": no database may get more pages.
     uid
         The user to become.
