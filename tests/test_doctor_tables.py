@@ -174,6 +174,7 @@ def test_what_has_the_name_of_an_index_of_ours_is_one_finding_and_gives_it_back(
     (finding,) = found
     assert (finding.code, finding.table) == ("taken-name", table)
     assert name in finding.message
+    assert not migrations.upgrade(path).changed  # it cannot mend that, and does not try
     mend(path, finding.remedy)
     assert codes(examine(path)) <= {code for code, _ in others} | {"harmless-drift"}
     assert not migrations.upgrade(path).changed

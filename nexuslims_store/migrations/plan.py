@@ -332,7 +332,7 @@ def missing_indexes(catalogue: Catalogue, revision: str | None) -> list[Index]:
     """
     if revision != head():
         return []
-    there = catalogue.contents.names("index")
+    there = catalogue.contents.names("index", "table", "view")  # those whose name is taken too
     keyless = without_key(catalogue.tables, revision)
     return [
         index
