@@ -79,6 +79,13 @@ def require_name(path: str | os.PathLike[str]) -> None:
 _NO_NAMES = {"", "-", ":memory:"}  # as given: no name, standard output, none but in memory
 
 
+def why_no_path(error: OSError | ValueError) -> str:
+    """Say why a name, with the current folder before it, is no path."""
+    if isinstance(error, FileNotFoundError):  # nothing else was looked for
+        return "the current folder was removed: go to another"
+    return getattr(error, "strerror", None) or str(error)
+
+
 def require_valid(name: str, value: Any, kind: Any) -> Any:
     """Return an argument that is a model of this kind, made anew of its values, all of them valid.
 

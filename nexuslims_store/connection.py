@@ -14,6 +14,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any, Literal
 
+from nexuslims_store.arguments import why_no_path
 from nexuslims_store.database import Database, Parameters, Row
 from nexuslims_store.errors import DatabaseNotFoundError, StoreError
 from nexuslims_store.forks import guard, keep_for_ever, no_longer_guard
@@ -50,7 +51,7 @@ def absolute(path: Path) -> Path:
     try:
         return path.absolute()
     except OSError as error:  # the current folder is gone
-        raise _nowhere(path, error) from error
+        raise _nowhere(path, why_no_path(error)) from error
 
 
 def connect(
@@ -135,12 +136,12 @@ def _uri(path: Path) -> str:
     except UnicodeEncodeError as error:
         raise _nowhere(path, NOT_UTF_8) from error
     except (OSError, ValueError) as error:
-        raise _nowhere(path, error) from error
+        raise _nowhere(path, why_no_path(error)) from error
     # A Windows share is file://server/share to others; SQLite wants the server in the path.
     return uri if uri.startswith("file:///") else uri.replace("file://", "file:////", 1)
 
 
-def _nowhere(path: Path, why: Exception | str) -> DatabaseNotFoundError:
+def _nowhere(path: Path, why: str) -> DatabaseNotFoundError:
     return DatabaseNotFoundError(f"no file can be at {str(path)!r} ({why})", **CHECK_PATH)
 
 

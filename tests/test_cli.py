@@ -112,6 +112,30 @@ def test_an_error_says_where_the_path_is_from(
     assert "the path is from" not in call("restore", "backup.db").err
 
 
+@posix
+def test_a_current_folder_that_is_gone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = new_database(tmp_path)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for arguments in (
+        ("--db", "x.db", "status"),
+        ("--db", "x.db", "backup"),
+        ("--db", "x.db", "migrate"),
+        ("--db", path, "report", "--output", "x.html"),
+        ("--db", path, "instruments", "export", "x.csv"),
+        ("--db", "x.db", "restore", path, "--yes"),
+    ):
+        refused = call(*arguments)
+        assert refused.status == 2
+        assert "the current folder was removed" in refused.err
+        assert "Errno" not in refused.err
+    assert call("--db", path, "status", "--quiet").status == 0
+
+
 def test_a_database_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NX_DB_PATH", ":memory:")

@@ -39,7 +39,7 @@ from nexuslims_store.backup.files import (
     temporary_file,
 )
 from nexuslims_store.backup.names import names
-from nexuslims_store.connection import MEMORY, connect, pragma
+from nexuslims_store.connection import MEMORY, absolute, connect, pragma
 from nexuslims_store.errors import (
     BackupError,
     CorruptDatabaseError,
@@ -102,7 +102,7 @@ def restore(
     require_name(path)
     size = _require_file(source).st_size
     # The file itself in place of a symbolic link to it, so that the link stays one.
-    real = Path(os.path.realpath(path))
+    real = Path(os.path.realpath(absolute(path)))
     if not os.path.lexists(real):
         with file_errors(real):
             refuse_taken(real)

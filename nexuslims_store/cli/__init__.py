@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from nexuslims_store.arguments import why_no_path
 from nexuslims_store.cli.declaration import RefusedError, UsageError
 from nexuslims_store.cli.interrupts import INTERRUPTED, end_on_interrupt
 from nexuslims_store.cli.output import Output
@@ -122,8 +123,9 @@ def _tell(output: Output, message: str, *, debug: bool) -> None:
 
 def _unforeseen(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        file = "" if error.filename is None else f"{error.filename}: "
-        return f"{file}{error.strerror}"
+        if error.filename is None:
+            return why_no_path(error)
+        return f"{error.filename}: {error.strerror}"
     return (
         f"an error that was not foreseen ({type(error).__name__}: {error}); the same command with "
         "--debug shows where it comes from, for a report to the authors"

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from nexuslims_store.arguments import why_no_path
 from nexuslims_store.backup.files import (
     SIDECARS,
     file_errors,
@@ -86,7 +87,8 @@ def _target(destination: Path) -> Path:
         return Path(os.path.realpath(destination))
     except (OSError, ValueError) as error:
         raise StoreError(
-            f"no file can be called {str(destination)!r} ({error}); choose another name"
+            f"no file can be called {str(destination)!r} ({why_no_path(error)}); choose another "
+            "name"
         ) from error
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType, NoneType
 from typing import Any, Literal, NamedTuple
 
 from nexuslims_store.arguments import require_type
+from nexuslims_store.connection import absolute
 from nexuslims_store.display import number
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.migrations.opening import refuse_missing_folder
@@ -318,7 +319,7 @@ def plan_for_new_file(path: Path, target: str) -> Plan:
     DatabaseNotFoundError
         Nor is its folder, and it is not this package's own one.
     """
-    refuse_missing_folder(Path(os.path.realpath(path)).parent)
+    refuse_missing_folder(Path(os.path.realpath(absolute(path))).parent)
     after = resolve(target, None)
     refuse_other_direction(path, "upgrade", None, after)
     return Plan(before=None, after=after, empty=True, created=True, steps=between(None, after))
