@@ -45,6 +45,8 @@ class Opened:
     ----------
     begin
         The statement that begins it, should it be the outermost.
+    as_one
+        Whether any error in it leaves its block.
     thread, task
         Whose it is.
     savepoint
@@ -55,8 +57,9 @@ class Opened:
         What its `with` block holds; None when all is over.
     """
 
-    def __init__(self, begin: str = "") -> None:
+    def __init__(self, begin: str = "", *, as_one: bool = False) -> None:
         self.begin = begin
+        self.as_one = as_one
         self.thread = this_thread()
         self.task: object = None
         self.savepoint: str | None = None
@@ -164,13 +167,19 @@ class Database(ABC):
 
     # -- transactions ------------------------------------------------------------------
 
-    def transaction(self) -> AbstractContextManager[None]:
+    def transaction(self, *, as_one: bool = False) -> AbstractContextManager[None]:
         """Return a `with` block that is all or nothing. Inside another one: a savepoint.
 
         The outermost takes the write lock at its start, so that nothing in it can fail on a lock
         half-way. In a read-only database it is a snapshot to read from.
+
+        Parameters
+        ----------
+        as_one
+            Whether any error of a statement in it leaves the block, which undoes it all. Then no
+            statement needs to be undone alone, which takes a server two round trips.
         """
-        return cast("AbstractContextManager[None]", _Block(self, self._begin))
+        return cast("AbstractContextManager[None]", _Block(self, self._begin, as_one=as_one))
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Return a `with` block that reads, all of it at one moment, and never waits to write."""
@@ -348,8 +357,8 @@ class _Block:
     its first instruction; a transaction that is open then is undone.
     """
 
-    def __init__(self, database: Database, begin: str) -> None:
-        opened = Opened(begin)
+    def __init__(self, database: Database, begin: str, *, as_one: bool = False) -> None:
+        opened = Opened(begin, as_one=as_one)
         self.at_start = partial(database._enter, opened)
         self.at_end = partial(database._exit, opened)
         opened.block = weakref.ref(self.at_end, lambda _: database._undo(opened))

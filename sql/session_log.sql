@@ -175,13 +175,27 @@ WHERE (instant, id_session_log) > (:after_instant, :after_id)
 ORDER BY instant, id_session_log
 LIMIT :number;
 
--- name: get_pair_to_build(start_id)^
+-- name: get_pair_to_build(start_id, lease_start, lease_end)^
 -- The session to be built whose START is this row; no row where that one does not count, or START
--- and END are not both to be built.
+-- and END are not both to be built, or a builder has it (as is_claimed says).
 SELECT
     session_identifier, instrument, start_id, end_id, start_timestamp, end_timestamp, "user"
 FROM nxs_session
-WHERE start_id = :start_id AND record_status = 'TO_BE_BUILT' AND end_status = 'TO_BE_BUILT';
+WHERE
+    start_id = :start_id
+    AND record_status = 'TO_BE_BUILT'
+    AND end_status = 'TO_BE_BUILT'
+    AND NOT EXISTS (
+        SELECT 1
+        FROM nxs_event AS claim
+        WHERE
+            claim.session_identifier = nxs_session.session_identifier
+            AND claim.instrument = nxs_session.instrument
+            AND claim.event_type = 'RECORD_GENERATION'
+            AND claim.record_status = 'WAITING_FOR_END'
+            AND claim.instant > :lease_start
+            AND claim.instant <= :lease_end
+    );
 
 -- name: is_claimed(start_id, lease_start, lease_end)$
 -- Whether a builder has the session of a START: whether any claim is dated after lease_start and

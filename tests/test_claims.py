@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import pickle
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ from nexuslims_store import (
 
 pytestmark = pytest.mark.usefixtures("each_store")
 
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SPAN = (datetime(2025, 1, 1), datetime(2026, 1, 1))
 
 
@@ -244,6 +245,30 @@ def test_the_claim_is_of_the_session_that_is_listed_and_shown_first(tmp_path: Pa
         (activity,) = store.instruments.activity()
         assert activity.sessions_total == 2
         assert activity.last_session == datetime.fromisoformat("2025-02-01T00:00:00-05:00")
+
+
+def test_many_are_claimed_in_the_order_of_time_whatever_the_form_of_their_times(
+    tmp_path: Path,
+) -> None:
+    choose = random.Random(5)
+    forms = ("%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M", "%G-W%V-%uT%H:%M%z", "%Y%m%dT%H%M%S")
+    texts = []
+    for number in range(80):
+        # All of one day, by dates that are two days apart.
+        east = number >= 48
+        zone = timezone(timedelta(minutes=1439 if east else -1439))
+        time = datetime(2024, 10, 3 if east else 1, tzinfo=zone) + choose.random() * DAY
+        text = time.isoformat() if number % 4 else time.strftime(choose.choice(forms))
+        texts.append((f"{text[:8]}32{text[10:]}" if number % 30 == 0 else text, str(number)))
+    update = "UPDATE session_log SET timestamp = ? WHERE session_identifier = ?"
+    with new_store(tmp_path, clock=Clock()) as store:
+        with store.transaction():
+            for _, name in texts:
+                add_pair(store, name)
+        write(store, *((f"{update} AND event_type = 'START'", text) for text in texts))
+        waiting = [session.session_identifier for session in store.sessions.list_to_build()]
+        first = [claimed(store).session_identifier for _ in waiting[:40]]
+    assert first == waiting[:40]
 
 
 @pytest.mark.only_sqlite("what is counted is told by SQLite's connection")

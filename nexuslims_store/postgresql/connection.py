@@ -5,7 +5,8 @@ psycopg and the ways of the server are here, and no table is named. The statemen
 
 What SQLite does by itself is done here by hand. One program writes at a time: each transaction
 takes an advisory lock at its start, so what is read in it before a write still holds when it is
-written. And an error undoes its own statement alone: each write is a transaction or a savepoint.
+written. And an error undoes its own statement alone: each write is a transaction or a savepoint,
+but in a block that no error stays in.
 """
 
 from __future__ import annotations
@@ -109,9 +110,13 @@ def connect(url: str, *, read_only: bool = False, timeout: float = 30.0) -> Conn
             raise StoreError(f"{name} is PostgreSQL {version}; nexuslims_store needs 15 or newer")
         # One type for all integers, so that a statement is prepared once.
         connection.adapters.register_dumper(int, Int8Dumper)
+        # No statement's plan depends on its parameters, and to plan one takes up to a millisecond:
+        # done once, with the second call, where psycopg and the server would do it ten times.
+        connection.prepare_threshold = 1
         milliseconds = max(1, math.ceil(timeout * 1000))
         connection.execute(
-            f"SET lock_timeout = {milliseconds}; SET TimeZone = 'UTC'; SET jit = off"
+            f"SET lock_timeout = {milliseconds}; SET TimeZone = 'UTC'; SET jit = off; "
+            "SET plan_cache_mode = force_generic_plan"
             + ("; SET default_transaction_read_only = on" if read_only else "")
         )
     except BaseException:
@@ -221,18 +226,14 @@ class PostgreSQLDatabase(Database):
         if self._open:
             self._check()
         text, writes = statements().get(sql, (sql, False))
-        if writes:
-            with self.transaction():
-                return self._execute(text, parameters).fetchall()
-        cursor = self._execute(text, parameters)
+        cursor = (self._write if writes else self._execute)(text, parameters)
         return cursor.fetchall() if cursor.description else []
 
     def change(self, sql: str, parameters: Parameters | tuple[()] = ()) -> int:
         """Run one INSERT, UPDATE or DELETE and return how many rows it changed."""
         if self._open:
             self._check()
-        with self.transaction():
-            return self._execute(statements()[sql][0], parameters).rowcount
+        return self._write(statements()[sql][0], parameters).rowcount
 
     def change_many(self, sql: str, parameters: Iterable[Parameters]) -> int:
         """Run one INSERT, UPDATE or DELETE for each set of parameters, all inside a transaction."""
@@ -263,6 +264,12 @@ class PostgreSQLDatabase(Database):
         finally:
             # Not at once: another thread, or the garbage collector, may have ended the stream.
             self._left.append(name)
+
+    def _write(self, text: str, parameters: Parameters | tuple[()]) -> psycopg.Cursor[Row]:
+        if self._open and self._open[-1].as_one:
+            return self._execute(text, parameters)
+        with self.transaction():
+            return self._execute(text, parameters)
 
     def _execute(
         self,

@@ -22,6 +22,7 @@ from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.errors import ClaimLostError, InvalidValueError, StoreError
 from nexuslims_store.models import Session, SessionLog
 from nexuslims_store.repository.overviews import SessionOverviews
+from nexuslims_store.repository.pairing import Pairing
 from nexuslims_store.repository.session_logs import SessionLogRepository
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import CLOCK_SKEW, LEASE
@@ -96,6 +97,7 @@ class SessionClaims(SessionOverviews):
         """
         require_type("lease", lease, timedelta)
         skipped = _names_of(skip)
+        pairing = Pairing(self._instruments)
         session: Session | None = None
         try:
             starts = (
@@ -105,13 +107,13 @@ class SessionClaims(SessionOverviews):
             )
             for start_id in starts:
                 # Looked at before the write lock is taken, and once more under it.
-                if self._claimable(start_id, lease) is None:
+                if self._claimable(start_id, lease, pairing) is None:
                     continue
-                with self._database.transaction():
+                with self._database.transaction(as_one=True):
                     # Who waited for the lock may have been overtaken, by several: to wait once more
                     # for each next one would have many builders stand in line all the time.
                     for candidate in chain([start_id], islice(starts, _AT_ONCE)):
-                        session = self._claimable(candidate, lease)
+                        session = self._claimable(candidate, lease, pairing)
                         if session is not None:
                             self._hold(session, self.record_generation(session))
                             break
@@ -133,7 +135,7 @@ class SessionClaims(SessionOverviews):
         ClaimLostError
             The claim is not the newest any more, or the session was finished or not claimed.
         """
-        with self._database.transaction():
+        with self._database.transaction(as_one=True):
             row_id, timestamp = self._held(session)
             now = session.instrument.localize_datetime(
                 self._now_unlike(datetime.fromisoformat(timestamp))
@@ -185,7 +187,7 @@ class SessionClaims(SessionOverviews):
         if session._claim is None:
             changed = self._database.change(_SQL.finish_session, values)
         else:
-            with self._database.transaction():
+            with self._database.transaction(as_one=True):
                 self._held(session)
                 changed = self._database.change(_SQL.finish_session, values)
         session._settled = True
@@ -291,28 +293,30 @@ class SessionClaims(SessionOverviews):
 
     def _take_back(self, session: Session) -> str:
         """Delete the claim of a session, which must hold, and return its time."""
-        with self._database.transaction():
+        with self._database.transaction(as_one=True):
             row_id, timestamp = self._held(session)
             self._database.change(_SQL.remove_session_log, {"id_session_log": row_id})
         return timestamp
 
-    def _claimable(self, start_id: int, lease: timedelta) -> Session | None:
+    def _claimable(self, start_id: int, lease: timedelta, pairing: Pairing) -> Session | None:
         """Return the session of a START if it is to be built and no builder has it."""
-        return None if self._is_claimed(start_id, lease) else self._to_build(start_id)
+        return self._to_build(start_id, pairing, self._span_of(lease))
 
-    def _is_claimed(self, start_id: int, lease: timedelta = LEASE) -> bool:
+    def _is_claimed(self, start_id: int) -> bool:
         """Return whether a builder works on the session of a START, by its lease."""
-        now = instant(self._clock())
         ((claimed,),) = with_views(self._database).rows(
-            _SQL.is_claimed,
-            {
-                "start_id": start_id,
-                # A lease that never ends begins with the earliest of all instants.
-                "lease_start": max(now - lease // _MICROSECOND, -(2**63)),
-                "lease_end": now + CLOCK_SKEW // _MICROSECOND,
-            },
+            _SQL.is_claimed, {"start_id": start_id, **self._span_of(LEASE)}
         )
         return bool(claimed)
+
+    def _span_of(self, lease: timedelta) -> dict[str, int]:
+        """Return between which instants a claim is dated that holds now."""
+        now = instant(self._clock())
+        return {
+            # A lease that never ends begins with the earliest of all instants.
+            "lease_start": max(now - lease // _MICROSECOND, -(2**63)),
+            "lease_end": now + CLOCK_SKEW // _MICROSECOND,
+        }
 
     @staticmethod
     def _hold(session: Session, claim: SessionLog) -> None:

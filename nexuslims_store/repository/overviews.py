@@ -7,7 +7,7 @@ every revision of the schema.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from types import NoneType
@@ -31,6 +31,7 @@ _SQL = queries.load("session_log.sql")
 _FIRST_LOOK = 32
 _RECENT = 1000
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1
+_NO_LEASE = {"lease_start": _LATEST, "lease_end": _EARLIEST}
 _A_DAY = 86_400_000_000  # in microseconds; no offset from UTC is as long
 
 
@@ -115,7 +116,7 @@ class SessionOverviews(Repository):
         It is what `list_to_build` has first. At the head revision only.
         """
         for start_id, *_ in self._starts_to_build():
-            session = self._to_build(start_id)
+            session = self._to_build(start_id, Pairing(self._instruments), _NO_LEASE)
             if session is not None:
                 found = self.overview(session.session_identifier)
                 pid = session.instrument.instrument_pid
@@ -163,10 +164,17 @@ class SessionOverviews(Repository):
                 return
             after, number = found[-1][:2], number * 4
 
-    def _to_build(self, start_id: int) -> Session | None:
-        """Return the session of a START if it is to be built and nothing about it is odd."""
-        rows = with_views(self._database).rows(_SQL.get_pair_to_build, {"start_id": start_id})
-        found = Pairing(self._instruments).pair(rows[0]) if rows else None
+    def _to_build(
+        self, start_id: int, pairing: Pairing, lease: Mapping[str, int]
+    ) -> Session | None:
+        """Return the session of a START if it is to be built and nothing about it is odd.
+
+        One whose claim is dated within the lease is none.
+        """
+        rows = with_views(self._database).rows(
+            _SQL.get_pair_to_build, {"start_id": start_id, **lease}
+        )
+        found = pairing.pair(rows[0]) if rows else None
         return found if isinstance(found, Session) else None
 
 

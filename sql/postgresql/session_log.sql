@@ -53,3 +53,43 @@ LEFT JOIN nxs_counted AS start_log ON start_log.id_session_log = waiting.start_i
 LEFT JOIN nxs_counted AS end_log ON end_log.id_session_log = waiting.end_id
 WHERE start_log.id_session_log IS NOT NULL OR end_log.id_session_log IS NOT NULL
 ORDER BY start_log.instant NULLS FIRST, start_log.id_session_log;
+
+-- name: list_oldest_starts(after_instant, after_id, number)
+-- As there. PostgreSQL takes ten times as long to read a time, so that few are read: in the order of
+-- their texts, as many as are asked for; and those that can be before the last of these, since no
+-- offset is longer than a day, or whose text says nothing of the day. Of 1,500 this takes a fifth of
+-- the time.
+SELECT instant, id_session_log, session_identifier, instrument
+FROM nxs_event
+WHERE
+    record_status = 'TO_BE_BUILT'
+    AND event_type = 'START'
+    AND (
+        timestamp COLLATE "C" < (
+            SELECT
+                CASE
+                    WHEN count(*) = :number
+                        THEN CAST(CAST(to_timestamp(max(instant) / 1000000) AS date) + 2 AS text)
+                    ELSE ':'  -- sorts after all digits
+                END
+            FROM (
+                SELECT instant
+                FROM (
+                    SELECT instant, id_session_log
+                    FROM nxs_event
+                    WHERE
+                        record_status = 'TO_BE_BUILT'
+                        AND event_type = 'START'
+                        AND timestamp LIKE '20__-__-__T%'
+                    ORDER BY timestamp COLLATE "C"
+                    LIMIT 9223372036854775807
+                ) AS by_text
+                WHERE (instant, id_session_log) > (:after_instant, :after_id)
+                LIMIT :number
+            ) AS enough
+        )
+        OR timestamp NOT LIKE '____-__-__T%'
+    )
+    AND (instant, id_session_log) > (:after_instant, :after_id)
+ORDER BY instant, id_session_log
+LIMIT :number;
