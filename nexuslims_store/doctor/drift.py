@@ -6,7 +6,6 @@ made, its own downgrades and its demo each look a little different (`sql/shapes/
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +19,12 @@ from nexuslims_store.migrations.script import filled_by
 from nexuslims_store.migrations.shapes import folded, shapes
 from nexuslims_store.recognition.compiling import dead_code
 from nexuslims_store.recognition.layouts import layout_of, without_key
-from nexuslims_store.recognition.remaking import giving_name_back, taking_references_out
+from nexuslims_store.recognition.remaking import (
+    giving_name_back,
+    in_shell,
+    taking_references_out,
+    text_of,
+)
 from nexuslims_store.revisions import head, history, is_own_index, tables_at
 from nexuslims_store.tables import (
     Column,
@@ -57,6 +61,9 @@ def examine_tables(database: SQLiteDatabase, revision: str) -> Iterator[Finding]
     for name in expected:
         if name in keyless:
             yield from lost_key(database, contents, revision, name)
+            for difference in _index_differences(contents.tables[name], expected[name]):
+                about = _about_index(database.path, contents, name, difference, revision)
+                yield from (finding for finding in about if finding.code == "taken-name")
         # One that is missing keeps the file from being recognised.
         elif name in contents.tables:
             yield from _compare(database, contents, name, revision, nulls)
@@ -82,6 +89,8 @@ def _columns_with_nulls(
 
 def examine_code(database: SQLiteDatabase) -> Iterator[Finding]:
     """Find the views and triggers of the facility's own that do not work."""
+    # A foreign key that is dead is a finding of its own, and no fault of its table's triggers.
+    database.rows("PRAGMA foreign_keys = OFF")
     with database.translated():
         contents = read(database.connection, ())
         dead = list(dead_code(database.connection, contents))
@@ -90,8 +99,8 @@ def examine_code(database: SQLiteDatabase) -> Iterator[Finding]:
             f"dead-{one.kind}",
             "warning",
             f"the {one.kind} {one.name} does not work: {why}",
-            f"write it anew for the tables as they are: `sqlite3 {shlex.quote(str(database.path))} "
-            f"'.schema {one.name}'` prints it",
+            "write it anew for the tables as they are: "
+            f"`{in_shell(database.path, [text_of(one)])}` prints it",
             table=one.name if one.kind == "view" else one.table,
         )
 

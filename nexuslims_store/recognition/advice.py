@@ -120,11 +120,14 @@ def _what_helps(catalogue: Catalogue, path: Path, nearest: str | None) -> str:
             renamed = (f"ALTER TABLE {t} RENAME COLUMN {c} TO own_{c}" for t, c in others)
             return (
                 "another revision has a column of that name; if it is your own here, give it "
-                f'another: sqlite3 {file} "{"; ".join(renamed)}"'
+                f'another: sqlite3 {file} "BEGIN; {"; ".join(renamed)}; COMMIT"'
             )
         additions = [_addition(table, tables_at(nearest)[table], c) for table, c in lacking]
         if all(additions) and not others:
-            return f'add what it lacks: sqlite3 {file} "{"; ".join(map(str, additions))}"'
+            return (
+                f'add what it lacks: sqlite3 {file} "BEGIN; {"; ".join(map(str, additions))}; '
+                'COMMIT"'
+            )
     return (
         "make a copy of the file and put its tables right in it; `nexuslims-store schema --format "
         f"sql` prints those of {head()}"

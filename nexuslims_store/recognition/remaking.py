@@ -175,6 +175,11 @@ def in_shell(path: Path, statements: Iterable[str]) -> str:
     return f"sqlite3 {shlex.quote(str(path))} {shlex.quote('; '.join(statements))}"
 
 
+def text_of(one: Named) -> str:
+    """Return the query for the statement that made something, whatever its name is."""
+    return f"SELECT sql FROM sqlite_master WHERE name = {_text(one.name)}"  # noqa: S608
+
+
 def around_views(contents: Contents, statements: Iterable[str]) -> list[str]:
     """Return statements between those that take views and triggers out and make them again.
 
