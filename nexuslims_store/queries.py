@@ -11,8 +11,6 @@ of rows changed, nothing for any number of rows. The names in brackets are the s
 parameters, `:name` in its text.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import cache

@@ -5,8 +5,6 @@ are run in memory. Opening a store needs that, but not yoyo, which takes longer 
 store takes to open.
 """
 
-from __future__ import annotations
-
 import re
 import sqlite3
 from contextlib import closing
@@ -31,14 +29,14 @@ FORMER = {
 }
 """The names that NexusLIMS 2.2.0 to 2.4.1 had for revisions."""
 
-REVISION_NAME = re.compile(r"v(\d+)_(\d+)_(\d+)([a-z]?)")
+REVISION_NAME = r"v(\d+)_(\d+)_(\d+)([a-z]?)"
 """The form of NexusLIMS's revision names: vMAJOR_MINOR_PATCH, then a letter or nothing."""
 
 FILE_NAME = re.compile(r"(?P<number>\d{4})\.(?P<revision>v\d+_\d+_\d+[a-z]?)_(?P<slug>\w+)\.sql")
 """The form of a migration's file name, NNNN.REVISION_slug.sql."""
 
 _HEAD = "head"
-_RELATIVE = re.compile(r"[+-]\d+")
+_RELATIVE = r"[+-]\d+"
 _OWN_INDEX = "nxs_"
 _CREATED = re.compile(r"^CREATE TABLE (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
 _RENAMED = re.compile(r"^ALTER TABLE (\w+) RENAME TO \w+;", re.MULTILINE)
@@ -164,7 +162,7 @@ def resolve(target: str, current: str | None) -> str | None:
     known = names()
     if target in {BASE, _HEAD, *known}:
         return {BASE: None, _HEAD: known[-1]}.get(target, target)
-    if _RELATIVE.fullmatch(target):
+    if re.fullmatch(_RELATIVE, target):
         place = position(current) + int(target)
         if not 0 <= place <= len(known):
             raise MigrationError(

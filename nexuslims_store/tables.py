@@ -3,8 +3,6 @@
 Names are keys in small letters, since SQLite ignores their case; `name` is as somebody wrote it.
 """
 
-from __future__ import annotations
-
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,10 +12,8 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["table", "view", "index", "trigger"]
 
-_NAMED_CHECK = re.compile(r"""CONSTRAINT\s+["'`\[]?(\w+)["'`\]]?\s+CHECK\b""", re.IGNORECASE)
-_LITERAL = re.compile(
-    r"NULL|TRUE|FALSE|CURRENT_(?:DATE|TIME|TIMESTAMP)|[+-]?[\d.]+|'(?:[^']|'')*'", re.IGNORECASE
-)
+_NAMED_CHECK = r"""(?i)CONSTRAINT\s+["'`\[]?(\w+)["'`\]]?\s+CHECK\b"""
+_LITERAL = r"(?i)NULL|TRUE|FALSE|CURRENT_(?:DATE|TIME|TIMESTAMP)|[+-]?[\d.]+|'(?:[^']|'')*'"
 
 
 class Column(NamedTuple):
@@ -46,7 +42,7 @@ class Column(NamedTuple):
     def runs_code(self) -> bool:
         """Whether an expression of its author's runs when a row is read or written."""
         default = self.default
-        return self.generated or (default is not None and _LITERAL.fullmatch(default) is None)
+        return self.generated or (default is not None and re.fullmatch(_LITERAL, default) is None)
 
 
 class Index(NamedTuple):
@@ -137,7 +133,7 @@ class Table(NamedTuple):
     @property
     def check_names(self) -> list[str]:
         """The names of the CHECKs that have one, in their order."""
-        return _NAMED_CHECK.findall(self.sql)
+        return re.findall(_NAMED_CHECK, self.sql)
 
 
 class Named(NamedTuple):

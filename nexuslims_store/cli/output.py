@@ -3,8 +3,6 @@
 Nothing else in the package writes to standard output or standard error.
 """
 
-from __future__ import annotations
-
 import codecs
 import io
 import os
@@ -13,7 +11,7 @@ import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count, islice
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple, Self, TextIO
 
 from nexuslims_store.cli.declaration import RefusedError
 from nexuslims_store.cli.held import Held
@@ -27,8 +25,8 @@ Record = Mapping[str, object]
 
 # More would be held in memory to no purpose.
 _ROWS_AT_A_TIME = 1000
-_IN_A_SENTENCE = re.compile(r"`(nexuslims-store (?![^`]*--db )[a-z][^`]*)`")
-_BY_ITSELF = re.compile(r"(?<![`\w])nexuslims-store (?=[a-z])")
+_IN_A_SENTENCE = r"`(nexuslims-store (?![^`]*--db )[a-z][^`]*)`"
+_BY_ITSELF = r"(?<![`\w])nexuslims-store (?=[a-z])"
 
 
 class Listing(NamedTuple):
@@ -79,7 +77,7 @@ class Output:
             err.reconfigure(errors="backslashreplace")
 
     @classmethod
-    def of_process(cls) -> Output:
+    def of_process(cls) -> Self:
         """Return the output of this process; a stream that was closed is replaced by none."""
         # Python has None for a stream that the shell has closed (`>&-`).
         return cls(sys.stdout or _nowhere(), sys.stderr or _nowhere())
@@ -109,8 +107,8 @@ class Output:
         import shlex  # noqa: PLC0415 -- not for every command
 
         db = f"--db {shlex.quote(str(self.database))}"
-        text = _IN_A_SENTENCE.sub(lambda found: f"`{found[1]} {db}`", text)
-        return _BY_ITSELF.sub(lambda found: f"{found[0]}{db} ", text)
+        text = re.sub(_IN_A_SENTENCE, lambda found: f"`{found[1]} {db}`", text)
+        return re.sub(_BY_ITSELF, lambda found: f"{found[0]}{db} ", text)
 
     @property
     def can_ask(self) -> bool:

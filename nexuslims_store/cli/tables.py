@@ -11,7 +11,7 @@ from nexuslims_store.display import columns, cut, padded, printable
 
 _GAP = "  "
 _ABSENT = "-"
-_NUMBER = re.compile(rf"[\d,]+(\.\d+)?|{_ABSENT}")
+_NUMBER = rf"[\d,]+(\.\d+)?|{_ABSENT}"
 
 Row = Sequence[str]
 
@@ -62,7 +62,7 @@ class Table:
         numeric = {
             place
             for place in places
-            if all(map(_NUMBER.fullmatch, in_columns[place]))
+            if all(re.fullmatch(_NUMBER, cell) for cell in in_columns[place])
             and set(in_columns[place]) != {_ABSENT}
         }
         for row in cells:

@@ -1,7 +1,5 @@
 """What a migration would do to a file."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping

@@ -1,11 +1,9 @@
 """One run: a look, and where there is something to do, the change."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from nexuslims_store.display import number
 from nexuslims_store.errors import (
@@ -18,8 +16,6 @@ from nexuslims_store.migrations.opening import is_there, opened
 from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file
 from nexuslims_store.revisions import BASE
 
-if TYPE_CHECKING:
-    from nexuslims_store.backup import Progress
 NOT_ITS_FAULT = (CorruptDatabaseError, DatabaseLockedError, ReadOnlyError, StorageFullError)
 """What can stop a migration and has nothing to do with it."""
 
@@ -137,7 +133,7 @@ class Options(NamedTuple):
     backup: bool = True
     timeout: float = 30.0
     say: Callable[[str], None] = lambda _: None
-    percent: Progress | None = None
+    percent: Callable[[int, int], None] | None = None
 
 
 def run(path: Path, direction: Direction, target: str, options: Options) -> MigrationReport:

@@ -15,15 +15,15 @@ from nexuslims_store.revisions import (
 )
 from nexuslims_store.tables import Table, quoted
 
-_DIRECTIVE = re.compile(r"^-- depends:.*\n\n?", re.MULTILINE)
-_DROPPED = re.compile(r"^DROP TABLE (\w+);", re.MULTILINE)
-_FILLED = re.compile(r"\bcoalesce\((\w+), ")
+_DIRECTIVE = r"(?m)^-- depends:.*\n\n?"
+_DROPPED = r"(?m)^DROP TABLE (\w+);"
+_FILLED = r"\bcoalesce\((\w+), "
 
 
 def text_of(step: Migration, *, up: bool) -> str:
     """Return the SQL of a step up or down, without what it says to yoyo."""
     path = step.path if up else step.rollback_path
-    return _DIRECTIVE.sub("\n", path.read_text(encoding="utf-8"))
+    return re.sub(_DIRECTIVE, "\n", path.read_text(encoding="utf-8"))
 
 
 def leaving_head() -> list[str]:
@@ -35,13 +35,13 @@ def leaving_head() -> list[str]:
 def made_anew_by(step: Migration, *, up: bool) -> dict[str, Table]:
     """Return the tables that a step makes anew and fills from the former ones, as they become."""
     end = tables_at(step.revision if up else step.down_revision)
-    dropped = _DROPPED.findall(text_of(step, up=up))
+    dropped = re.findall(_DROPPED, text_of(step, up=up))
     return {name: end[name] for name in dropped if name in known_tables() & end.keys()}
 
 
 def filled_by(step: Migration, *, up: bool) -> frozenset[str]:
     """Return the columns in which a step puts a value where there was none."""
-    return frozenset(_FILLED.findall(text_of(step, up=up)))
+    return frozenset(re.findall(_FILLED, text_of(step, up=up)))
 
 
 def made_again(name: str, table: Table) -> list[str]:

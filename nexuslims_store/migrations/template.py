@@ -125,7 +125,7 @@ def _newest(folder: Path) -> tuple[int, str, str]:
 
 
 def _order(revision: str) -> tuple[int, int, int, str]:
-    form = REVISION_NAME.fullmatch(revision)
+    form = re.fullmatch(REVISION_NAME, revision)
     if form is None:
         raise MigrationError(
             f"{revision!r} is not of the form vMAJOR_MINOR_PATCH with a letter or none, such as "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def unknown(catalogue: Catalogue, path: Path) -> UnknownRevisionError:
     version = catalogue.versions[0]
     found = revision_of(catalogue.layout)
     means = "a newer NexusLIMS was there; upgrade nexuslims_store"
-    if found is not None and REVISION_NAME.fullmatch(version) is None:
+    if found is not None and re.fullmatch(REVISION_NAME, version) is None:
         means = f"{_tables_are_of(catalogue)}; or else {means}"
     return UnknownRevisionError(
         f"{path} is at revision {version!r}, which this package does not know (its newest is "

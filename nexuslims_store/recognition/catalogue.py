@@ -1,7 +1,5 @@
 """What one look at a file finds: NexusLIMS's tables, the version rows, the names of all else."""
 
-from __future__ import annotations
-
 import sqlite3
 from functools import cache
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The decision at what revision a file is, from one look at its catalogue."""
 
-from __future__ import annotations
-
 import sqlite3
 from functools import partial
 from pathlib import Path
