@@ -107,7 +107,7 @@ __all__ = [
 logging.getLogger("nexuslims_store").addHandler(logging.NullHandler())
 
 _SUBMODULES = ("compat", "migrations", "testing")
-_HOMES = ("config", "enums", "errors", "models", "results", "store")
+_HOMES = ("config", "enums", "errors", "results", "models")
 
 
 def __getattr__(name: str) -> Any:
@@ -119,7 +119,7 @@ def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return import_module(f"nexuslims_store.{name}")
     if name in __all__:
-        for home in _HOMES:
+        for home in ("store",) if name == "Store" else _HOMES:
             module = import_module(f"nexuslims_store.{home}")
             if name in module.__all__:
                 globals()[name] = value = getattr(module, name)

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from nexuslims_store.arguments import as_path, require_flags, require_type
 from nexuslims_store.config import default_path, dump_line, is_url, require_file, without_password
@@ -18,17 +18,18 @@ from nexuslims_store.database import Database
 from nexuslims_store.errors import BackupError, DatabaseNotFoundError, StoreError
 from nexuslims_store.opening import open_server
 from nexuslims_store.recognition import check_head, check_head_of_server
-from nexuslims_store.repository import (
-    ExternalIdRepository,
-    InstrumentRepository,
-    SessionLogRepository,
-    SessionRepository,
-    UploadLogRepository,
-)
-from nexuslims_store.repository.views import with_views
 from nexuslims_store.revisions import fresh_script, head
 from nexuslims_store.times import checked_clock, checked_timeout, utc_now
 from nexuslims_store.translation import CHECK_PATH
+
+if TYPE_CHECKING:
+    from nexuslims_store.repository import (
+        ExternalIdRepository,
+        InstrumentRepository,
+        SessionLogRepository,
+        SessionRepository,
+        UploadLogRepository,
+    )
 
 __all__ = ["Store"]
 
@@ -133,6 +134,10 @@ class Store:
         any_thread: bool = False,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        # Not before a store is opened: they bring Pydantic, two thirds of what importing this
+        # class took.
+        from nexuslims_store import repository  # noqa: PLC0415
+
         require_flags(read_only=read_only, migrate=migrate, any_thread=any_thread)
         clock, timeout = checked_clock(clock), checked_timeout(timeout)
         place = _place(path)
@@ -152,11 +157,11 @@ class Store:
             database.close()
             raise
         self._database = database
-        self.instruments = InstrumentRepository(database)
-        self.session_logs = SessionLogRepository(database)
-        self.sessions = SessionRepository(database, clock)
-        self.upload_logs = UploadLogRepository(database, clock)
-        self.external_ids = ExternalIdRepository(database, clock)
+        self.instruments = repository.InstrumentRepository(database)
+        self.session_logs = repository.SessionLogRepository(database)
+        self.sessions = repository.SessionRepository(database, clock)
+        self.upload_logs = repository.UploadLogRepository(database, clock)
+        self.external_ids = repository.ExternalIdRepository(database, clock)
 
     @property
     def connection(self) -> Connection:
@@ -273,6 +278,8 @@ def _checked(database: Database, *, read_only: bool) -> str:
     if database.path == MEMORY:
         database.run_script(fresh_script())
         if read_only:
+            from nexuslims_store.repository.views import with_views  # noqa: PLC0415
+
             with_views(database)  # which are written too, though in no file
             database.rows("PRAGMA query_only = ON")
         return head()
