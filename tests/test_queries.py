@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
 import sqlite3
 import warnings
 from collections.abc import Iterator
@@ -151,19 +150,26 @@ def fill(store: Store) -> None:
     store.external_ids.store("ned", "nemo", "42")
 
 
-@pytest.fixture
-def filled(filled_file: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
-    """A copy of it, for statements that write; some are for files from before v2_5_0b."""
-    with Store(shutil.copy(filled_file, tmp_path / "copy.db")) as store:
+@pytest.fixture(scope="module")
+def shared(filled_file: Path) -> Iterator[Store]:
+    """What statements run on, with all that they read."""
+    with Store(filled_file) as store:
         doctor = load("doctor.sql")
         store.connection.execute(doctor.make_copy_of_events)
         store.connection.execute(doctor.make_copy_of_uploads)
-        if "list_older_instruments_rows" in request.node.name:
-            store.connection.execute(
-                "ALTER TABLE instruments RENAME COLUMN display_name TO schema_name"
-            )
         store.sessions.list_claims()  # makes the views that statements read
         yield store
+
+
+@pytest.fixture
+def filled(shared: Store, request: pytest.FixtureRequest) -> Iterator[Store]:
+    """It, as it was before, since some statements write; some are for files from before v2_5_0b."""
+    connection = shared.connection
+    connection.execute("BEGIN")
+    if "list_older_instruments_rows" in request.node.name:
+        connection.execute("ALTER TABLE instruments RENAME COLUMN display_name TO schema_name")
+    yield shared
+    connection.execute("ROLLBACK")
 
 
 # What is there already cannot be inserted.
