@@ -110,7 +110,8 @@ def test_the_walk_is_all_that_a_revision_needs(copy: Path, tests: list[str]) -> 
     assert "checksum" in (copy / "README.md").read_text(encoding="utf-8")
     # 5. is for when NexusLIMS has released it. 6. The tests.
     files = [f"tests/{name}.py" for name in tests]
-    ran = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *files)
+    options = ("-q", "-p", "no:cacheprovider", "--assert=plain", "-m", "not slow")
+    ran = python(copy, "-m", "pytest", *options, *files)
     assert ran.returncode == 0, ran.stdout[-4000:]
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,10 @@ from nexuslims_store import RecordStatus, Store
 from nexuslims_store.testing import add_session, make_store
 
 httpx = pytest.importorskip("httpx", reason="needs the extra `web`")
-pytest.importorskip("fastapi", reason="needs the extra `web`")
-pytest.importorskip("uvicorn", reason="needs the extra `web`")
+# Not imported here, where each worker would: they take long, and run in another process.
+pytestmark = pytest.mark.skipif(
+    not all(map(find_spec, ("fastapi", "uvicorn"))), reason="needs the extra `web`"
+)
 
 CLIENTS = 8
 REQUESTS = 4
