@@ -25,8 +25,7 @@ KEPT = "live_backup_*.db"
 @pytest.mark.slow
 @posix
 @pytest.mark.parametrize("kind", ["delete", "wal", "text", "missing"])
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.soak)])
-def test_killed_at_any_line(home: Path, tmp_path: Path, kind: str, every: int) -> None:
+def test_killed_at_any_line(home: Path, tmp_path: Path, kind: str) -> None:
     backup = build(tmp_path / "backup.db", mark="backed up", sessions=60)
     original = tmp_path / "original.db"
     if kind == "text":
@@ -39,6 +38,7 @@ import shutil
 from fnmatch import fnmatch
 from nexuslims_store.backup import PARTIAL_FILES, restore
 backup, original, live, kind = *map(Path, sys.argv[1:4]), sys.argv[4]
+folder = live.parent
 def look(path):
     if not path.exists():
         return None
@@ -65,18 +65,16 @@ def judge(survived):
             assert name == "live.db" or left and not survived, name
     assert kept or found == before or before is None
     # The next one works, whatever was left.
-    if kills % 2 == 0 or survived:
-        work()
-        assert look(live) == after
+    work()
+    assert look(live) == after
 """
         + KILL_AT_EVERY_LINE,
         backup,
         original,
         home / "live.db",
         kind,
-        every,
     )
-    assert int(kills) > 100 / every
+    assert int(kills) > 5
 
 
 @pytest.mark.slow

@@ -155,39 +155,49 @@ connection.rollback()
 connection.close()
 """
 
-# A child of this kind kills a process of its own at each line of the package's code in turn, or
-# at every n-th, n being its last argument, until it survives. It defines prepare(), work() and
-# judge(), and this follows.
+# A child of this kind kills a process of its own at each line of the package's code at which it
+# finds other bytes in the folder than at the line before: a kill at the lines between would leave
+# the same. It defines folder, prepare(), work() and judge(), and this follows.
 KILL_AT_EVERY_LINE = """
-step = int(sys.argv[-1])
 import nexuslims_store.backup
 MODULES = {str(f) for f in Path(nexuslims_store.backup.__file__).parent.glob("*.py")}
-kills = 0
-while True:
-    prepare()
-    kills += 1
+def traced(act):
     child = os.fork()
     if child == 0:
-        left = kills * step
+        number = 0
         def trace(frame, event, argument):
-            global left
+            nonlocal number
             if frame.f_code.co_filename not in MODULES:
                 return None
             if event == "line":
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                number += 1
+                act(number)
             return trace
         sys.settrace(trace)
         work()
         sys.settrace(None)
         os._exit(0)
-    _, status = os.waitpid(child, 0)
-    survived = status == 0
-    assert survived or os.WTERMSIG(status) == signal.SIGKILL, status
-    judge(survived)
-    if survived:
-        break
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL), status
+    judge(status == 0)
+kills = 0
+last = None
+moments, write = os.pipe()
+def note(number):
+    global last
+    found = {f.name: (f.stat().st_mode, f.read_bytes()) for f in folder.iterdir()}
+    if found != last:
+        last = found
+        os.write(write, b"%d\\n" % number)
+prepare()
+traced(note)
+os.close(write)
+with os.fdopen(moments) as file:
+    found = file.read().split()
+for moment in found:
+    prepare()
+    kills += 1
+    traced(lambda number: number == int(moment) and os.kill(os.getpid(), signal.SIGKILL))
 print(kills)
 """
 
