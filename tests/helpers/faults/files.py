@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from helpers import older_lineage
@@ -21,19 +23,27 @@ INSTRUMENT = "Zeiss-Leo-SEM"
 
 def make(path: Path, lineage: Lineage = "fresh", revision: str = "head", *, wal: bool) -> Path:
     """Make a small database of either lineage, with one session to be built."""
-    if lineage == "older":
-        older_lineage.create(path)
-    else:
-        _make_fresh(path)
-    if revision != "v1_4_3":
-        migrations.upgrade(path, revision, backup=False)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        # Of every connection to this file: pages are written long before the commit, as in a
-        # database of millions of rows.
-        connection.execute("PRAGMA default_cache_size = 5")
-        if wal:
-            connection.execute("PRAGMA journal_mode = WAL")
+    path.write_bytes(_image(lineage, revision, wal))
     return path
+
+
+@cache
+def _image(lineage: Lineage, revision: str, wal: bool) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.db"
+        if lineage == "older":
+            older_lineage.create(path)
+        else:
+            _make_fresh(path)
+        if revision != "v1_4_3":
+            migrations.upgrade(path, revision, backup=False)
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            # Of every connection to this file: pages are written long before the commit, as in a
+            # database of millions of rows.
+            connection.execute("PRAGMA default_cache_size = 5")
+            if wal:
+                connection.execute("PRAGMA journal_mode = WAL")
+        return path.read_bytes()
 
 
 def _make_fresh(path: Path) -> None:
