@@ -78,7 +78,12 @@ def test_streams_may_be_closed(tmp_path: Path, closed: str) -> None:
 def test_what_an_encoding_cannot_hold_is_escaped(tmp_path: Path, encoding: str) -> None:
     path = filled(tmp_path)
     call("--db", path, "instruments", "update", "JEOL-JEM-ARM-200", "--location", "Żółw Ä 東")
-    for form in ((), ("--csv",), ("--json",)):
+    # What programs read is UTF-8 everywhere: it is looked at where that is the least like it, and
+    # in the others below.
+    forms: tuple[tuple[str, ...], ...] = ((),)
+    if encoding == "cp037":
+        forms += (("--csv",), ("--json",))
+    for form in forms:
         done = subprocess.run(
             [*COMMAND, "--db", str(path), "instruments", "list", *form],
             capture_output=True,
@@ -88,7 +93,6 @@ def test_what_an_encoding_cannot_hold_is_escaped(tmp_path: Path, encoding: str) 
         )
         assert done.returncode == 0
         assert done.stderr == b""
-        # What programs read is UTF-8 everywhere.
         out = done.stdout.decode("utf-8" if form else encoding)
         if form == ("--json",):
             assert "Żółw Ä 東" in {one["location"] for one in json.loads(out)}

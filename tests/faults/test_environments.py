@@ -62,7 +62,14 @@ ENVIRONMENTS: dict[str, tuple[list[str], list[str], dict[str, str] | None]] = {
 }
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Without docstrings it is optimised too, and each compiles all libraries anew.
+        pytest.param(name, marks=[pytest.mark.soak] if name == "optimised" else [])
+        for name in ENVIRONMENTS
+    ],
+)
 def test_it_works(tmp_path: Path, name: str) -> None:
     before, options, environment = ENVIRONMENTS[name]
     if before and (shutil.which(before[0]) is None or subprocess.call([*before, "true"]) != 0):
