@@ -168,7 +168,11 @@ def test_the_audit_of_the_import_hears_something(tmp_path: Path) -> None:
         "Store(':memory:').close(); open('written', 'w').close()\n",
     )
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-B", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     heard = json.loads(result.stdout)
     assert len(heard["connections"]) >= 1
