@@ -10,15 +10,15 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
 
 from . import python_code, sql_code
 from .equivalent import reason
-from .mutant import Mutant
+from .mutant import HANGS, NOTICED, SURVIVES, Mutant
 from .reach import Reach, measure
-from .trial import HANGS, NOTICED, SURVIVES, Trials, collected
+from .trial import Ready, Trials
 
 ROOT = Path(__file__).resolve().parents[2]
 EQUAL, LATE = "change nothing", "too late"
@@ -91,15 +91,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="nxs-mutation-") as folder:
         # A place of its own for each mutant that is tried at the same time as others.
         checkouts: SimpleQueue[Path] = SimpleQueue()
-        for number in range(options.jobs):
-            checkouts.put(copy(Path(folder) / str(number)))
-        first = Path(folder) / "0"
+        places = [copy(Path(folder) / str(number)) for number in range(options.jobs)]
+        for place in places:
+            checkouts.put(place)
+        first = places[0]
         kept = (options.reach or Path(folder) / "reach").absolute()
         if not (kept / "coverage").exists():
             kept.mkdir(parents=True, exist_ok=True)
             measure(first, kept, options.tests)
         latest = time.monotonic() + 60 * (options.minutes or math.inf)
-        trials = Trials(Reach(kept, first, collected(first)))
+        ready = {place: Ready(place) for place in places}
+        there = {test for test, slow in ready[first].there.items() if not slow}
+        trials = Trials(Reach(kept, first, there), ready)
 
         def tried(mutant: Mutant) -> tuple[str, str, float]:
             if why := reason(mutant, texts[mutant.path]):
@@ -109,14 +112,15 @@ def main() -> None:
             checkout = checkouts.get()
             begun = time.monotonic()
             try:
-                outcome, test = trials.outcome(mutant, checkout)
+                outcome, *because = trials.outcome(mutant, checkout)
             finally:
                 checkouts.put(checkout)
-            return outcome, test, time.monotonic() - begun
+            return outcome, ": ".join(filter(None, because)), time.monotonic() - begun
 
         with ThreadPoolExecutor(options.jobs) as pool:
-            results = zip(mutants, pool.map(tried, mutants), strict=True)
-            for number, (mutant, (outcome, why, seconds)) in enumerate(results, 1):
+            trying = {pool.submit(tried, mutant): mutant for mutant in mutants}
+            for number, done in enumerate(as_completed(trying), 1):
+                mutant, (outcome, why, seconds) = trying[done], done.result()
                 if outcome == LATE:
                     continue
                 tally[area(mutant.path)][outcome] += 1
@@ -126,6 +130,8 @@ def main() -> None:
                 comment = f" ({why})" if why else ""
                 print(f"[{number}/{len(mutants)}, {seconds:.0f} s] {said}{comment}", flush=True)
         doubtful = trials.doubtful(first)
+        for process in ready.values():
+            process.end()
     print_table(tally)
     if doubtful:
         print(f"\nDo not believe it: without a mutant there fails too {doubtful}")

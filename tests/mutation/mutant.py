@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# What becomes of one; the last is said of what cannot be changed in a process that runs.
+NOTICED, HANGS, SURVIVES, ELSEWHERE = "noticed", "hangs", "SURVIVES", "not put in"
+
 
 @dataclass(frozen=True)
 class Mutant:

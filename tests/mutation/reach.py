@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from itertools import accumulate
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -97,13 +98,27 @@ class Reach:
         if mutant.statement:
             counts = self._of_statement(mutant.statement, mutant.path)
         elif mutant.path.startswith("sql/"):
-            counts = self._of_line(RUNNERS[mutant.path.rpartition("/")[0]], 0)
+            folder = mutant.path.rpartition("/")[0]
+            counts = self._of_line(RUNNERS[folder], 0)
+            # Tests may run the files of a folder themselves, or have their server made by them.
+            itself = re.compile(r"\bserver\b" if server else f'"{Path(folder).name}"')
+            for file, tests in self._of_file.items():
+                if itself.search(self._text(file)):
+                    counts.update(tests)
         else:
             counts = self._of_line(mutant.path, mutant.line)
-        if mutant.path.startswith("sql/"):
-            # Where both databases run a statement, SQLite is sooner ready.
-            counts = Counter({test: n for test, n in counts.items() if self._runs(test, server)})
-        return sorted(counts, key=lambda test: (-counts[test] / self._cost(test), test))
+        if server:
+            counts = Counter({test: n for test, n in counts.items() if test in self._on_server})
+        # Where both databases run a statement, SQLite is sooner ready.
+        late = self._on_server if mutant.path.startswith("sql/") and not server else set[str]()
+        return sorted(counts, key=lambda one: (one in late, -counts[one] / self._cost(one), one))
+
+    def as_many(self, tests: list[str], seconds: float) -> list[str]:
+        """The first of some tests that take so long together, of each function one at first."""
+        firsts = {function(test): test for test in reversed(tests)}
+        ordered = sorted(tests, key=lambda test: firsts[function(test)] != test)
+        spent = accumulate(self._seconds.get(test, 1) for test in ordered)
+        return [test for test, until in zip(ordered, spent, strict=True) if until < seconds]
 
     def _of_line(self, path: str, line: int) -> Counter[str]:
         """Tests that run a line; where none does, those of the module, or that name the module.
@@ -125,9 +140,6 @@ class Reach:
             .get(line, set())
             .union(*(self._of_file[file] for file in files))
         )
-
-    def _runs(self, test: str, server: bool) -> bool:
-        return (test in self._on_server) == server
 
     def _cost(self, test: str) -> float:
         """How much else a test reaches, and how long it takes: the less, the nearer."""

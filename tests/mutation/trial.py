@@ -2,67 +2,143 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from itertools import count
 from pathlib import Path
 
-from .mutant import Mutant
-from .reach import ORDINARY, Reach, function
+from .mutant import ELSEWHERE, HANGS, NOTICED, SURVIVES, Mutant
+from .reach import Reach
 
 NEAR = 40  # tests that are tried first
-FAR = 400  # test functions that are tried then, of those that reach it
+FAR = 20  # seconds that the tests take which are tried then, of those that reach it
 FORMER = 8  # tests that are tried before all others, as they noticed what is nearby
-LONGEST = 1200  # seconds for the tests of one mutant
-TIME_LIMIT = 300  # seconds for one test
+LONGEST = 600  # seconds for the tests of one mutant
+TIME_LIMIT = 60  # seconds for one test
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.M)
 TIMED_OUT = re.compile(r"^E +Failed: Timeout|^\++ Timeout \++$", re.M)
+# What sessions are, in a model of its own: tried on what no other test notices.
+MODELS = "tests/test_agreement.py"
 
-NOTICED, HANGS, SURVIVES = "noticed", "hangs", "SURVIVES"
+# No two states of a file are of the same second, which is how Python knows what it compiled.
+_seconds = count(1_000_000_000)
+
+
+class Ready:
+    """A process of `ready.py`, in a checkout."""
+
+    def __init__(self, checkout: Path) -> None:
+        self._checkout = checkout
+        self.start()
+
+    def start(self) -> None:
+        requests, self._requests = os.pipe()
+        answers, writing = os.pipe()
+        self._folder = tempfile.TemporaryDirectory(prefix="nxs-mutant-")
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tests.mutation.ready", str(requests), str(writing), "-q"),
+                *("-p", "no:cacheprovider", "-p", "no:randomly", f"--timeout={TIME_LIMIT}"),
+                *("--basetemp", f"{self._folder.name}/tests"),
+            ],
+            cwd=self._checkout,
+            env=_environment(self._checkout),
+            stdin=subprocess.DEVNULL,
+            stdout=(Path(self._folder.name) / "said").open("w"),
+            stderr=subprocess.STDOUT,
+            pass_fds=(requests, writing),
+        )
+        os.close(requests)
+        os.close(writing)
+        self._answers = os.fdopen(answers)
+        self.there: dict[str, bool] = json.loads(self._answers.readline())
+
+    def run(self, tests: list[str], mutant: Mutant | None = None, text: str = "") -> list[str]:
+        """Run tests until one fails or hangs: what became of the mutant, by which."""
+        asked = {
+            "tests": tests,
+            "path": str(self._checkout / mutant.path) if mutant else "",
+            "line": mutant.line if mutant else 0,
+            "old": text,
+            "new": mutant.applied(text) if mutant else "",
+            "own_server": mutant is not None
+            and mutant.path.startswith("sql/postgresql/migrations"),
+            "longest": LONGEST,
+        }
+        os.write(self._requests, json.dumps(asked).encode() + b"\n")
+        answer: list[str] = json.loads(self._answers.readline())
+        if answer[0] == HANGS:  # it may have left things behind
+            self.end()
+            self.start()
+        return answer
+
+    def end(self) -> None:
+        os.close(self._requests)
+        self._process.wait()
+        self._folder.cleanup()
 
 
 class Trials:
     """What the trials of mutants have in common: which tests there are, and which noticed much."""
 
-    def __init__(self, reach: Reach) -> None:
+    def __init__(self, reach: Reach, ready: dict[Path, Ready]) -> None:
         self._reach = reach
+        self._ready = ready
         self._noticed: Counter[str] = Counter()
+        there = next(iter(ready.values())).there
+        self._models = [test for test in there if test.startswith(MODELS)]
 
-    def outcome(self, mutant: Mutant, checkout: Path) -> tuple[str, str]:
+    def outcome(self, mutant: Mutant, checkout: Path) -> list[str]:
         """Run the tests that reach a mutant, the near ones first: what became of it, by which."""
         tests = self._reach.of_mutant(mutant)
         of_old = sorted((test for test in tests if test in self._noticed), key=self._rank)[:FORMER]
         near = list(dict.fromkeys([*of_old, *tests[:NEAR]]))
-        far = list(dict.fromkeys(function(test) for test in tests))[:FAR]
+        far = self._reach.as_many(tests[NEAR:], FAR)
+        if mutant.path.startswith(("sql/", "nexuslims_store/repository/")):
+            server = mutant.path.startswith("sql/postgresql/")
+            far += (test for test in self._models if ("postgresql" in test) == server)
         path = checkout / mutant.path
         text = path.read_text(encoding="utf-8")
-        path.write_text(mutant.applied(text), encoding="utf-8")
+        _write(path, mutant.applied(text))
         try:
-            for batch in (near, far):
-                outcome, test = run(checkout, batch)
-                if outcome != SURVIVES:
-                    break
+            found = self._ready[checkout].run([*near, *far], mutant, text)
+            if found[0] == ELSEWHERE:
+                found = run(checkout, near)
+                found = run(checkout, far) if found[0] == SURVIVES else found
         finally:
-            path.write_text(text, encoding="utf-8")
+            _write(path, text)
+        outcome, test, _ = found
         if outcome == NOTICED and test in tests:
             self._noticed[test] += 1
-        return outcome, test
+        return found
 
     def doubtful(self, checkout: Path) -> str:
         """Which of the tests that noticed something fails without a mutant too, if one does."""
-        return run(checkout, sorted(self._noticed))[1]
+        return self._ready[checkout].run(sorted(self._noticed))[1]
 
     def _rank(self, test: str) -> tuple[int, str]:
         return -self._noticed[test], test
 
 
-def run(checkout: Path, tests: list[str]) -> tuple[str, str]:
-    """Run tests of a checkout until one fails or hangs, and name that one."""
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    moment = next(_seconds)
+    os.utime(path, (moment, moment))
+
+
+def _environment(checkout: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run(checkout: Path, tests: list[str]) -> list[str]:
+    """The same by a new pytest."""
     if not tests:
-        return SURVIVES, ""
+        return [SURVIVES, "", ""]
     with tempfile.TemporaryDirectory(prefix="nxs-mutant-") as folder:
         names, said = Path(folder) / "names", Path(folder) / "said"
         names.write_text("\n".join(tests), encoding="utf-8")
@@ -71,10 +147,10 @@ def run(checkout: Path, tests: list[str]) -> tuple[str, str]:
                 [
                     *(sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--tb=short"),
                     *("-p", "no:cacheprovider", "-p", "no:randomly", f"--timeout={TIME_LIMIT}"),
-                    *("--basetemp", str(Path(folder) / "tests"), "-m", ORDINARY, f"@{names}"),
+                    *("--basetemp", str(Path(folder) / "tests"), f"@{names}"),
                 ],
                 cwd=checkout,
-                env=os.environ | {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"},
+                env=_environment(checkout),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -84,26 +160,10 @@ def run(checkout: Path, tests: list[str]) -> tuple[str, str]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-                return HANGS, f"after {LONGEST} s"
+                return [HANGS, "", "too long"]
         text = said.read_text(encoding="utf-8", errors="replace")
     if code in {0, 5}:
-        return SURVIVES, ""
+        return [SURVIVES, "", ""]
     failed = FAILED.search(text)
     test = failed[1] if failed else f"pytest ends with {code}"
-    return (HANGS if TIMED_OUT.search(text) else NOTICED), test
-
-
-def collected(checkout: Path) -> set[str]:
-    """The tests of a checkout."""
-    result = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", ORDINARY),
-            *("-p", "no:cacheprovider", "-p", "no:randomly"),
-        ],
-        cwd=checkout,
-        env=os.environ | {"PYTHONPATH": str(checkout)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {line for line in result.stdout.splitlines() if "::" in line}
+    return [HANGS if TIMED_OUT.search(text) else NOTICED, test, ""]
