@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from helpers import older_lineage
 from helpers.command_line import call
+from helpers.interop import facts as interop
+from helpers.interop.facts import describe
 from helpers.migration_checks import at, refused, store_says
 from helpers.migration_files import HEAD, backups, execute, expected, facts, query
 
@@ -19,6 +21,7 @@ from nexuslims_store import (
     migrations,
 )
 from nexuslims_store.config import sql_folder
+from nexuslims_store.migrations.shapes import folded
 
 BASELINE, UPLOAD_LOG, CHECKS = "57f0798d0c6d", "0ea2bc3d2ebe", "2e1408e573b1"
 NAMES = {BASELINE: "v1_4_3", UPLOAD_LOG: "v2_4_0a", CHECKS: "v2_4_0b"}
@@ -178,3 +181,41 @@ def test_a_newer_revision_is_not_stamped_over(path: Path) -> None:
     assert path.read_bytes() == before
     migrations.stamp(path, "head", force=True)
     assert migrations.current(path) == HEAD
+
+
+# -- the shapes ------------------------------------------------------------------------
+
+NULL_TIME = ("timestamp VARCHAR NOT NULL", "timestamp VARCHAR")
+
+
+def test_the_shapes_are_what_nexuslims_made(tmp_path: Path) -> None:
+    users = interop.EXTERNAL_USER_IDENTIFIERS.replace(
+        "created_at VARCHAR NOT NULL", "created_at VARCHAR"
+    )
+    lines = [line for line in users.splitlines(keepends=True) if " index c idx_" not in line]
+    by_name = "ix_external_user_identifiers_nexuslims_username (nexuslims_username)"
+    lines.insert(9, f"  index c {by_name}\n")
+    plain = interop.SESSION_LOG_DOWN_BY_NEXUSLIMS
+    made = {
+        "downgraded": {"instruments": interop.INSTRUMENTS_DOWN_BY_NEXUSLIMS, "session_log": plain},
+        "from_2_2_to_2_4": {
+            "session_log": plain.replace(*NULL_TIME).replace("(18)", "(15)"),
+            "upload_log": interop.UPLOAD_LOG.replace(*NULL_TIME),
+        },
+        "demo": {
+            "session_log": interop.SESSION_LOG_WITH_CHECKS.replace(*NULL_TIME),
+            "external_user_identifiers": "".join(lines),
+        },
+    }
+    for name, tables in made.items():
+        path = tmp_path / name
+        execute(path, shape(name))
+        assert describe(path) == "".join(f"{table}{tables[table]}" for table in sorted(tables))
+
+
+def test_the_shape_from_before_2_2_is_its_own_script() -> None:
+    ours, theirs = (
+        folded(text[text.index("CREATE") :].replace('"', ""))
+        for text in (shape("before_2_2"), older_lineage.TABLES)
+    )
+    assert ours == theirs

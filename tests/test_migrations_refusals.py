@@ -92,6 +92,18 @@ def test_several_version_rows(path: Path) -> None:
     assert facts(path) == expected("v2_4_0b")
 
 
+def test_a_few_version_rows_are_enough_to_report(path: Path) -> None:
+    at(
+        "v2_4_0b",
+        path,
+        "INSERT INTO alembic_version VALUES ('a'), ('f'), ('b'), ('e'), ('c'), ('d')",
+    )
+    refused(path, UnknownRevisionError, "'a', 'b', 'c', 'd', 'e'", "migrate stamp")
+    with pytest.raises(UnknownRevisionError) as caught:
+        migrations.current(path)
+    assert "'f'" not in str(caught.value), str(caught.value)
+
+
 @pytest.mark.parametrize("revision", ["v90_6_0a", "base", "head", "", "v2_5_0B"])
 def test_later_nexuslims(path: Path, revision: str) -> None:
     at(HEAD, path, f"UPDATE alembic_version SET version_num = '{revision}'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from helpers.reports import (
     THIS_WEEK,
     USE,
     at,
+    built,
     fill_years,
 )
 from helpers.support import file_of, instrument, upload, write
@@ -231,6 +233,49 @@ def test_no_writer_waits_for_the_whole_report(tmp_path: Path) -> None:
         )
         report.render(store, NOW)
     assert written >= 3  # two parts and an end of the one table, the end of the other
+
+
+@pytest.mark.parametrize("weeks", [1, 13])
+def test_a_report_is_the_same_in_whatever_parts_it_is_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch, weeks: int
+) -> None:
+    odd = ["COMPLETED", "ERROR", "NO_FILES_FOUND", "BUILT_NOT_EXPORTED", "TO_BE_BUILT"]
+    for number in range(20):
+        begun = NOW - timedelta(days=9 * (number % 7), hours=number)
+        at(store, f"s{number}", begun, odd[number % 5])
+        built(store, f"s{number}", begun + timedelta(hours=2 + number), odd[number % 4])
+        store.upload_logs.insert(
+            upload(
+                f"place {number % 3}",
+                session_identifier=f"s{number % 9}",
+                success=number % 4 > 0,
+                error_message=f"error {'x' * (number % 2)}",
+                timestamp=begun + timedelta(hours=3),
+            )
+        )
+    store.sessions.delete("s3")  # and ids have gaps
+    whole = report.render(store, NOW, weeks=weeks)
+    for size in (1, 2, 3, 7):
+        monkeypatch.setattr(report.figures, "_PART", size)
+        assert report.render(store, NOW, weeks=weeks) == whole
+
+
+def test_numbers_stand_at_the_right_as_their_heads_do(store: Store) -> None:
+    at(store, "s", NOW - timedelta(days=3), "ERROR")
+    at(store, "t", NOW - timedelta(days=4))
+    page = report.render(store, NOW)
+    at_right = {True: 0, False: 0}
+    for table in re.findall(r"<table.*?</table>", page, re.DOTALL):
+        heads = {
+            name: "number" in classes
+            for classes, name in re.findall(r'<th scope="col"([^>]*)>([^<]*)</th>', table)
+        }
+        for classes, name in re.findall(r'<td([^>]*?) data-head="([^"]*)"', table):
+            assert ("number" in classes) is heads[name], (name, table)
+            at_right[heads[name]] += 1
+        assert not any(heads[name] for name in heads if name in {"instrument", "cause", "session"})
+    assert min(at_right.values()) > 0
+    assert {"hours", "sessions"} <= set(re.findall(r'class="number">([^<]*)</th>', page))
 
 
 def test_failures_are_grouped_by_cause(store: Store) -> None:

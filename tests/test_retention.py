@@ -13,9 +13,9 @@ import pytest
 from helpers.command_line import call
 from helpers.database_files import build, content, names
 from helpers.platforms import no_root
-from helpers.support import HEAD, instrument
+from helpers.support import HEAD, instrument, log
 
-from nexuslims_store import Store
+from nexuslims_store import EventType, Store
 from nexuslims_store.backup import (
     Backup,
     Keep,
@@ -421,3 +421,30 @@ def test_a_slash_means_a_folder(path: Path, tmp_path: Path) -> None:
             with pytest.raises(BackupError):
                 store.backup(destination)
     assert names(tmp_path) == ["a.db"]
+
+
+@pytest.mark.parametrize(
+    ("events", "known", "others"), [(60, {1, 20, 41, 60}, {21, 40}), (0, {1, 20}, {21, 25})]
+)
+def test_twenty_at_each_end_are_looked_at(
+    tmp_path: Path, events: int, known: set[int], others: set[int]
+) -> None:
+    """Of 60 events and, where there are none, of 25 instruments, all but one became others."""
+    path = tmp_path / "a.db"
+    with Store(path, migrate=True) as store:
+        for number in range(1, 26):
+            store.instruments.add(instrument(f"I-{number:02}"))
+        for _ in range(events):
+            store.session_logs.insert(log(EventType.RECORD_GENERATION, instrument="I-01"))
+    old, new = made_on(path, tmp_path, 0, 1)
+    other = (
+        "UPDATE session_log SET timestamp = 'other' WHERE id_session_log <> ?"
+        if events
+        else "UPDATE instruments SET instrument_pid = 'other ' || rowid WHERE rowid <> ?"
+    )
+    for left in known | others:
+        path.write_bytes(old.read_bytes())
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(other, (left,))
+        found = old_backups(path, Keep(last=1), new=new)
+        assert found == (([old], {}) if left in known else ([], {old: "it is another database's"}))
