@@ -11,19 +11,23 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 import pytest
-from helpers.support import Clock, instrument, memory_store, run
+from helpers.support import HEAD, Clock, instrument, memory_store, run
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nexuslims_store import EventType, RecordStatus, Session, Store
+from nexuslims_store.overview import work
+from nexuslims_store.repository import stored as stored_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("each_store")]
 
 NOW = datetime(2025, 11, 3, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+WITHOUT_CONSENT = {"NO_CONSENT", "NO_RESERVATION"}
 ZONES = {"A": "America/New_York", "B": "Europe/Berlin"}
 BEFORE_ALL = datetime(1, 1, 2, tzinfo=UTC)
 
@@ -52,17 +56,24 @@ times = st.one_of(
         ["", "", "+01:00", "+02:00"])),
     st.sampled_from(["2025-01-15T12:00:00-05:00", "2025-11-02T08:00:00.5+00:00", "soon", ""]),
 )  # fmt: skip
-rows = st.lists(
-    st.builds(
-        Row,
-        st.sampled_from(["s", "t", "u"]),
-        st.sampled_from(["A", "A", "B", "nobody's"]),
-        times,
-        st.sampled_from(["START", "START", "END", "END", "RECORD_GENERATION"]),
-        st.sampled_from(["TO_BE_BUILT"] * 6 + [status.value for status in RecordStatus]),
-    ),
-    max_size=12,
-)
+sessions, instruments = st.sampled_from(["s", "t", "u"]), st.sampled_from(["A", "A", "B", "no"])
+statuses = st.sampled_from(["TO_BE_BUILT"] * 6 + [status.value for status in RecordStatus])
+events = st.sampled_from(["START", "START", "END", "END", "RECORD_GENERATION"])
+alone = st.tuples(st.builds(Row, sessions, instruments, times, events, statuses))
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[Row, ...]:
+    """A START and an END of one session, of one status more often than not."""
+    session, where, status = draw(sessions), draw(instruments), draw(statuses)
+    other = draw(st.just(status) | statuses)
+    return (
+        Row(session, where, draw(times), "START", status),
+        Row(session, where, draw(times), "END", other),
+    )
+
+
+rows = st.lists(alone | pairs(), max_size=8).map(lambda found: [*chain(*found)])
 
 
 # -- the model -------------------------------------------------------------------------
@@ -209,7 +220,7 @@ built_again = [
 @example(moved)
 @example(claim_only)
 @example(built_again)
-@settings(max_examples=150)
+@settings(max_examples=120)
 def test_what_is_to_be_built(store: Store, found: list[Row]) -> None:
     model = stored(store, found)
     expected = model.to_build()
@@ -244,7 +255,7 @@ def test_what_is_to_be_built(store: Store, found: list[Row]) -> None:
 @example(repeated_hour)
 @example(moved)
 @example(claim_only)
-@settings(max_examples=150)
+@settings(max_examples=120)
 def test_all_sessions_whole_or_not(store: Store, found: list[Row]) -> None:
     model = stored(store, found)
     overviews = list(store.sessions.iter_overview())
@@ -327,7 +338,7 @@ bounds = st.builds(
     datetime(2025, 11, 2, 1, 0, fold=1),
     datetime(2025, 11, 4),
 )
-@settings(max_examples=150)
+@settings(max_examples=120)
 def test_spans_of_time(store: Store, found: list[Row], first: datetime, last: datetime) -> None:
     def in_span(known: Known, number: int | None) -> bool:
         time, zone = model.instant(number), ZONES.get(known.instrument)
@@ -360,11 +371,7 @@ def test_spans_of_time(store: Store, found: list[Row], first: datetime, last: da
         for known in model.sessions.values()
         if None not in (known.start, known.end) and in_span(known, known.start)
     ]
-    withheld = {
-        (one.session, one.instrument)
-        for one in found
-        if one.status in {"NO_CONSENT", "NO_RESERVATION"}
-    }
+    withheld = {(one.session, one.instrument) for one in found if one.status in WITHOUT_CONSENT}
     chosen = [known for known in whole if model.status(known.start) in {"ERROR", "COMPLETED"}]
     kept = [known for known in chosen if (known.session, known.instrument) in withheld]
     built = [known for known in chosen if known not in kept and model.claimed(known)]
@@ -394,6 +401,13 @@ def test_events_come_in_the_order_of_their_instants(store: Store, found: list[Ro
         assert [
             log.id_session_log for log in store.session_logs.list_for_session(session)
         ] == ordered([number for number in numbers if model.rows[number].session == session])
+        shown = stored_rows.list_events(store._database, session)
+        assert [event["id_session_log"] for event in shown] == ordered(
+            [number for number in numbers if model.rows[number].session == session]
+        )
+    assert set(stored_rows.identifiers_ending(store._database, "s", 9)) == {
+        one.session for one in model.rows.values() if one.session == "s"
+    }
 
 
 @given(rows)
@@ -414,3 +428,45 @@ def test_the_claims_of_what_is_to_be_built(store: Store, found: list[Row]) -> No
     }
     claims = store.sessions.list_claims()
     assert [claim.id_session_log for claim in claims] == sorted(newest.values())
+
+
+@given(rows, st.none() | bounds)
+@example([*ordinary, row("t", "A", "2025-11-01T10:00:00", "START", "ERROR")], None)
+@settings(max_examples=100)
+def test_the_work_of_the_builders(store: Store, found: list[Row], since: datetime | None) -> None:
+    model = stored(store, found)
+    shown = work.read(store._database, NOW, HEAD, since=since, with_use=False)
+    withheld, over = (
+        {
+            (one.session, one.instrument)
+            for one in found
+            if one.status in statuses and one.event in events
+        }
+        for statuses, events in (
+            (WITHOUT_CONSENT, set(EventType)),
+            (set(RecordStatus) - {"WAITING_FOR_END"}, {"RECORD_GENERATION"}),
+        )
+    )
+    waiting: list[datetime] = []
+    failed: Counter[str] = Counter()
+    retriable: Counter[str] = Counter()
+    for key, known in model.sessions.items():
+        begun, ended = model.instant(known.start), model.instant(known.end)
+        status = model.status(known.start)
+        if status == model.status(known.end) == "TO_BE_BUILT" and key not in over:
+            waiting += [ended] if begun and ended and begun <= ended else []
+        earliest = since and (since if since.tzinfo else since.replace(tzinfo=UTC))
+        late = ended is None or earliest is None or ended >= earliest.astimezone(UTC)
+        if status in {"ERROR", "BUILT_NOT_EXPORTED"} and late:
+            failed[status] += 1
+            good = begun is not None and known.end is not None and key not in withheld
+            retriable[status] += good
+    assert shown.waiting_since == min(waiting, default=None)
+    assert shown.failed_sessions == failed
+    assert shown.retriable_sessions == retriable
+    builds = [number for number, one in model.rows.items() if one.event == "RECORD_GENERATION"]
+    if isinstance(shown.last_build, datetime) and shown.last_build.tzinfo:
+        assert shown.last_build.astimezone(UTC) == model.instant(max(builds))
+    else:
+        assert not builds or model.instant(max(builds)) is None
+        assert (shown.last_build is None) is not builds

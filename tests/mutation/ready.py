@@ -172,9 +172,12 @@ class Loaded:
     def _functions_changed(self, path: Path, old: str, new: str, line: int) -> bool:
         if not _in_function(ast.parse(old), line):
             return False
-        pairs = dict(_pairs(*(compile(text, str(path), "exec") for text in (old, new))))
+        pairs = _pairs(*(compile(text, str(path), "exec") for text in (old, new)))
+        # Codes that ran already equal no other.
+        new_codes = {(one.co_qualname, one.co_firstlineno): other for one, other in pairs}
         for function in self._functions[str(path)]:
-            code = pairs.get(function.__code__, function.__code__)
+            code = function.__code__
+            code = new_codes.get((code.co_qualname, code.co_firstlineno), code)
             if len(code.co_freevars) != len(function.__code__.co_freevars):
                 return False
             function.__code__ = code
