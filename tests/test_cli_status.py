@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from helpers import older_lineage
 from helpers.command_line import TOKYO, call, filled
-from helpers.support import HEAD, PID, instrument, new_database, write, write_log
+from helpers.support import HEAD, NOW, PID, instrument, new_database, write, write_log
 from prometheus_client.parser import text_string_to_metric_families
 
 from nexuslims_store import RecordStatus, Store
+from nexuslims_store.overview import LEASE, PATIENCE, Work
 from nexuslims_store.testing import add_session
 
 
@@ -95,6 +96,20 @@ def test_what_waits_too_long_waits_for_a_builder_that_does_not_run(tmp_path: Pat
         store.sessions.finish(session, "COMPLETED")
     assert "no build" not in call("--db", path, "status", "--quiet").out
     assert "last build       1 h ago" in call("--db", path, "status").lines
+
+
+def test_what_waits_or_began_just_that_long_ago_is_not_late() -> None:
+    edge, late = NOW - PATIENCE, NOW - PATIENCE - timedelta(microseconds=1)
+    for since, began, expected in (
+        (None, None, False),
+        (edge, None, False),
+        (late, None, True),
+        (late, edge, False),
+        (late, late, True),
+        (late, "soon", True),
+    ):
+        work = Work(now=NOW, lease=LEASE, waiting_since=since, last_build=began)
+        assert work.waits_too_long() is expected, (since, began)
 
 
 def test_a_session_reset_today_does_not_wait_since_its_end(tmp_path: Path) -> None:

@@ -100,6 +100,10 @@ BAD_ROWS = [
         ("repeated-event", "session_log", 9, None, "rows 1, 9"),
     ),
     (
+        EVENT + "(9, 'built', 'Titan', '2025-06-01T11:00:00-04:00', 'END', 'COMPLETED')",
+        ("repeated-event", "session_log", 9, None, "rows 2, 9"),
+    ),
+    (
         "DELETE FROM session_log WHERE id_session_log = 4",
         ("unpaired", "session_log", 3, None, "a START without an END"),
     ),

@@ -159,6 +159,10 @@ def test_an_identifier_that_is_taken_over_replaces_the_own_one() -> None:
         store.external_ids.store("fourth", "nemo", "44", "own@example.com")
         both = store.external_ids.take_over("fourth", "nemo", "43")
         assert (both.email, both.notes) == ("own@example.com", "their note")
+        # What is given with the call is of the last of all.
+        store.external_ids.store("third", "nemo", "45", "their@example.com", "their note")
+        given = store.external_ids.take_over("fourth", "nemo", "45", "new@example.com", "new")
+        assert (given.email, given.notes) == ("new@example.com", "new")
         assert store.external_ids.remove("fourth", "nemo")
         # A second call, and one for what nobody has, are as `store`.
         assert store.external_ids.take_over("new", "nemo", "42") == taken

@@ -146,6 +146,7 @@ def test_this_week_against_the_last(store: Store) -> None:
         ("by now", NOW - week, "COMPLETED"),
         ("after now", NOW - week + timedelta(seconds=1), "ERROR"),
         ("before", monday - week - timedelta(seconds=1), "COMPLETED"),
+        ("sunday", monday - timedelta(microseconds=1), "ERROR"),
     ):
         at(store, name, start, status, hours=2)
         built(store, name, start + timedelta(hours=1), status)
@@ -156,13 +157,13 @@ def test_this_week_against_the_last(store: Store) -> None:
     assert tables(report.render(store, NOW, weeks=1))[THIS_WEEK] == [head, *rows]
     assert head == ["", "this week", "last week until Tuesday 12:00", "all of last week"]
     assert rows == [
-        ["sessions begun", "1", "1", "2"],
-        ["hours of use", "2.0", "2.0", "4.0"],
+        ["sessions begun", "1", "1", "3"],
+        ["hours of use", "2.0", "2.0", "6.0"],
         # That of the session before is built in the last week, that by now an hour after.
         ["records built", "1", "1", "2"],
-        ["builds failed", "0", "0", "1"],
+        ["builds failed", "1", "0", "1"],
         ["uploads arrived", "1", "1", "1"],
-        ["uploads failed", "0", "0", "1"],
+        ["uploads failed", "0", "0", "2"],
     ]
 
 

@@ -103,8 +103,12 @@ def test_attempts_come_in_the_order_of_time(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         for time in scrambled:
             write_upload(store, timestamp=time)
-        found = store.upload_logs.list_for_session(SESSION)
-        assert [scrambled[(attempt.id or 0) - 1] for attempt in found] == TIMES
+        for found, expected in (
+            (store.upload_logs.list_for_session(SESSION), TIMES),
+            (store.upload_logs.iter_between(), TIMES),
+            (store.upload_logs.iter_between(limit=3), TIMES[2:]),
+        ):
+            assert [scrambled[(attempt.id or 0) - 1] for attempt in found] == expected
         assert store.upload_logs.list_for_session("another") == []
 
 

@@ -133,6 +133,7 @@ class Loaded:
     """What of the package is in memory and can be changed there."""
 
     def __init__(self) -> None:
+        gc.unfreeze()  # what is frozen is not listed
         objects = gc.get_objects()
         queries = sys.modules["nexuslims_store.queries"].Queries
         self._queries = [one for one in objects if type(one) is queries]

@@ -22,8 +22,8 @@ LONGEST = 600  # seconds for the tests of one mutant
 TIME_LIMIT = 60  # seconds for one test
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.M)
 TIMED_OUT = re.compile(r"^E +Failed: Timeout|^\++ Timeout \++$", re.M)
-# What sessions are, in a model of its own: tried on what no other test notices.
-MODELS = "tests/test_agreement.py"
+# What sessions and instants are, in models of their own: slow, and tried on what no other notices.
+MODELS = ("tests/test_agreement.py", "tests/test_instants_s")
 
 # No two states of a file are of the same second, which is how Python knows what it compiled.
 _seconds = count(1_000_000_000)
