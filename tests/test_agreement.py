@@ -469,4 +469,4 @@ def test_the_work_of_the_builders(store: Store, found: list[Row], since: datetim
         assert shown.last_build.astimezone(UTC) == model.instant(max(builds))
     else:
         assert not builds or model.instant(max(builds)) is None
-        assert (shown.last_build is None) is not builds
+        assert (shown.last_build is None) is (not builds)

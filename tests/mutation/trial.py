@@ -72,9 +72,6 @@ class Ready:
         }
         os.write(self._requests, json.dumps(asked).encode() + b"\n")
         answer: list[str] = json.loads(self._answers.readline())
-        if answer[0] == HANGS:  # it may have left things behind
-            self.end()
-            self.start()
         return answer
 
     def end(self) -> None:
@@ -113,6 +110,9 @@ class Trials:
         finally:
             _write(path, text)
         outcome, test, _ = found
+        if outcome == HANGS:  # what was killed may have left things behind
+            self._ready[checkout].end()
+            self._ready[checkout].start()
         if outcome == NOTICED and test in tests:
             self._noticed[test] += 1
         return found
