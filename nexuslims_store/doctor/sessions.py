@@ -137,14 +137,14 @@ class Together:
                 }
                 for row in rows
                 # Those whose keys are no text are findings of their own.
-                if _is_text(row[1]) and _is_text(row[2])
+                if _is_text(row[1]) and (row[2] in self._known or _is_text(row[2]))
             ],
         )
         for row in rows:
             _, session, instrument, timestamp, event, status, *_ = row
             row_id = row[self._id]
             # What is no text is a finding of its own.
-            if _is_text(instrument) and instrument not in self._known:
+            if instrument not in self._known and _is_text(instrument):
                 if self._zone_of(instrument) is None:
                     as_blob = instrument in self._as_blobs
                     yield _unknown_instrument(row_id, session, instrument, event, as_blob=as_blob)
