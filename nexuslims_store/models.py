@@ -21,6 +21,7 @@ from pydantic import (
     PlainSerializer,
     PrivateAttr,
     StringConstraints,
+    field_validator,
     model_validator,
 )
 
@@ -179,6 +180,12 @@ class Instrument(_Row):
         default="America/New_York",
         description='IANA time zone of the instrument (column `timezone`, e.g. "Europe/Berlin")',
     )
+
+    # Not for stored rows, whose text stays what it is.
+    @field_validator("timezone_str")
+    @classmethod
+    def _spelt_as_in_the_data(cls, value: str) -> str:
+        return zone(value).key
 
     @property
     def name(self) -> str:

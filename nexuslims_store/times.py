@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
+from functools import cache, lru_cache
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -75,13 +75,15 @@ def checked_clock(clock: Callable[[], datetime]) -> Callable[[], datetime]:
 
 
 # Zones of the data that mean another place on each computer, or none, or count leap seconds.
-_NO_PLACES = {"Factory", "localtime", "posixrules"}
+_NO_PLACES = {"factory", "localtime", "posixrules"}
 _NO_FOLDERS = ("posix/", "right/")
 
 
 @lru_cache(maxsize=1024)
 def zone(name: str) -> ZoneInfo:
     """Return the time zone of an IANA name, for example "America/New_York".
+
+    As for `pytz.timezone()`, by which NexusLIMS reads them, "america/new_york" is that zone too.
 
     Raises
     ------
@@ -94,16 +96,26 @@ def zone(name: str) -> ZoneInfo:
     from zoneinfo import ZoneInfo  # noqa: PLC0415 -- most programs open a store without it
 
     try:
-        if name in _NO_PLACES or name.startswith(_NO_FOLDERS):
+        if name.lower() in _NO_PLACES or name.lower().startswith(_NO_FOLDERS):
             raise ValueError("a zone of no place")
         return ZoneInfo(name)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         # A bad name is any of these: a folder in the data, a path outside of it, no file at all,
         # a BLOB in place of a name.
         require_zone_data()
+        known = _names_by_lower_case().get(str(name).lower(), name)
+        if known != name:
+            return zone(known)
         raise ValueError(
             f"{name!r} is no IANA time zone; one is named like America/New_York"
         ) from error
+
+
+@cache
+def _names_by_lower_case() -> dict[str, str]:
+    from zoneinfo import available_timezones  # noqa: PLC0415
+
+    return {name.lower(): name for name in available_timezones()}
 
 
 def require_zone_data() -> None:

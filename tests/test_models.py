@@ -114,6 +114,7 @@ NO_IDS = [2**63, -(2**63) - 1, 1.0, "1", True, b"1"]
         (instrument, "timezone_str", name)
         for name in (
             *("Mars/Olympus", "America", "../UTC", "/etc/localtime", "America/New_York "),
+            *("LOCALTIME", "factory", "Posix/UTC", "mars", b"UTC"),
             *("localtime", "Factory", "posixrules", "right/UTC", "posix/UTC", "right/Asia/Tokyo"),
         )
     ]
@@ -134,6 +135,7 @@ NO_IDS = [2**63, -(2**63) - 1, 1.0, "1", True, b"1"]
         for text in (
             *("", "{", "{'a': 1}", "nul", "[" * 200_000, '"\n"', "null", "5", '"text"', "[{}]"),
             *('{"a": 1e999}', '{"a": 1, "a": 2}', '[{"b": {"c": 1, "c": 1}}]', '{"a": -1e400}'),
+            *('{"a": ' + "[" * 100 + "]" * 100 + "}", '{"a":' * 101 + "1" + "}" * 101),
             *('{"a": NaN}', '{"a": [Infinity]}', '{"a": {"b": -Infinity}}', '{"a": 1} {}'),
         )
     ],
@@ -198,6 +200,8 @@ def test_a_session_cannot_end_before_it_starts() -> None:
         (instrument, "timezone_str", "US/Eastern"),  # which pytz has, so NexusLIMS may have it
         (instrument, "api_url", "https://nemo.example.com/Ger\u00e4t?id=%201#a"),
         (upload, "metadata_json", "{}"),
+        (upload, "metadata_json", '{"a": ' + "[" * 99 + "]" * 99 + "}"),
+        (upload, "metadata_json", '{"a": "\\"' + "[" * 5000 + '", "b": [' + "[{}], " * 200 + "1]}"),
         (upload, "metadata_json", ' {"a": [1, 2.5, "é", null, {}]}\n'),
         (upload, "error_message", "line one\r\nline two\t'\"%s"),
         (identifier, "last_verified_at", None),
@@ -205,6 +209,12 @@ def test_a_session_cannot_end_before_it_starts() -> None:
 )
 def test_an_unusual_value_is_taken_as_it_is(make: Any, field: str, value: object) -> None:
     assert getattr(make(**{field: value}), field) == value
+
+
+@pytest.mark.parametrize("name", ["us/eastern", "US/EASTERN", "US/Eastern"])
+def test_a_zone_of_other_capitals_is_that_zone_as_for_pytz(name: str) -> None:
+    titan = instrument(timezone_str=name)
+    assert titan.timezone_str == titan.timezone.key == "US/Eastern"
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,20 @@ def test_instruments_may_share_an_identifier() -> None:
         assert found.instrument.instrument_pid == "Other"
 
 
+def test_a_zone_of_other_capitals_is_read_as_nexuslims_reads_it(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        # In the hour that the end of summer time repeats, so that the zone decides.
+        for event_type, time in (("START", "2025-11-02T01:30:00"), ("END", "2025-11-02T01:10:00")):
+            write_log(store, timestamp=time, event_type=event_type)
+        (expected,) = store.sessions.list_to_build()
+        write(store, "UPDATE instruments SET timezone = 'america/NEW_york'")
+        (session,) = store.sessions.list_to_build()
+        assert (session.dt_from, session.dt_to) == (expected.dt_from, expected.dt_to)
+        assert session.instrument.timezone == expected.instrument.timezone
+        assert session.instrument.timezone_str == "america/NEW_york"
+        assert store.sessions.claim() == session
+
+
 @pytest.mark.parametrize("status", RecordStatus)
 def test_a_session_is_found_whatever_its_status(status: RecordStatus) -> None:
     with memory_store() as store:

@@ -222,6 +222,19 @@ def test_a_stored_row_that_is_not_valid_is_named(tmp_path: Path) -> None:
     assert (error.table, error.row_id, error.column) == ("upload_log", 2, "metadata_json")
 
 
+def test_how_deep_json_is_read_does_not_depend_on_who_reads(tmp_path: Path) -> None:
+    def deeper(frames: int) -> list[UploadLog]:
+        return deeper(frames - 1) if frames else opened.upload_logs.list_for_session(SESSION)
+
+    with new_store(tmp_path) as opened:
+        write_upload(opened, metadata_json='{"a":' + "[" * 99 + "]" * 99 + "}")
+        assert deeper(0) == deeper(600)
+        write_upload(opened, metadata_json='{"a":' + "[" * 700 + "]" * 700 + "}")
+        for frames in (0, 600):
+            with pytest.raises(InvalidRowError, match="JSON nested more than 100 deep"):
+                deeper(frames)
+
+
 def test_an_odd_row_does_not_hide_that_a_record_was_exported(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         write_upload(store, metadata_json="[NaN]", record_url=b"x")
