@@ -228,7 +228,10 @@ def _why_read_only(path: Path, extended: int) -> str:  # noqa: PLR0911 -- one fo
         half = f"{path} was left in the middle of a write (its -journal file is there), and "
         if mounted_read_only(path.parent):
             return f"{half}its disk is mounted read-only; {_COPY_BOTH}"
-        return f"{half}a read-only store may not repair it; open it once for writing"
+        repairs = (
+            who_may_repair(path) or "open it once for writing, as `nexuslims-store backup` does"
+        )
+        return f"{half}a read-only store may not repair it; {repairs}"
     if extended in {sqlite3.SQLITE_READONLY_RECOVERY, sqlite3.SQLITE_READONLY_CANTINIT} or (
         extended == sqlite3.SQLITE_READONLY_DIRECTORY and not _can_be_read(path)
     ):
@@ -247,9 +250,27 @@ def _why_read_only(path: Path, extended: int) -> str:  # noqa: PLR0911 -- one fo
     return f"{path} was opened read-only; open it without read_only=True to write"
 
 
+def who_may_repair(path: Path) -> str | None:
+    """Say who can put back what a -journal holds, None where this user can."""
+    if sys.platform == "win32":
+        return None
+    for place in (path, Path(f"{path}-journal"), path.parent):
+        if not os.access(place, os.W_OK):
+            try:
+                owner = path.owner()
+            except KeyError:  # a user whom the system does not know
+                owner = f"user {path.stat().st_uid}"
+            return (
+                f"{place} is read-only for this user: run `nexuslims-store backup` as {owner}, "
+                "who owns the database, or change the permissions"
+            )
+    return None
+
+
 def _wal_nowhere_to_write(path: Path) -> str:
     what = f"{path} is in WAL mode: whoever reads it needs its -wal and -shm files beside it, and "
-    copy = "read a copy of it in a folder that may be written"
+    both = " and its -wal file" if Path(f"{path}-wal").exists() else ""
+    copy = f"read a copy of it{both} in a folder that may be written"
     if mounted_read_only(path.parent):
         return f"{what}its disk is mounted read-only; {copy}"
     return (
@@ -316,6 +337,8 @@ def why_not_opened(path: Path) -> StoreError:  # noqa: PLR0911
             f"{path} cannot be opened with its -journal or -wal file: its disk is mounted "
             f"read-only; {_COPY_BOTH}"
         )
+    if Path(f"{path}-wal").exists() and not os.access(path.parent, os.W_OK):
+        return ReadOnlyError(_wal_nowhere_to_write(path))
     return ReadOnlyError(
         f"{path} cannot be opened with its -journal or -wal file: the folder {path.parent} is "
         "read-only for this user, or such a file beside it belongs to another user; change the "

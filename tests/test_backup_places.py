@@ -12,6 +12,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -225,6 +226,83 @@ def test_folders_that_may_not_be_entered(tmp_path: Path) -> None:
         assert names(tmp_path) == ["a.db", "closed"]
     finally:
         closed.chmod(0o700)
+
+
+AS_NOBODY = """
+import os, sys
+from nexuslims_store.cli import main
+good, path, command = sys.argv[1:]
+main(["--db", good, command])  # what Python itself imports, only root may read here
+os.setuid(65534)
+sys.exit(main(["--db", path, command]))
+"""
+
+
+@as_root
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["status", "doctor"])
+@pytest.mark.parametrize("closed", ["a.db", "a.db-journal", "."])
+def test_what_this_user_cannot_put_back_is_told_with_who_can(closed: str, command: str) -> None:
+    folder = Path(tempfile.mkdtemp())  # pytest's own folders are root's alone
+    try:
+        good, path = build(folder / "good.db"), build(folder / "a.db")
+        child = (
+            "import os, sqlite3, sys\n"
+            "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+            "c.execute('PRAGMA cache_size = 1')\n"
+            "c.execute('BEGIN')\n"
+            'c.execute("UPDATE session_log SET user = hex(zeroblob(100000))")\n'
+            "os._exit(0)\n"
+        )
+        subprocess.run([sys.executable, "-c", child, path], check=True)
+        folder.chmod(0o777)
+        for file in (path, Path(f"{path}-journal")):
+            file.chmod(0o666)
+        (folder / closed).chmod(0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, good, path, command],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        shutil.rmtree(folder)
+    place, who = folder / closed, "as root, who owns the database"
+    assert f"{place} is read-only for this user: run `nexuslims-store backup" in (
+        done.stdout + done.stderr
+    )
+    assert who in done.stdout + done.stderr
+
+
+@as_root
+@pytest.mark.slow
+def test_a_wal_without_its_shm_where_nothing_may_be_written_names_wal_and_a_copy() -> None:
+    folder = Path(tempfile.mkdtemp())
+    try:
+        good, path = build(folder / "good.db"), build(folder / "a.db", wal=True)
+        Path(f"{path}-wal").touch()
+        folder.chmod(0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, good, path, "status"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        shutil.rmtree(folder)
+    assert f"{path} is in WAL mode: " in done.stderr
+    assert "read a copy of it and its -wal file in a folder that may be written" in done.stderr
+
+
+def test_a_database_restored_from_a_read_only_backup_may_be_written(tmp_path: Path) -> None:
+    backup = copy(build(tmp_path / "a.db"), tmp_path / "backup.db")
+    backup.chmod(0o440)
+    created = tmp_path / "new.db"
+    restore(backup, created)
+    assert stat.S_IMODE(created.stat().st_mode) == 0o640 or os.name == "nt"
+    assert stat.S_IMODE(copy(backup, tmp_path / "copy.db").stat().st_mode) == 0o440 or (
+        os.name == "nt"
+    )
 
 
 def test_a_store_is_backed_up_after_the_current_folder_has_changed(

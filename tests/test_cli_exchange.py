@@ -243,7 +243,8 @@ def test_a_dry_run_of_an_import_changes_nothing(tmp_path: Path) -> None:
         ([NEW, {**NEW, "instrument_pid": "b", "api_url": "nemo"}, {}],
          ["instrument 2 ('b'): api_url: ", "instrument 3 (None): instrument_pid: it is needed"]),
         ([NEW, {**NEW, "api_url": "https://x.example/"}], ["instrument 1 has the same PID"]),
-        ([NEW, {**NEW, "instrument_pid": "b"}], ["'Zeiss-Leo' already"]),
+        ([NEW, {**NEW, "instrument_pid": "b"}],
+         ["new.json, instrument 2 ('b'): instrument 1 has the same api_url\nnothing was imported"]),
         ([{**NEW, "colour": "red"}], ["colour: there is no such field\n"]),
         # What `instruments show --json` writes.
         ([{**NEW, "sessions_total": 0, "last_session": None}],

@@ -58,6 +58,25 @@ def test_an_output_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("words", ["status", "--debug status", "statsu", "instruments import no"])
+def test_an_error_that_cannot_be_told_is_one_by_its_status(
+    tmp_path: Path, words: str, both: bool
+) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "--db", str(tmp_path / "no.db"), *words.split()],
+            stdout=full if both else subprocess.PIPE,
+            stderr=full,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert not done.stdout
+
+
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_streams_may_be_closed(tmp_path: Path, closed: str) -> None:

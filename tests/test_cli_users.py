@@ -49,6 +49,10 @@ def test_users_go_out_and_come_in(tmp_path: Path) -> None:
     for wrong, words in (
         ("nexuslims_username,external_system,external_id\ncarol,nemo,42\n", "'bob' already"),
         ("nexuslims_username,external_system,external_id\ncarol,space,1\n", "external_system"),
+        (
+            "nexuslims_username,external_system,external_id\nx,nemo,8\ny,nemo,8\ny,cdcs,8\n",
+            "identifier 2 ('y'): identifier 1 has the same identifier in that system\nnothing was",
+        ),
         ("who,where\na,b\n", "column 'who'"),
     ):
         file.write_text(wrong, encoding="utf-8")

@@ -117,6 +117,17 @@ def test_an_update_of_nothing_or_to_a_taken_address_is_refused() -> None:
         assert store.instruments.list() == [instrument("A"), instrument("B")]
 
 
+def test_two_that_are_given_one_address_are_named_and_nothing_that_is_not_there() -> None:
+    with memory_store(instrument("A")) as store:
+        one = instrument("A").model_copy(update={"api_url": "https://nemo.example.com/9"})
+        with pytest.raises(
+            DuplicateError, match="'B' and 'A' are given the same api_url"
+        ) as caught:
+            store.instruments.store_many([one, one.model_copy(update={"instrument_pid": "B"})])
+        assert "already" not in caught.value.for_command
+        assert store.instruments.list() == [instrument("A")]
+
+
 def test_an_instrument_is_removed_unless_it_was_used() -> None:
     with memory_store(instrument(), instrument("Unused")) as store:
         add_pair(store)

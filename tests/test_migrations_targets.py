@@ -195,8 +195,12 @@ def test_no_backup_of_a_new_file(path: Path) -> None:
 def test_no_migration_without_its_backup(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = older.read_bytes()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=older.stat().st_size))
-    with pytest.raises(StorageFullError, match=r"need [\d,]+ bytes, and its disk has [\d,]+ free"):
-        migrations.upgrade(older)
+    for backup, words in ((True, "its backup and the new tables"), (False, "the new tables")):
+        if not backup:
+            monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+        match = rf"[\d,]+ bytes are needed for {words}, and its disk has [\d,]+ free"
+        with pytest.raises(StorageFullError, match=match):
+            migrations.upgrade(older, backup=backup)
     assert older.read_bytes() == before
     assert not backups(older)
 

@@ -108,7 +108,9 @@ def restore(
             refuse_taken(real)
         with temporary_file(real) as staged:
             _stage(source, staged, real, timeout=timeout, progress=progress)
-            publish(staged, [real], _require_file(source))
+            # Backups are often kept read-only; the database is to be written.
+            mode, *others = _require_file(source)
+            publish(staged, [real], os.stat_result((mode | stat.S_IWUSR, *others)))
         return None
     check_target(source, path)  # before its content is kept for nothing
     old = real.stat()

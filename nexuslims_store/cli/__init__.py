@@ -19,6 +19,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TextIO
 
 from nexuslims_store.arguments import why_no_path
 from nexuslims_store.cli.declaration import RefusedError, UsageError
@@ -72,8 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _ERROR
     finally:
         output.progress.stop()
-    if status in {_NO_READER, _ERROR}:
-        _let_go_of_stdout()
+    if status != _DONE:
+        _let_go_of(sys.stdout)
+        _let_go_of(sys.stderr)
     return status
 
 
@@ -157,14 +159,14 @@ class _Messages(logging.Handler):
         self._output.message(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
-def _let_go_of_stdout() -> None:
+def _let_go_of(stream: TextIO | None) -> None:
     """Send what is still in the buffer nowhere, or Python complains about it at its end."""
+    if stream is None:  # the shell has closed it
+        return
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError:
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
+            os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
-    except AttributeError:  # there is no standard output
-        pass

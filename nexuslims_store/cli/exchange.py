@@ -50,6 +50,8 @@ class Exchange:
     listing: Listing  # its fields are the columns of CSV
     key: Sequence[str]  # the columns that tell one record from all others
     key_words: str  # what they are called together
+    unique: Sequence[str]  # the columns whose values together no other record has
+    unique_words: str
     compared: Sequence[str]  # the columns that are told where they change
     optional: Collection[str]  # the columns whose empty cells are left out
     stored: Callable[[Store], Iterable[Record]]  # all records of a database
@@ -154,13 +156,13 @@ class Exchange:
         }
 
     def _key(self, model: BaseModel) -> tuple[Any, ...]:
-        values = model.model_dump(mode="json", include=set(self.key))
-        return tuple(values[column] for column in self.key)
+        return _values(model, self.key)
 
     def _read(self, name: str) -> list[BaseModel]:
         """Return the records of a file, or raise an error that names all that is wrong in it."""
         models: list[BaseModel] = []
         first: dict[tuple[Any, ...], int] = {}
+        owners: dict[tuple[Any, ...], int] = {}
         wrong: list[str] = []
         entries = read_records(
             name,
@@ -178,9 +180,19 @@ class Exchange:
                 wrong.append(f"{label}: {error}")
             else:
                 same = first.setdefault(self._key(model), len(models))
+                other = owners.setdefault(_values(model, self.unique), same)
                 models.append(model)
                 if models[same] != model:
                     wrong.append(f"{label}: {self.noun} {same + 1} has the same {self.key_words}")
+                elif other != same:
+                    wrong.append(
+                        f"{label}: {self.noun} {other + 1} has the same {self.unique_words}"
+                    )
         if wrong:
             raise StoreError("\n".join([*wrong, "nothing was imported"]))
         return models
+
+
+def _values(model: BaseModel, columns: Sequence[str]) -> tuple[Any, ...]:
+    values = model.model_dump(mode="json", include=set(columns))
+    return tuple(values[column] for column in columns)

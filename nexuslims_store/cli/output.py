@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple, Self, TextIO
@@ -91,9 +92,13 @@ class Output:
         self._complain(text)
 
     def error(self, text: str) -> None:
-        """Write an error to standard error, even if standard output is gone."""
-        self.progress.stop()
-        self._complain(f"nexuslims-store: {text}")
+        """Write an error to standard error, even if standard output is gone.
+
+        Where it cannot be written, the exit status alone says that there was one.
+        """
+        with suppress(OSError):
+            self.progress.stop()
+            self._complain(f"nexuslims-store: {text}")
 
     def _complain(self, text: str) -> None:
         self.progress.hide()

@@ -15,7 +15,7 @@ from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.display import shown
 from nexuslims_store.doctor.finding import Finding, in_shell
 from nexuslims_store.errors import ReadOnlyError
-from nexuslims_store.translation import mounted_read_only
+from nexuslims_store.translation import mounted_read_only, who_may_repair
 
 _AT_MOST = 100  # of SQLite's own complaints
 _MEGABYTE = 1024 * 1024
@@ -37,6 +37,8 @@ def left_half_written(path: Path) -> Finding:
     )
     if mounted_read_only(path.parent):
         remedy = "copy both to a folder that may be written, then nexuslims-store doctor there"
+    elif repairs := who_may_repair(path):
+        remedy = repairs
     return Finding(
         "half-written",
         "error",

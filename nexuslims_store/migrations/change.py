@@ -140,8 +140,9 @@ def _require_room(connection: sqlite3.Connection, path: Path, plan: Plan, *, bac
     needed = size * (backup + bool(anew))
     free = shutil.disk_usage(Path(os.path.realpath(path)).parent).free
     if free < needed:
+        what = " and ".join(["its backup"] * backup + ["the new tables"] * bool(anew))
         raise StorageFullError(
-            f"{path} cannot be migrated: its backup and the new tables need {needed:,} bytes, and "
+            f"{path} cannot be migrated: {needed:,} bytes are needed for {what}, and "
             f"its disk has {free:,} free; free some space and try again. Nothing was changed"
         )
 

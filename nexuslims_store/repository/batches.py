@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
+from nexuslims_store.errors import DuplicateError
+
 SET_ASIDE = "nxs_set_aside:"
 """Begins the value that a row has while another takes over the one it had."""
 
@@ -36,3 +38,10 @@ def find_clash(
         if other != owner:
             return owner, value, other
     return None
+
+
+def given_to_both(one: str, value: str, other: str, what: str) -> DuplicateError:
+    """Return the error for two owners of one batch that are given the same value."""
+    return DuplicateError(
+        f"{one!r} and {other!r} are given the same {what}, {value!r}; each needs its own"
+    )

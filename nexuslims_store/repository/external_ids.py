@@ -15,7 +15,7 @@ from nexuslims_store.enums import ExternalSystem, SystemName
 from nexuslims_store.errors import DuplicateError
 from nexuslims_store.models import ExternalUserIdentifier
 from nexuslims_store.repository.base import Repository
-from nexuslims_store.repository.batches import SET_ASIDE, find_clash
+from nexuslims_store.repository.batches import SET_ASIDE, find_clash, given_to_both
 from nexuslims_store.repository.rows import RowMapper
 from nexuslims_store.results import InsertSummary
 from nexuslims_store.times import aware
@@ -188,6 +188,8 @@ class ExternalIdRepository(Repository):
             )
             if clash is not None:
                 (system, username), (_, external_id), (_, other) = clash
+                if (system, other) in given:
+                    raise given_to_both(username, external_id, other, f"{system} identifier")
                 raise _taken(ExternalSystem(system), external_id, other, username)
             new = [self._row(one, now) for key, one in given.items() if key not in stored]
             changed = [

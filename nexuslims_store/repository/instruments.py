@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from nexuslims_store.display import number
 from nexuslims_store.errors import DuplicateError, InstrumentInUseError, UnknownInstrumentError
 from nexuslims_store.models import Instrument, column_of
 from nexuslims_store.repository.base import Repository
-from nexuslims_store.repository.batches import SET_ASIDE, find_clash
+from nexuslims_store.repository.batches import SET_ASIDE, find_clash, given_to_both
 from nexuslims_store.repository.rows import RowMapper
 from nexuslims_store.repository.views import with_views
 from nexuslims_store.results import InsertSummary, InstrumentActivity
@@ -211,8 +211,7 @@ class InstrumentRepository(Repository):
         Raises
         ------
         DuplicateError
-            Two have the same PID or `api_url`, or an `api_url` is that of an instrument which is
-            not given. Nothing was stored.
+            Two have one PID or `api_url`, or one that of another not given. Nothing is stored.
         """
         given: dict[str, Instrument] = {}
         for instrument in valid_items("instruments", instruments, Instrument):
@@ -228,7 +227,7 @@ class InstrumentRepository(Repository):
                 {row[1]: pid for pid, row in stored.items()},
             )
             if clash is not None:
-                raise _api_url_clash(*clash)
+                raise _api_url_clash(*clash, given)
             rows = [instrument.to_dict() for instrument in given.values()]
             new = [row for row in rows if row["instrument_pid"] not in stored]
             changed = [
@@ -384,9 +383,11 @@ def _in_use(pid: str, rows: str) -> InstrumentInUseError:
     )
 
 
-def _api_url_clash(pid: str, api_url: str, other: str) -> DuplicateError:
+def _api_url_clash(pid: str, url: str, other: str, given: Collection[str] = ()) -> DuplicateError:
+    if other in given:
+        return given_to_both(pid, url, other, "api_url")
     return DuplicateError(
-        f"the instrument {pid!r} cannot have the api_url {api_url!r}, which is that of the "
+        f"the instrument {pid!r} cannot have the api_url {url!r}, which is that of the "
         f"instrument {other!r} already; each needs its own",
         call="if it is the same instrument, store.instruments.rename() it first",
         command="if it is the same instrument, rename it first: `nexuslims-store instruments "
