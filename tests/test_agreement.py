@@ -67,10 +67,19 @@ def pairs(draw: st.DrawFn) -> tuple[Row, ...]:
     """A START and an END of one session, of one status more often than not."""
     session, where, status = draw(sessions), draw(instruments), draw(statuses)
     other = draw(st.just(status) | statuses)
-    return (
+    made = (
         Row(session, where, draw(times), "START", status),
         Row(session, where, draw(times), "END", other),
     )
+    # Often with a build, or one of a session that shares its name or its instrument.
+    build = (
+        draw(st.just(session) | sessions),
+        draw(st.just(where) | instruments),
+        draw(times),
+        "RECORD_GENERATION",
+        draw(st.sampled_from(RecordStatus)).value,
+    )
+    return (*made, Row(*build)) if draw(st.booleans()) else made
 
 
 rows = st.lists(alone | pairs(), max_size=8).map(lambda found: [*chain(*found)])
@@ -432,6 +441,10 @@ def test_the_claims_of_what_is_to_be_built(store: Store, found: list[Row]) -> No
 
 @given(rows, st.none() | bounds)
 @example([*ordinary, row("t", "A", "2025-11-01T10:00:00", "START", "ERROR")], None)
+@example([*ordinary[:1], row("s", "A", "2025-11-01T11:00", "END", "ERROR")], None)
+@example([row("s", "A", "2025-11-01T10:00", "START", "COMPLETED"), *ordinary[1:]], None)
+@example([*ordinary, row("t", "A", "2025-11-02T10:00:00", "START"),
+          row("t", "A", "2025-11-02T11:00:00", "END")], None)  # fmt: skip
 @settings(max_examples=100)
 def test_the_work_of_the_builders(store: Store, found: list[Row], since: datetime | None) -> None:
     model = stored(store, found)

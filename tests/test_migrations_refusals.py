@@ -92,6 +92,15 @@ def test_several_version_rows(path: Path) -> None:
     assert facts(path) == expected("v2_4_0b")
 
 
+def test_tables_of_a_newer_yoyo_beside_those_of_this_one(path: Path) -> None:
+    migrations.upgrade(path, "v2_4_0b")
+    execute(path, "INSERT INTO _yoyo_version (version, installed_at_utc) VALUES (99, '2030-01-01')")
+    before = path.read_bytes()
+    with pytest.raises(MigrationError, match="upgrade yoyo-migrations"):
+        migrations.upgrade(path)
+    assert path.read_bytes() == before
+
+
 def test_a_few_version_rows_are_enough_to_report(path: Path) -> None:
     at(
         "v2_4_0b",
