@@ -115,11 +115,12 @@ def connect(
 @contextmanager
 def leniently(connection: sqlite3.Connection) -> Iterator[None]:
     """Read texts that are not UTF-8 with lone surrogates, which no model takes."""
+    former = connection.text_factory
     connection.text_factory = lambda stored: stored.decode(errors="surrogateescape")
     try:
         yield
     finally:
-        connection.text_factory = str
+        connection.text_factory = former
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> Any:

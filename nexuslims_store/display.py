@@ -54,9 +54,13 @@ def shown(value: object) -> str:
 
 def quoted(value: object) -> str:
     """Return a stored value as it may stand in a sentence: in quotes, and not without end."""
-    if isinstance(value, str):
-        return cut(repr(_whole(value)))
-    return "NULL" if value is None else cut(str(as_stored(value)))
+    if value is None:
+        return "NULL"
+    text = isinstance(value, str)
+    said = f"'{cut(printable(cut(str(value))))}'" if text else cut(str(as_stored(value)))
+    if isinstance(value, str | bytes) and len(value) > LONGEST:
+        return f"{said} ({len(value):,} {'characters' if text else 'bytes'})"
+    return said
 
 
 def cut(text: str, length: int = LONGEST, ellipsis: str = "…") -> str:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Literal, NamedTuple
 
+from nexuslims_store.connection import leniently
+
 Kind = Literal["table", "view", "index", "trigger"]
 
 _NAMED_CHECK = r"""(?i)CONSTRAINT\s+["'`\[]?(\w+)["'`\]]?\s+CHECK\b"""
@@ -184,7 +186,7 @@ def read(connection: sqlite3.Connection, names: Iterable[str] | None = None) -> 
         The tables to look at closely, in small letters, if they are there and plain ones: a view
         in a table's place is not. None: all plain tables.
     """
-    with snapshot(connection):
+    with snapshot(connection), leniently(connection):
         named = tuple(
             Named(kind, str(name), small(table), sql)
             for kind, name, table, sql in connection.execute(

@@ -90,8 +90,8 @@ def translate(  # noqa: PLR0911, PLR0912 -- one line for each kind of error
         return _corrupt(path, error)
     if is_undecodable(error):
         found, _, _ = str(error).partition(" with text")
-        return CorruptDatabaseError(
-            f"{path} is damaged: {found}; `nexuslims-store doctor` says how it can be mended"
+        return StoreError(
+            f"{path} has a text that is not UTF-8 ({found}); `nexuslims-store doctor` names its row"
         )
     extended = getattr(error, "sqlite_errorcode", None)
     if extended is None:  # raised by the sqlite3 module, not by SQLite

@@ -39,7 +39,7 @@ def test_users_go_out_and_come_in(tmp_path: Path) -> None:
     assert named[2:5] == [
         "updated bob in nemo",
         "    external_id: '42'; it was '43'",
-        "    email: 'b@example.com'; it was None",
+        "    email: 'b@example.com'; it was NULL",
     ]
     assert call("--db", path, "users", "import", file).status == 0
     with Store(path) as store:

@@ -21,6 +21,7 @@ from nexuslims_store import (
     migrations,
 )
 from nexuslims_store.config import sql_folder
+from nexuslims_store.display import quoted
 from nexuslims_store.migrations.shapes import folded
 
 BASELINE, UPLOAD_LOG, CHECKS = "57f0798d0c6d", "0ea2bc3d2ebe", "2e1408e573b1"
@@ -126,7 +127,7 @@ def test_a_time_that_is_null_is_refused_by_id(path: Path, name: str, table: str)
     before = path.read_bytes()
     key = "id_session_log 4" if table == "session_log" else "id 7"
     for target in ("head", "v2_5_0a"):
-        with pytest.raises(MigrationError, match=rf"{key} \(timestamp None\).*must not be NULL"):
+        with pytest.raises(MigrationError, match=rf"{key} \(timestamp NULL\).*must not be NULL"):
             migrations.upgrade(path, target)
     assert path.read_bytes() == before
     assert not backups(path)
@@ -162,7 +163,7 @@ def test_another_name_for_known_tables(path: Path, name: str) -> None:
     at("v2_4_0a", path)
     with_quotes = name.replace("'", "''")
     execute(path, f"UPDATE alembic_version SET version_num = '{with_quotes}'")
-    refused(path, UnknownRevisionError, repr(name), "migrate stamp v2_4_0a --force")
+    refused(path, UnknownRevisionError, quoted(name), "migrate stamp v2_4_0a --force")
 
     with pytest.raises(UnknownRevisionError, match="--force"):
         migrations.stamp(path, "v2_4_0a")

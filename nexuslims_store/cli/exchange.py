@@ -22,7 +22,7 @@ from nexuslims_store.cli.options import (
     path_or_standard_output,
 )
 from nexuslims_store.cli.output import Listing, Output
-from nexuslims_store.display import number
+from nexuslims_store.display import number, quoted
 from nexuslims_store.errors import StoreError
 from nexuslims_store.refusals import invalid_values
 from nexuslims_store.store import Store
@@ -80,7 +80,7 @@ class Exchange:
             if verb == "updated":
                 changes.append({**dict(zip(self.key, key, strict=True)), "changes": found})
                 lines += [
-                    f"    {column}: {value['is']!r}; it was {value['was']!r}"
+                    f"    {column}: {quoted(value['is'])}; it was {quoted(value['was'])}"
                     for column, value in found.items()
                 ]
         told = {verb: len(names) if self.counted else names for verb, names in done.items()}

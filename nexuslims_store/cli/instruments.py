@@ -11,7 +11,7 @@ from nexuslims_store.cli.exchange import Exchange
 from nexuslims_store.cli.opening import changed, open_store
 from nexuslims_store.cli.options import CHANGES, DESTROYS, FORMS, JSON
 from nexuslims_store.cli.output import Listing, Output
-from nexuslims_store.display import number, shown
+from nexuslims_store.display import number, quoted
 from nexuslims_store.models import Instrument, column_of, field_of
 from nexuslims_store.repository.instruments import unknown_instrument
 from nexuslims_store.store import Store
@@ -84,7 +84,7 @@ def _update(arguments: argparse.Namespace, output: Output) -> None:
     values = {column_of(name): value for name, value in given.items()}
     would = "would be" if arguments.dry_run else "is now"
     lines = [
-        f"{column} of {arguments.pid} {would} {value!r}; it was {shown(stored[column])!r}"
+        f"{column} of {arguments.pid} {would} {quoted(value)}; it was {quoted(stored[column])}"
         for column, value in values.items()
     ]
     changes = {name: {"was": stored[name], "is": value} for name, value in values.items()}

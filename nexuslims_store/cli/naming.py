@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nexuslims_store.cli.output import Output
-from nexuslims_store.display import quoted
+from nexuslims_store.display import cut, quoted
 from nexuslims_store.errors import StoreError
 from nexuslims_store.repository.stored import identifiers_ending
 from nexuslims_store.store import Store
@@ -46,10 +46,10 @@ def sessions_to_change(store: Store, names: list[str], output: Output) -> list[s
             before = identifier[-len(name) - 1]
             if before.isalnum() and name[0].isalnum():
                 raise StoreError(
-                    f"{name!r} is but a part of the last word of {identifier!r}; to change that "
-                    "session, give the whole word"
+                    f"{name!r} is but a part of the last word of {quoted(identifier)}; to change "
+                    "that session, give the whole word"
                 )
-            output.message(f"{name} is {identifier}")
+            output.message(f"{name} is {cut(identifier)}")
         identifiers.append(identifier)
     identifiers = list(dict.fromkeys(identifiers))
     for identifier in identifiers:
@@ -69,7 +69,7 @@ def _found(store: Store, name: str) -> str | None:
         return name or None
     found = identifiers_ending(store._database, name, _NAMED + 1)
     if len(found) > 1:
-        named = "\n".join(f"  {identifier}" for identifier in found[:_NAMED])
+        named = "\n".join(f"  {cut(identifier)}" for identifier in found[:_NAMED])
         more = "\n  and others" if len(found) > _NAMED else ""
         raise StoreError(f"several sessions end with {name!r}; give more of one:\n{named}{more}")
     return found[0] if found else None

@@ -12,7 +12,7 @@ from nexuslims_store.cli.exchange import Exchange, differences
 from nexuslims_store.cli.opening import changed, open_store
 from nexuslims_store.cli.options import CHANGES, DESTROYS, FORMS, YES
 from nexuslims_store.cli.output import Listing, Output
-from nexuslims_store.display import number
+from nexuslims_store.display import number, quoted
 from nexuslims_store.enums import ExternalSystem
 from nexuslims_store.errors import StoreError
 from nexuslims_store.models import ExternalUserIdentifier
@@ -81,12 +81,12 @@ def _set(arguments: argparse.Namespace, output: Output) -> None:
             after = next(iter(_stored(store, username, system)))
         replaced = "".join(_replaced(before, theirs, after))
         if arguments.move and not arguments.dry_run:
-            whose = f", which is that of {owner!r} now" if moved else ""
+            whose = f", which is that of {quoted(owner)} now" if moved else ""
             question = f"make {external_id!r} in {system}{whose}, that of {username!r}{replaced}?"
             output.confirm(question)
         with changed(store, dry_run=arguments.dry_run):
             stored = store_it(*values)
-    whose = f", no longer that of {owner!r}" if moved else ""
+    whose = f", no longer that of {quoted(owner)}" if moved else ""
     verb = "would be" if arguments.dry_run else "is"
     details = {
         "identifier": stored.model_dump(),
@@ -102,10 +102,11 @@ def _replaced(before: Record, theirs: Record, after: Record) -> Iterator[str]:
     for column, change in differences(before, after, _COMPARED).items():
         if change["was"] is not None:
             what = "it was" if column == "external_id" else f"the {column} before:"
-            yield f"; {what} {change['was']!r}"
+            yield f"; {what} {quoted(change['was'])}"
     for column in ("email", "notes"):
         if theirs.get(column) not in {None, after[column]}:
-            yield f"; the {column} {theirs[column]!r} of {theirs['nexuslims_username']!r} goes"
+            whose = quoted(theirs["nexuslims_username"])
+            yield f"; the {column} {quoted(theirs[column])} of {whose} goes"
 
 
 def _remove(arguments: argparse.Namespace, output: Output) -> None:

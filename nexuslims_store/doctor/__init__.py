@@ -152,7 +152,9 @@ def _examine_content(
     tables: list[Finding] = []
     if revision is not None:
         tables += _as_far_as_it_goes(
-            database, "its tables", drift.examine_tables(database, revision)
+            database,
+            "its tables",
+            drift.examine_tables(database, revision, alembics=not catalogue.unlike_alembic),
         )
         made_anew = {f.table for f in tables if "RENAME TO" in f.remedy}
         tables += _as_far_as_it_goes(
@@ -366,7 +368,7 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
 def _unrecognised(
     database: SQLiteDatabase, catalogue: Catalogue, error: StoreError
 ) -> Iterator[Finding]:
-    if isinstance(error, SchemaMismatchError) and not catalogue.odd:
+    if isinstance(error, SchemaMismatchError) and not (catalogue.odd or catalogue.unlike_alembic):
         stamped = [version for version in catalogue.versions if version in names()]
         nearest = next(iter(stamped), None) or most_similar(catalogue.layout)
         keyless = without_key(catalogue.tables, nearest)

@@ -25,7 +25,7 @@ from nexuslims_store.recognition.remaking import (
     taking_references_out,
     text_of,
 )
-from nexuslims_store.revisions import head, history, is_own_index, tables_at
+from nexuslims_store.revisions import VERSION_TABLE, head, history, is_own_index, tables_at
 from nexuslims_store.tables import (
     Column,
     Contents,
@@ -51,14 +51,22 @@ class Difference:
     text: str
 
 
-def examine_tables(database: SQLiteDatabase, revision: str) -> Iterator[Finding]:
-    """Find how the tables of a file differ from those of its revision."""
+def examine_tables(database: SQLiteDatabase, revision: str, *, alembics: bool) -> Iterator[Finding]:
+    """Find how the tables of a file differ from those of its revision.
+
+    Parameters
+    ----------
+    alembics
+        Whether the version table is one of Alembic's, if there is one.
+    """
     expected = tables_at(revision)
     with database.translated():
         contents = read(database.connection)
     keyless = without_key(contents.tables, revision)
     nulls = set(_columns_with_nulls(database, contents.tables, expected))
     for name in expected:
+        if name == VERSION_TABLE and not alembics:
+            continue  # as is said of the file
         if name in keyless:
             yield from lost_key(database, contents, revision, name)
             for difference in _index_differences(contents.tables[name], expected[name]):

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nexuslims_store.display import as_stored, printable
-
 Severity = Literal["error", "warning", "note"]
 
 _LONGEST = 80
@@ -58,16 +56,3 @@ def in_command(value: object, name: str) -> str:
     """Return a stored value as an argument of a command; its name where it cannot be typed."""
     typed = isinstance(value, str) and value.isprintable() and 0 < len(value) <= _LONGEST
     return shlex.quote(str(value)) if typed else name
-
-
-def shown(value: object) -> str:
-    """Return a stored value so that it can stand in a line of text, whatever it holds."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, bytes):
-        start = str(as_stored(value[:_LONGEST]))
-        return start if len(value) <= _LONGEST else f"{start[:-1]}…' ({len(value):,} bytes)"
-    if isinstance(value, str):
-        text = f"'{printable(value[:_LONGEST])}'"
-        return text if len(value) <= _LONGEST else f"{text[:-1]}…' ({len(value):,} characters)"
-    return str(value)

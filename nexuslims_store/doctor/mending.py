@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nexuslims_store import ddl
-from nexuslims_store.connection import SQLiteDatabase, leniently
+from nexuslims_store.connection import SQLiteDatabase
 from nexuslims_store.doctor.finding import Finding, in_shell
 from nexuslims_store.migrations.verification import misfits, new_uniques, repeated
 from nexuslims_store.recognition.remaking import gets_numbers, remake, without
@@ -66,7 +66,7 @@ def mending(database: SQLiteDatabase, contents: Contents, revision: str | None, 
             f"sql shows that of {head()})"
         )
     command = in_one_line(database.path, statements)
-    with database.translated(), leniently(database.connection):
+    with database.translated():
         unfit = list(misfits(database.connection, there, expected, revision or BASE))
     if not unfit:
         return command

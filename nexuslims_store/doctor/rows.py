@@ -16,7 +16,8 @@ from pydantic import BaseModel, ValidationError
 from nexuslims_store import queries
 from nexuslims_store.connection import SQLiteDatabase, leniently
 from nexuslims_store.database import Database
-from nexuslims_store.doctor.finding import Finding, in_command, in_shell, shown
+from nexuslims_store.display import quoted
+from nexuslims_store.doctor.finding import Finding, in_command, in_shell
 from nexuslims_store.enums import EventType, ExternalSystem, RecordStatus
 from nexuslims_store.models import (
     ExternalUserIdentifier,
@@ -160,7 +161,7 @@ class Rows:
             return Finding(
                 "no-harvester",
                 "note",
-                f"instruments, row {shown(row_id)}: harvester is NULL, as NexusLIMS from before "
+                f"instruments, row {quoted(row_id)}: harvester is NULL, as NexusLIMS from before "
                 "2.2 left it; the upgrade to v2_5_0b makes it 'nemo'",
                 "nexuslims-store migrate",
                 table=table,
@@ -170,7 +171,7 @@ class Rows:
         return Finding(
             code,
             "error",
-            f"{table}, row {shown(row_id)}: {column} is {shown(value)}: {why[:_LONGEST_REASON]}",
+            f"{table}, row {quoted(row_id)}: {column} is {quoted(value)}: {why[:_LONGEST_REASON]}",
             self._remedy(column, value, right, row[0], key),
             table=table,
             row_id=row_id,

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from nexuslims_store import queries
 from nexuslims_store.database import Database
-from nexuslims_store.doctor.finding import Finding, in_command, shown
+from nexuslims_store.display import quoted
+from nexuslims_store.doctor.finding import Finding, in_command
 from nexuslims_store.doctor.rows import Row
 from nexuslims_store.enums import EventType, RecordStatus
 from nexuslims_store.errors import StoreError
@@ -96,7 +97,7 @@ class Together:
                     pid,
                     "unknown-harvester",
                     "harvester",
-                    f"harvester is {shown(harvester)}, which NexusLIMS does not have: the records "
+                    f"harvester is {quoted(harvester)}, which NexusLIMS does not have: the records "
                     "of its sessions end in ERROR, unless this facility has written it",
                     "if this facility has not written it, see what else it should be: "
                     f"nexuslims-store instruments show {in_command(pid, 'PID')}",
@@ -106,7 +107,7 @@ class Together:
                     pid,
                     "path-outside",
                     "filestore_path",
-                    f"filestore_path is {shown(path)}, which leads out of the folder of the "
+                    f"filestore_path is {quoted(path)}, which leads out of the folder of the "
                     "instruments' data",
                     f"nexuslims-store instruments update {in_command(pid, 'PID')} "
                     "--filestore-path '<path below NX_INSTRUMENT_DATA_PATH>'",
@@ -164,8 +165,8 @@ class Together:
         began = self._instant(timestamp, instrument)
         if began is None:
             return
-        what = f"session_log, row {row_id}: a builder took session {shown(session)} on "
-        what += f"{shown(instrument)} at {shown(timestamp)}"
+        what = f"session_log, row {row_id}: a builder took session {quoted(session)} on "
+        what += f"{quoted(instrument)} at {quoted(timestamp)}"
         if began > self._ahead:
             yield Finding(
                 "future-claim",
@@ -206,7 +207,7 @@ class Together:
         return Finding(
             code,
             "warning",
-            f"instruments, row {shown(pid)}: {what}",
+            f"instruments, row {quoted(pid)}: {what}",
             remedy,
             table="instruments",
             row_id=pid if isinstance(pid, int | str) else None,
@@ -223,7 +224,7 @@ class Together:
             yield Finding(
                 "repeated-event",
                 "warning",
-                f"session_log: the {event} of session {shown(session)} on {shown(instrument)} is "
+                f"session_log: the {event} of session {quoted(session)} on {quoted(instrument)} is "
                 f"stored {number} times (rows {ids}), by harvesters that ran at the same time; "
                 f"the newest row, {last_id}, counts",
                 "nothing needs to be done here; NexusLIMS's own builder stops at such a session: "
@@ -236,9 +237,9 @@ class Together:
             yield Finding(
                 "shared-identifier",
                 "warning",
-                f"session_log, row {row_id}: session {shown(session)} is on {shown(first)} and on "
-                f"{shown(last)}; both are built, and what is set for one by the identifier alone "
-                "is set for both",
+                f"session_log, row {row_id}: session {quoted(session)} is on {quoted(first)} and "
+                f"on {quoted(last)}; both are built, and what is set for one by the identifier "
+                "alone is set for both",
                 "let the harvester give each its own identifier. nexuslims-store sessions show "
                 f"{in_command(session, 'SESSION')}  (shows both)",
                 table="session_log",
@@ -252,8 +253,8 @@ class Together:
             yield Finding(
                 "orphaned-upload",
                 "warning",
-                f"upload_log, row {row_id}: session {shown(session)}, whose record went to "
-                f"{shown(destination)}, has no events in session_log",
+                f"upload_log, row {row_id}: session {quoted(session)}, whose record went to "
+                f"{quoted(destination)}, has no events in session_log",
                 "if the events are missed, run the harvester again; else this does no harm. "
                 f"nexuslims-store uploads list --session {in_command(session, 'SESSION')}",
                 table="upload_log",
@@ -274,12 +275,12 @@ def examine_unpaired(database: Database, invalid: Collection[object]) -> Iterato
         rows = " and ".join(str(row) for row in (odd.start_id, odd.end_id) if row is not None)
         remedy = "correct it in the scheduler if it is wrong there, and run the harvester again"
         if odd.instrument in invalid:
-            remedy = f"put the instrument right, as is said of {shown(odd.instrument)} itself"
+            remedy = f"put the instrument right, as is said of {quoted(odd.instrument)} itself"
         yield Finding(
             "unpaired",
             "warning",
-            f"session_log, row {rows}: session {shown(odd.session_identifier)} on "
-            f"{shown(odd.instrument)} cannot be built: {odd.reason}",
+            f"session_log, row {rows}: session {quoted(odd.session_identifier)} on "
+            f"{quoted(odd.instrument)} cannot be built: {odd.reason}",
             remedy,
             table="session_log",
             row_id=odd.start_id if odd.start_id is not None else odd.end_id,
@@ -295,8 +296,8 @@ def _unknown_instrument(
     return Finding(
         "unknown-instrument",
         "error",
-        f"session_log, row {row_id}: the {event} of session {shown(session)} is on the "
-        f"instrument {shown(instrument)}, which is not there: its record cannot be built",
+        f"session_log, row {row_id}: the {event} of session {quoted(session)} is on the "
+        f"instrument {quoted(instrument)}, which is not there: its record cannot be built",
         remedy,
         table="session_log",
         row_id=row_id,
@@ -308,8 +309,8 @@ def _far_ahead(row_id: int, session: object, event: object, timestamp: object) -
     return Finding(
         "far-ahead",
         "warning",
-        f"session_log, row {row_id}: the {event} of session {shown(session)} is dated "
-        f"{shown(timestamp)}, more than a year from now",
+        f"session_log, row {row_id}: the {event} of session {quoted(session)} is dated "
+        f"{quoted(timestamp)}, more than a year from now",
         "correct it in the scheduler if it is wrong there, and run the harvester again",
         table="session_log",
         row_id=row_id,

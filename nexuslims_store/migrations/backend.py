@@ -166,15 +166,17 @@ class _OnOurConnection(DatabaseBackend):  # type: ignore[misc]  # yoyo has no ty
 
     def _ensure_tables(self) -> None:
         newest = max(internalmigrations.schema_versions)
-        version = None
+        version: Any = 0
         if self.version_table in self.list_tables():
-            version = self._given.execute(load("yoyo.sql")["get_table_version"]).fetchone()[0]
-        if version is not None and version > newest:
+            (version,) = self._given.execute(load("yoyo.sql")["get_table_version"]).fetchone()
+        if not isinstance(version, int):
+            return  # nothing that yoyo writes; the table for it came with the newest version
+        if version > newest:
             raise MigrationError(
                 f"yoyo's own tables are of version {version}, this yoyo knows {newest}: a newer "
                 "yoyo was there; upgrade yoyo-migrations"
             )
-        if version != newest:
+        if version < newest:
             internalmigrations.upgrade(self)
 
 

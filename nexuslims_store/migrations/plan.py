@@ -8,7 +8,7 @@ from types import MappingProxyType, NoneType
 from typing import Any, Literal, NamedTuple
 
 from nexuslims_store.arguments import require_type
-from nexuslims_store.connection import absolute
+from nexuslims_store.connection import absolute, leniently
 from nexuslims_store.display import number
 from nexuslims_store.errors import MigrationError
 from nexuslims_store.migrations.opening import refuse_missing_folder
@@ -360,7 +360,8 @@ def marks_wrong(connection: sqlite3.Connection, catalogue: Catalogue, revision: 
     marked: set[str] = set()
     # Without the second table the first is in the form that yoyo had long ago.
     if {"_yoyo_migration", "_yoyo_version"} <= catalogue.names:
-        marked = {name for (name,) in connection.execute(load("yoyo.sql").list_marks)}
+        with leniently(connection):
+            marked = {name for (name,) in connection.execute(load("yoyo.sql").list_marks)}
     return not marks_fit(marked, revision)
 
 

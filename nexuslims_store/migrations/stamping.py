@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from nexuslims_store.display import as_stored, quoted
 from nexuslims_store.errors import MigrationError, SchemaMismatchError, UnknownRevisionError
 from nexuslims_store.migrations.opening import opened
 from nexuslims_store.migrations.plan import Plan, marks_wrong
@@ -46,7 +47,7 @@ def write_stamp(
         finally:
             connection.rollback()  # does nothing after the commit
     before = catalogue.versions[0] if len(catalogue.versions) == 1 else None
-    plan = Plan(before=before, after=wanted)
+    plan = Plan(before=None if before is None else str(as_stored(before)), after=wanted)
     return MigrationReport(path, plan, changed=changed, seconds=time.monotonic() - started)
 
 
@@ -76,8 +77,8 @@ def _refuse_unknown_revision(catalogue: Catalogue, path: Path, wanted: str | Non
     versions = catalogue.versions
     if len(versions) == 1 and versions[0] not in {*names(), *FORMER}:
         raise UnknownRevisionError(
-            f"{path} is at revision {versions[0]!r}, which this package does not know: if a newer "
-            "NexusLIMS was there, upgrade nexuslims_store; if you are certain that the row is "
-            f"wrong, `nexuslims-store migrate stamp {wanted or BASE} --force` replaces it. "
+            f"{path} is at revision {quoted(versions[0])}, which this package does not know: if a "
+            "newer NexusLIMS was there, upgrade nexuslims_store; if you are certain that the row "
+            f"is wrong, `nexuslims-store migrate stamp {wanted or BASE} --force` replaces it. "
             "Nothing was changed"
         )

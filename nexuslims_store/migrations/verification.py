@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nexuslims_store import ddl
+from nexuslims_store import ddl, display
+from nexuslims_store.connection import leniently
 from nexuslims_store.errors import MigrationError, StoreError
 from nexuslims_store.migrations.script import filled_by, made_anew_by
 from nexuslims_store.recognition import recognise
@@ -108,13 +109,17 @@ def misfits(
     ]
     key = becomes.key[0]
     for condition, column, rule in faults:
-        rows = connection.execute(
-            f"SELECT {quoted(key)}, {quoted(column)}, count(*) OVER () FROM {becomes.name} "  # noqa: S608
-            f"WHERE {condition} ORDER BY {quoted(key)} LIMIT 5"
-        ).fetchall()
+        with leniently(connection):
+            rows = connection.execute(
+                f"SELECT {quoted(key)}, {quoted(column)}, count(*) OVER () FROM {becomes.name} "  # noqa: S608
+                f"WHERE {condition} ORDER BY {quoted(key)} LIMIT 5"
+            ).fetchall()
         if rows:
             count = rows[0][2]
-            shown = ", ".join(f"{row_id} ({column} {value!r})" for row_id, value, _ in rows)
+            shown = ", ".join(
+                f"{display.quoted(row_id)} ({column} {display.quoted(value)})"
+                for row_id, value, _ in rows
+            )
             more = f" and {count - len(rows)} more" if count > len(rows) else ""
             yield f"{count} row(s) of {becomes.name} do not fit {end}: {key} {shown}{more}; {rule}"
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from nexuslims_store.display import quoted as shown
 from nexuslims_store.errors import SchemaMismatchError, UnknownRevisionError
 from nexuslims_store.recognition.catalogue import Catalogue
 from nexuslims_store.recognition.layouts import (
@@ -18,8 +19,16 @@ from nexuslims_store.recognition.layouts import (
     tables_in,
     without_key,
 )
-from nexuslims_store.revisions import BASE, FORMER, REVISION_NAME, head, names, tables_at
-from nexuslims_store.tables import Table
+from nexuslims_store.revisions import (
+    BASE,
+    FORMER,
+    REVISION_NAME,
+    VERSION_TABLE,
+    head,
+    names,
+    tables_at,
+)
+from nexuslims_store.tables import Table, small
 
 # The columns that files from before 1.4 lack, with what NexusLIMS takes where nothing is said.
 _ADDED_BEFORE_1_4 = {"harvester": "nemo", "timezone": "America/New_York"}
@@ -58,15 +67,29 @@ def several(catalogue: Catalogue, path: Path) -> UnknownRevisionError:
     )
 
 
+def unlike_alembic(catalogue: Catalogue, path: Path) -> SchemaMismatchError:
+    """Return the error for a version table without the column that says the revision."""
+    from nexuslims_store.recognition import remaking  # noqa: PLC0415 -- opening has no need of it
+
+    (own,) = (one for one in catalogue.contents.named if small(one.name) == VERSION_TABLE)
+    sql = tables_at(head())[VERSION_TABLE].sql
+    command = remaking.giving_name_back(path, catalogue.contents, own, sql)
+    return SchemaMismatchError(
+        f"{path}: {VERSION_TABLE} has no column version_num, so another program made it, and it "
+        "says of no revision",
+        **everywhere(f"give it another name ({command}), then run `nexuslims-store migrate`"),
+    )
+
+
 def unknown(catalogue: Catalogue, path: Path) -> UnknownRevisionError:
     """Return the error for a version row that this package does not know."""
     version = catalogue.versions[0]
     found = revision_of(catalogue.layout)
     means = "a newer NexusLIMS was there; upgrade nexuslims_store"
-    if found is not None and re.fullmatch(REVISION_NAME, version) is None:
+    if found is not None and re.fullmatch(REVISION_NAME, str(version)) is None:
         means = f"{_tables_are_of(catalogue)}; or else {means}"
     return UnknownRevisionError(
-        f"{path} is at revision {version!r}, which this package does not know (its newest is "
+        f"{path} is at revision {shown(version)}, which this package does not know (its newest is "
         f"{head()})",
         **everywhere(means),
     )
@@ -154,9 +177,9 @@ def _tables_are_of(catalogue: Catalogue) -> str:
     return f"its tables are those of {found}: `{command}` says so"
 
 
-def _named(version: str) -> str:
+def _named(version: object) -> str:
     """Return the name of a revision, that of one which is not known in quotes."""
-    return version if version in {*names(), *FORMER} else repr(version)
+    return str(version) if version in {*names(), *FORMER} else shown(version)
 
 
 def listed(names: Iterable[str]) -> str:

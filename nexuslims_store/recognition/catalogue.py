@@ -4,6 +4,7 @@ import sqlite3
 from functools import cache
 from typing import NamedTuple
 
+from nexuslims_store.connection import leniently
 from nexuslims_store.queries import Queries, load
 from nexuslims_store.recognition.layouts import Layout, known_columns, layout_of
 from nexuslims_store.revisions import VERSION_TABLE, known_tables
@@ -24,7 +25,7 @@ class Catalogue(NamedTuple):
     contents
         NexusLIMS's tables that are there and the leftovers of their rebuilds, and all names.
     versions
-        What the version rows say.
+        What the version rows say, of whatever kind.
     filled
         Those of NexusLIMS's tables that have rows.
     odd
@@ -32,7 +33,7 @@ class Catalogue(NamedTuple):
     """
 
     contents: Contents
-    versions: tuple[str, ...]
+    versions: tuple[object, ...]
     filled: frozenset[str]
     odd: tuple[str, ...]
 
@@ -50,6 +51,12 @@ class Catalogue(NamedTuple):
     def layout(self) -> Layout:
         """NexusLIMS's tables that are there, in the traits that tell revisions apart."""
         return layout_of(self.contents.tables)
+
+    @property
+    def unlike_alembic(self) -> bool:
+        """Whether the version table is a table, but not one of Alembic's."""
+        table = self.contents.tables.get(VERSION_TABLE)
+        return table is not None and "version_num" not in table.columns
 
     @property
     def others(self) -> list[str]:
@@ -79,7 +86,7 @@ class Catalogue(NamedTuple):
 
 def look(connection: sqlite3.Connection) -> Catalogue:
     """Look at a file, as it is at one moment. sqlite3's errors are raised as they are."""
-    with snapshot(connection):
+    with snapshot(connection), leniently(connection):
         contents = read(connection, {*known_tables(), *rebuilds(), VERSION_TABLE})
         # Nothing but plain tables is read: a view would run what its author wrote.
         filled = frozenset(
@@ -87,16 +94,14 @@ def look(connection: sqlite3.Connection) -> Catalogue:
             for name in known_tables() & contents.tables.keys()
             if connection.execute(f"SELECT EXISTS (SELECT 1 FROM {quoted(name)})").fetchone()[0]  # noqa: S608
         )
-        versions: tuple[str, ...] = ()
+        versions: tuple[object, ...] = ()
         table = contents.tables.get(VERSION_TABLE)
-        readable = table is not None and "version_num" in table.columns
-        if readable:
+        if table is not None and "version_num" in table.columns:
             rows = connection.execute(_statements().list_revisions)
-            versions = tuple(str(version) for (version,) in rows)
+            versions = tuple(version for (version,) in rows)
     odd = _written_tables() & contents.names("table", "view") - contents.tables.keys()
     odd -= YOYO_TABLES & contents.names("table")
-    unreadable = {VERSION_TABLE} if table is not None and not readable else set()
-    return Catalogue(contents, versions, filled, tuple(sorted(odd | unreadable)))
+    return Catalogue(contents, versions, filled, tuple(sorted(odd)))
 
 
 @cache

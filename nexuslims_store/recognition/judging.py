@@ -19,6 +19,7 @@ from nexuslims_store.recognition.advice import (
     mismatch,
     several,
     unknown,
+    unlike_alembic,
 )
 from nexuslims_store.recognition.catalogue import Catalogue, look, rebuilds
 from nexuslims_store.recognition.layouts import (
@@ -65,7 +66,7 @@ class State(NamedTuple):
     @property
     def former(self) -> str | None:
         """The name that NexusLIMS 2.2.0 to 2.4.1 gave the revision, where the row has that."""
-        return next((v for v in self.catalogue.versions if v in FORMER), None)
+        return next((name for name in FORMER if name in self.catalogue.versions), None)
 
 
 def recognise(connection: sqlite3.Connection, path: Path, *, timeout: float = 30.0) -> State:
@@ -167,11 +168,13 @@ def judge(catalogue: Catalogue, path: Path) -> State:
             f"{path}: {listed(catalogue.odd)} should be a plain table, and is a view or the like",
             **everywhere("give it another name: its statement is in `sqlite3 FILE .schema`"),
         )
+    if catalogue.unlike_alembic:
+        raise unlike_alembic(catalogue, path)
     if len(versions) > 1:
         raise several(catalogue, path)
     if versions and versions[0] not in {*names(), *FORMER}:
         raise unknown(catalogue, path)
-    row = versions[0] if versions else None
+    row = next((name for name in (*names(), *FORMER) if name in versions), None)
     said = FORMER.get(row, row) if row else None
     leftovers = _leftovers(catalogue, path)
     # The ordinary case first: it is not worth working out all revisions' layouts.

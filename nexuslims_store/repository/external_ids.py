@@ -11,6 +11,7 @@ from types import NoneType
 from nexuslims_store import queries
 from nexuslims_store.arguments import member, require_type, valid_items
 from nexuslims_store.database import Database, Row
+from nexuslims_store.display import quoted
 from nexuslims_store.enums import ExternalSystem, SystemName
 from nexuslims_store.errors import DuplicateError
 from nexuslims_store.models import ExternalUserIdentifier
@@ -291,8 +292,8 @@ def _says_something_new(one: ExternalUserIdentifier, stored: Row) -> bool:
 
 def _taken(system: ExternalSystem, external_id: str, owner: str, username: str) -> DuplicateError:
     return DuplicateError(
-        f"the {system.value} identifier {external_id!r} is that of the user {owner!r} already, so "
-        f"it cannot be that of {username!r}",
+        f"the {system.value} identifier {external_id!r} is that of the user {quoted(owner)} "
+        f"already, so it cannot be that of {username!r}",
         call="store.external_ids.take_over() moves it, and nothing else",
         command="`nexuslims-store users set … --move` moves it, and nothing else",
     )

@@ -11,7 +11,7 @@ from nexuslims_store import queries
 from nexuslims_store.arguments import as_path, require_type, require_valid, valid_items
 from nexuslims_store.config import data_root
 from nexuslims_store.database import Row
-from nexuslims_store.display import number
+from nexuslims_store.display import number, quoted
 from nexuslims_store.errors import DuplicateError, InstrumentInUseError, UnknownInstrumentError
 from nexuslims_store.models import Instrument, column_of
 from nexuslims_store.repository.base import Repository
@@ -388,7 +388,7 @@ def _api_url_clash(pid: str, url: str, other: str, given: Collection[str] = ()) 
         return given_to_both(pid, url, other, "api_url")
     return DuplicateError(
         f"the instrument {pid!r} cannot have the api_url {url!r}, which is that of the "
-        f"instrument {other!r} already; each needs its own",
+        f"instrument {quoted(other)} already; each needs its own",
         call="if it is the same instrument, store.instruments.rename() it first",
         command="if it is the same instrument, rename it first: `nexuslims-store instruments "
         "rename OLD NEW`",

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from nexuslims_store.display import quoted
 from nexuslims_store.errors import InvalidRowError, StoreError
 from nexuslims_store.models import Instrument, Session, SessionLog
 from nexuslims_store.refusals import why_refused
@@ -107,14 +108,14 @@ class Pairing:
         """Say why `Session` refused a pair."""
         identifier, pid, start_id, end_id, start_timestamp, end_timestamp, _ = row
         first = error.errors(include_url=False, include_context=False)[0]
-        before = f"an END before its START: {start_timestamp!r} to {end_timestamp!r}"
+        before = f"an END before its START: {quoted(start_timestamp)} to {quoted(end_timestamp)}"
         odd = UnpairedSession(identifier, pid, start_id, end_id, before)
         match first["loc"]:
             case ("dt_from",):
-                reason = f"an unreadable time of the START: {start_timestamp!r}"
+                reason = f"an unreadable time of the START: {quoted(start_timestamp)}"
                 return self._invalid(replace(odd, reason=reason), start_id, "timestamp")
             case ("dt_to",):
-                reason = f"an unreadable time of the END: {end_timestamp!r}"
+                reason = f"an unreadable time of the END: {quoted(end_timestamp)}"
                 return self._invalid(replace(odd, reason=reason), end_id, "timestamp")
             case (str(column),):
                 reason = f"a {column} that is not valid: {why_refused(first, column)}"

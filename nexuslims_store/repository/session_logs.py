@@ -11,6 +11,7 @@ from typing import Any
 from nexuslims_store import queries
 from nexuslims_store.arguments import member, require_type, require_valid, valid_items
 from nexuslims_store.database import Row
+from nexuslims_store.display import quoted
 from nexuslims_store.enums import RecordStatus, StatusName
 from nexuslims_store.errors import InvalidRowError
 from nexuslims_store.models import SessionLog
@@ -246,8 +247,8 @@ class SessionLogRepository(Repository):
             return zone(name)
         except ValueError as error:
             raise InvalidRowError(
-                f"instruments, row {pid!r}: timezone is {name!r}, which is no IANA time zone, so "
-                "a time without an offset has no meaning there; mend it with "
+                f"instruments, row {pid!r}: timezone is {quoted(name)}, which is no IANA time "
+                "zone, so a time without an offset has no meaning there; mend it with "
                 "`nexuslims-store instruments update`",
                 table="instruments",
                 row_id=pid,
