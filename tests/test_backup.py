@@ -282,6 +282,7 @@ path = Path(sys.argv[1])
 before = names(path.parent)
 size = path.stat().st_size
 full = 0
+sys.dont_write_bytecode = True
 for limit in [*range(0, size, 4999), size - 1]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:

@@ -170,6 +170,7 @@ def test_a_full_disk_of_the_temporary_files_is_told(path: Path) -> None:
     child = (
         "import resource, sys\n"
         "from nexuslims_store import doctor\n"
+        "sys.dont_write_bytecode = True\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, resource.RLIM_INFINITY))\n"
         "print(*(f.code + ': ' + f.message for f in doctor.examine(sys.argv[1])), sep='\\n')\n"
     )

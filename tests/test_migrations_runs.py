@@ -149,6 +149,7 @@ from nexuslims_store import migrations
 from nexuslims_store.errors import StorageFullError
 migrations.upgrade(sys.argv[1] + ".warm")
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1))
 try:
     migrations.upgrade(sys.argv[1])

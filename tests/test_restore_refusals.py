@@ -246,6 +246,7 @@ look = Path.read_text if kind == "text" else content
 before, after = look(live), content(backup)
 full = 0
 limit = 0
+sys.dont_write_bytecode = True
 while True:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:

@@ -209,6 +209,7 @@ def _inject(call: Call) -> None:
             # Python ignores the signal, and the write fails; else it kills in the write.
             if call.fault == "size":
                 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            sys.dont_write_bytecode = True  # the limit would cut it off, for all that follow
             resource.setrlimit(resource.RLIMIT_FSIZE, (int(call.at), resource.RLIM_INFINITY))
         case "page count":
             _Limited.pages = int(call.at)
