@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
 
 from nexuslims_store.arguments import as_path, require_flags, require_type
 from nexuslims_store.config import default_path, dump_line, is_url, require_file, without_password
@@ -32,6 +32,32 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["Store"]
+
+Made = TypeVar("Made")
+
+
+class FirstUse(Generic[Made]):
+    """An attribute that is made when it is first asked for.
+
+    `functools.cached_property` without the lock that it has in Python 3.11: a process forked while
+    another thread is in it could never make one.
+    """
+
+    def __init__(self, make: Callable[[Any], Made]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, store: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, store: object, owner: type) -> Made: ...
+
+    def __get__(self, store: object | None, owner: type) -> Self | Made:
+        if store is None:
+            return self
+        # Found there from now on. Of two threads that come at once, both get the same.
+        return vars(store).setdefault(self._make.__name__, self._make(store))  # type: ignore[no-any-return]
 
 
 class Store:
@@ -113,16 +139,6 @@ class Store:
     """The revision of the schema, for example "v2_5_0b"."""
     read_only: bool
     """Whether nothing is ever written."""
-    instruments: InstrumentRepository
-    """The instruments of the facility."""
-    session_logs: SessionLogRepository
-    """The events of sessions, as they are stored."""
-    sessions: SessionRepository
-    """The sessions that the events make, their status, and who builds their records."""
-    upload_logs: UploadLogRepository
-    """The attempts to upload records."""
-    external_ids: ExternalIdRepository
-    """Who the users are in other systems."""
 
     def __init__(
         self,
@@ -134,10 +150,6 @@ class Store:
         any_thread: bool = False,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        # Not before a store is opened: they bring Pydantic, two thirds of what importing this
-        # class took.
-        from nexuslims_store import repository  # noqa: PLC0415
-
         require_flags(read_only=read_only, migrate=migrate, any_thread=any_thread)
         clock, timeout = checked_clock(clock), checked_timeout(timeout)
         place = _place(path)
@@ -157,11 +169,45 @@ class Store:
             database.close()
             raise
         self._database = database
-        self.instruments = repository.InstrumentRepository(database)
-        self.session_logs = repository.SessionLogRepository(database)
-        self.sessions = repository.SessionRepository(database, clock)
-        self.upload_logs = repository.UploadLogRepository(database, clock)
-        self.external_ids = repository.ExternalIdRepository(database, clock)
+        self._clock = clock
+
+    # The repositories come with Pydantic, two thirds of what importing this class and opening a
+    # store took: not before one is asked for.
+
+    @FirstUse
+    def instruments(self) -> InstrumentRepository:
+        """The instruments of the facility."""
+        from nexuslims_store.repository import InstrumentRepository  # noqa: PLC0415
+
+        return InstrumentRepository(self._database)
+
+    @FirstUse
+    def session_logs(self) -> SessionLogRepository:
+        """The events of sessions, as they are stored."""
+        from nexuslims_store.repository import SessionLogRepository  # noqa: PLC0415
+
+        return SessionLogRepository(self._database)
+
+    @FirstUse
+    def sessions(self) -> SessionRepository:
+        """The sessions that the events make, their status, and who builds their records."""
+        from nexuslims_store.repository import SessionRepository  # noqa: PLC0415
+
+        return SessionRepository(self._database, self._clock)
+
+    @FirstUse
+    def upload_logs(self) -> UploadLogRepository:
+        """The attempts to upload records."""
+        from nexuslims_store.repository import UploadLogRepository  # noqa: PLC0415
+
+        return UploadLogRepository(self._database, self._clock)
+
+    @FirstUse
+    def external_ids(self) -> ExternalIdRepository:
+        """Who the users are in other systems."""
+        from nexuslims_store.repository import ExternalIdRepository  # noqa: PLC0415
+
+        return ExternalIdRepository(self._database, self._clock)
 
     @property
     def connection(self) -> Connection:

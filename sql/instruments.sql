@@ -123,7 +123,7 @@ WHERE instrument_pid = :instrument_pid;
 
 -- name: count_logs_of_instrument(instrument_pid)$
 -- How many session logs stand in the way of removing an instrument. Scans session_log, which
--- NexusLIMS has not indexed by instrument; asked only before a removal.
+-- NexusLIMS has not indexed by instrument; asked only after a removal was refused.
 SELECT count(*)
 FROM session_log
 WHERE instrument = :instrument_pid;

@@ -1,4 +1,4 @@
-"""What importing and opening load: nothing that a first query does not use.
+"""What importing, opening and a repository load: nothing that a first query does not use.
 
 What importing does: nothing.
 """
@@ -64,7 +64,7 @@ def modules(code: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def loaded() -> set[str]:
-    return modules("from nexuslims_store import Store; Store(':memory:').close()")
+    return modules("from nexuslims_store import Store; Store(':memory:').sessions")
 
 
 def test_importing_the_package_alone_loads_nothing_slow() -> None:
@@ -79,20 +79,20 @@ def test_an_error_can_be_caught_without_pydantic() -> None:
     assert "pydantic" not in loaded
 
 
-def test_importing_the_store_loads_no_pydantic_before_one_is_opened() -> None:
-    loaded = modules("from nexuslims_store import Store")
+def test_a_store_loads_no_pydantic_before_a_repository_is_asked_for() -> None:
+    loaded = modules("from nexuslims_store import Store; Store(':memory:').close()")
     assert "nexuslims_store.store" in loaded
     assert not loaded & {"pydantic", "nexuslims_store.models", "nexuslims_store.repository"}
 
 
-def test_opening_a_store_loads_little_beyond_pydantic(loaded: set[str]) -> None:
+def test_a_repository_loads_little_beyond_pydantic(loaded: set[str]) -> None:
     beyond = loaded - modules(MODEL + "import json, pathlib")
     tops = {name.partition(".")[0] for name in beyond} - LOADED_BY_LOGGING
     assert tops <= ALLOWED, sorted(beyond)
 
 
 @pytest.mark.parametrize("name", NEVER)
-def test_what_opening_a_store_never_loads(name: str, loaded: set[str]) -> None:
+def test_what_a_repository_never_loads(name: str, loaded: set[str]) -> None:
     assert not {one for one in loaded if one == name or one.startswith(f"{name}.")}
 
 

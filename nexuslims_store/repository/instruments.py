@@ -292,22 +292,27 @@ class InstrumentRepository(Repository):
             Session logs refer to it, or rows of tables of the facility's own, even where these
             would follow it (ON DELETE CASCADE); the message says how many of which.
         """
+        require_type("pid", pid, str)
+        names = {"instrument_pid": pid}
         with self._database.transaction():
+            own = self._own_rows(pid)
+            cause: ConstraintError | None = None
+            try:
+                if not own and self._database.change(_SQL.remove_instrument, names):
+                    return
+            except ConstraintError as error:
+                cause = error
             if self._row(pid) is None:
                 raise unknown_instrument(pid)
-            names = {"instrument_pid": pid}
             ((logs,),) = self._database.rows(_SQL.count_logs_of_instrument, names)
-            own = self._own_rows(pid)
-            if logs or own:
-                rows = ", ".join(filter(None, (logs and number(logs, "session log"), own)))
-                raise InstrumentInUseError(
-                    f"{rows} refer to the instrument {pid!r}, so it is not removed: it is part of "
-                    "their history",
-                    call="leave it, or change it with store.instruments.update() or .rename()",
-                    command="leave it, or change it with `nexuslims-store instruments update` or "
-                    "`instruments rename`",
-                )
-            self._database.change(_SQL.remove_instrument, names)
+            rows = ", ".join(filter(None, (logs and number(logs, "session log"), own)))
+            raise InstrumentInUseError(
+                f"{rows or 'other rows'} refer to the instrument {pid!r}, so it is not removed: it "
+                "is part of their history",
+                call="leave it, or change it with store.instruments.update() or .rename()",
+                command="leave it, or change it with `nexuslims-store instruments update` or "
+                "`instruments rename`",
+            ) from cause
 
     def _own_rows(self, pid: str, *, if_renamed: bool = False) -> str:
         """Say how many rows of which tables of the facility's own refer to an instrument.
@@ -357,15 +362,8 @@ def _require_pid(pid: str) -> None:
 
     With any other values: the stored row, which is to have it, may be one that no model takes.
     """
-    Instrument(
-        instrument_pid=pid,
-        api_url="http://any",
-        calendar_url="",
-        location="",
-        display_name="",
-        property_tag="",
-        filestore_path="",
-    )
+    others = ("calendar_url", "location", "display_name", "property_tag", "filestore_path")
+    Instrument(instrument_pid=pid, api_url="http://any", **dict.fromkeys(others, ""))
 
 
 def _pid_taken(pid: str) -> DuplicateError:
