@@ -16,8 +16,21 @@ import pytest
 from helpers.command_line import process
 from helpers.findings import END, EVENT, NOW, START, TITAN, codes, examine, good, spoil, the
 
-from nexuslims_store import Store, doctor
+from nexuslims_store import Store, doctor, queries
 from nexuslims_store.doctor import Finding
+
+INSTRUMENT = (
+    "instrument_pid, api_url, calendar_url, location, property_tag, filestore_path, harvester, "
+    "timezone"
+)
+ROWS_OF = {
+    "session_log": "session_identifier, instrument, timestamp, event_type, record_status, user, "
+    "id_session_log",
+    "upload_log": "session_identifier, destination_name, success, timestamp, record_id, "
+    "record_url, error_message, metadata_json, id",
+    "external_user_identifiers": "nexuslims_username, external_system, external_id, email, "
+    "created_at, last_verified_at, notes, id",
+}
 
 
 @pytest.fixture
@@ -230,3 +243,20 @@ def test_every_row_is_looked_at_once_whatever_its_number(path: Path) -> None:
     )
     found = [finding.row_id for finding in examine(path)]
     assert found == [-(2**63), *range(3, 6002), 2**63 - 1]
+
+
+@pytest.mark.parametrize("table", ["instruments", "older_instruments", *ROWS_OF])
+def test_a_lot_begins_where_the_last_ended(table: str) -> None:
+    # Asked of the statements: a lot that began anywhere else would have the doctor read for ever.
+    statements = queries.load("doctor.sql")
+    name = table.removeprefix("older_")
+    with closing(sqlite3.connect(":memory:")) as connection:
+        label = "display_name" if name == table else "schema_name"
+        connection.execute(f"CREATE TABLE {name} ({ROWS_OF.get(name, INSTRUMENT)}, {label})")
+        for rowid in (-5, 3, 8):
+            connection.execute(f"INSERT INTO {name} (rowid) VALUES (?)", (rowid,))
+        for first, number, expected in ((-(2**63), 2, [-5, 3]), (3, 9, [3, 8]), (9, 9, [])):
+            asked = {"first_rowid": first, "number": number}
+            rows = connection.execute(statements[f"list_{table}_rows"], asked)
+            assert [row[0] for row in rows] == expected
+        assert connection.execute(statements[f"get_last_rowid_of_{name}"]).fetchone() == (8,)

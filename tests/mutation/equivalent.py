@@ -26,6 +26,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "pass",
         "the settings only make the copy faster",
     ),
+    (
+        "sql/instruments.sql",
+        "INNER JOIN sqlite_schema AS own ON own.type = 'table' AND lower(own.name) <>",
+        "LEFT JOIN",
+        "no table has no foreign keys, and the next join leaves it out",
+    ),
     *(
         ("sql/views.sql", f"length(CAST(log.timestamp AS BLOB)) = {length}", becomes, slower)
         for slower in ("nxs_instant finds the same where SQLite does not, only slower",)
