@@ -245,6 +245,14 @@ def test_an_instrument_whose_pid_is_a_blob_is_not_added_again(path: Path) -> Non
     assert examine(path) == []
 
 
+@pytest.mark.parametrize("stored", ["x'01'", "x'31'", "'yes'", "2"])
+def test_whether_an_upload_succeeded_is_for_a_person_to_say(path: Path, stored: str) -> None:
+    spoil(path, f"UPDATE upload_log SET success = {stored}")
+    remedy = shlex.split(the_first("unreadable-value", path).remedy)[2]
+    spoil(path, remedy.replace("<1 or 0>", "1"))
+    assert examine(path) == []
+
+
 def the_first(code: str, path: Path) -> Finding:
     return next(finding for finding in examine(path) if finding.code == code)
 

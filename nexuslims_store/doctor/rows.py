@@ -53,6 +53,7 @@ _KINDS = {
     "metadata_json": ("bad-metadata", "<JSON>"),
     "api_url": ("bad-url", "<https://…>"),
     "timezone": ("bad-time-zone", "<IANA time zone>"),
+    "success": ("unreadable-value", "<1 or 0>"),
 }
 _OTHER = ("unreadable-value", "<value>")
 
