@@ -103,9 +103,11 @@ def zone(name: str) -> ZoneInfo:
         # A bad name is any of these: a folder in the data, a path outside of it, no file at all,
         # a BLOB in place of a name.
         require_zone_data()
-        known = _names_by_lower_case().get(str(name).lower(), name)
-        if known != name:
-            return zone(known)
+        # ASCII alone: other letters have small forms among these too.
+        lower = str(name).lower() if str(name).isascii() else ""
+        known = _names_by_lower_case().get(lower, name)
+        if known != name and lower not in _NO_PLACES:
+            return ZoneInfo(known)
         raise ValueError(
             f"{name!r} is no IANA time zone; one is named like America/New_York"
         ) from error

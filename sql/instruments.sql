@@ -78,8 +78,8 @@ WHERE instrument = :instrument_pid;
 
 -- name: list_own_references_to_instruments()
 -- The foreign keys of a facility's own that refer to instruments: of which table, the statement that
--- counts the rows which refer to one instrument, compared as SQLite does, and whether they would not
--- follow a new PID.
+-- counts the rows which refer to one instrument, compared as SQLite does (instruments themselves but
+-- for one), and whether they would not follow a new PID.
 SELECT
     own.name,
     'SELECT count(*) FROM "' || replace(own.name, '"', '""') || '" AS own'
@@ -89,7 +89,11 @@ SELECT
         || '" = own."' || replace(reference."from", '"', '""') || '"',
         ' AND '
     )
-    || ' WHERE one.instrument_pid = :instrument_pid' AS counting,
+    || ' WHERE one.instrument_pid = :instrument_pid'
+    || CASE
+        WHEN lower(own.name) = 'instruments' THEN ' AND own.instrument_pid IS NOT :but'
+        ELSE ''
+    END AS counting,
     max(lower(coalesce(reference."to", 'instrument_pid')) = 'instrument_pid')
     AND reference.on_update <> 'CASCADE' AS stays
 FROM sqlite_schema AS own
@@ -113,7 +117,7 @@ WITH RECURSIVE following (name) AS (
     INNER JOIN pragma_foreign_key_list(own.name) AS reference
         ON lower(reference."table") = following.name
 )
-SELECT name
+SELECT replace(name, '"', '""') AS name  -- as it stands in quotes
 FROM following;
 
 -- name: remove_instrument(instrument_pid)!

@@ -58,7 +58,6 @@ def test_a_span_that_ends_before_it_begins_is_refused(tmp_path: Path, command: s
     for since, until in (
         ("2025-02-01", "2025-01-01"),
         ("2025-01-02", "2025-01-01"),  # a day is a whole day, so that both are its midnight
-        ("2025-01-02T00:00", "2025-01-02T00:00"),
         ("today", "yesterday"),
         ("2025-02-01T08:00+01:00", "2025-02-01T06:59+00:00"),
         ("2025-02-01T08:00+01:00", "2025-02-01T07:00Z"),
@@ -70,6 +69,7 @@ def test_a_span_that_ends_before_it_begins_is_refused(tmp_path: Path, command: s
         assert f"--since {since} is not before --until {until}: nothing" in refused.err
     dry_run = ["--dry-run"] if "reset" in command else []
     for since, until in (
+        ("2025-01-02T00:00", "2025-01-02T00:00"),  # nothing has happened since a script looked
         ("2025-01-03", "2025-01-03"),
         ("2025-01-03T08:00+01:00", "2025-01-02"),  # which is later in a zone far to the west
         ("0001-01-01T00:00+14:00", "9999-12-31"),

@@ -274,6 +274,45 @@ def test_a_table_that_refers_to_one_that_follows_is_in_the_way_of_a_rename(tmp_p
             store.instruments.rename(PID, "New")
 
 
+@pytest.mark.only_sqlite("PostgreSQL lets no row refer to what is not there")
+def test_rows_that_referred_to_nothing_before_are_not_in_the_way_of_a_rename(
+    tmp_path: Path,
+) -> None:
+    with new_store(tmp_path) as store:
+        write(
+            store,
+            "CREATE TABLE own (pid PRIMARY KEY REFERENCES instruments ON UPDATE CASCADE)",
+            "CREATE TABLE further (pid REFERENCES own (pid))",
+            "INSERT INTO own (pid) VALUES ('nobody')",
+            "INSERT INTO further (pid) VALUES ('nothing')",
+            "ALTER TABLE instruments ADD COLUMN room REFERENCES own (pid)",
+            "UPDATE instruments SET room = 'nowhere'",
+        )
+        assert store.instruments.rename(PID, "New") == 0
+
+
+def test_an_instrument_that_refers_to_itself_is_removed_and_not_renamed(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        write(
+            store,
+            "ALTER TABLE instruments ADD COLUMN parent VARCHAR(100) "
+            "REFERENCES instruments (instrument_pid)",
+            "UPDATE instruments SET parent = instrument_pid",
+        )
+        with pytest.raises(InstrumentInUseError, match="1 row of 'instruments'"):
+            store.instruments.rename(PID, "New")
+        store.instruments.remove(PID)
+        assert store.instruments.list() == []
+
+
+def test_a_zone_that_a_copy_has_got_is_spelt_as_any_other(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        odd = {"timezone_str": "europe/berlin"}
+        for change, pid in ((store.instruments.update, PID), (store.instruments.add, "Other")):
+            assert change(instrument(pid).model_copy(update=odd)).timezone_str == "Europe/Berlin"
+        assert {one.timezone_str for one in store.instruments.list()} == {"Europe/Berlin"}
+
+
 def test_an_odd_instrument_can_be_renamed() -> None:
     with memory_store() as store:
         store.connection.execute("UPDATE instruments SET instrument_pid = '', timezone = 5")

@@ -114,7 +114,7 @@ NO_IDS = [2**63, -(2**63) - 1, 1.0, "1", True, b"1"]
         (instrument, "timezone_str", name)
         for name in (
             *("Mars/Olympus", "America", "../UTC", "/etc/localtime", "America/New_York "),
-            *("LOCALTIME", "factory", "Posix/UTC", "mars", b"UTC"),
+            *("LOCALTIME", "factory", "Posix/UTC", "mars", b"UTC", "Europe/\u212aiev"),
             *("localtime", "Factory", "posixrules", "right/UTC", "posix/UTC", "right/Asia/Tokyo"),
         )
     ]

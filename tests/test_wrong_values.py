@@ -204,7 +204,8 @@ def test_a_version_table_that_is_another_programs(tmp_path: Path) -> None:
     execute(
         path,
         "DROP TABLE alembic_version; CREATE TABLE alembic_version (rev TEXT);"
-        "INSERT INTO alembic_version (rev) VALUES ('mine')",
+        "INSERT INTO alembic_version (rev) VALUES ('mine');"
+        "CREATE TRIGGER alembic_version AFTER INSERT ON alembic_version BEGIN SELECT 1; END",
     )
     for command in (["status"], ["migrate", "check"], *WRITING):
         done = call("--db", path, *command)

@@ -71,7 +71,8 @@ def unlike_alembic(catalogue: Catalogue, path: Path) -> SchemaMismatchError:
     """Return the error for a version table without the column that says the revision."""
     from nexuslims_store.recognition import remaking  # noqa: PLC0415 -- opening has no need of it
 
-    (own,) = (one for one in catalogue.contents.named if small(one.name) == VERSION_TABLE)
+    # A trigger, which has a name space of its own, may have the name too.
+    (own,) = (one for one in catalogue.contents.of("table") if small(one.name) == VERSION_TABLE)
     sql = tables_at(head())[VERSION_TABLE].sql
     command = remaking.giving_name_back(path, catalogue.contents, own, sql)
     return SchemaMismatchError(

@@ -169,7 +169,7 @@ class InstrumentRepository(Repository):
         DuplicateError
             The PID or the `api_url` is another instrument's.
         """
-        require_valid("instrument", instrument, Instrument)
+        instrument = require_valid("instrument", instrument, Instrument)
         try:
             self._database.change(_SQL.add_instrument, instrument.to_dict())
         except ConstraintError as error:
@@ -188,7 +188,7 @@ class InstrumentRepository(Repository):
         DuplicateError
             The `api_url` is another instrument's.
         """
-        require_valid("instrument", instrument, Instrument)
+        instrument = require_valid("instrument", instrument, Instrument)
         try:
             changed = self._database.change(_SQL.update_instrument, instrument.to_dict())
         except ConstraintError as error:
@@ -262,7 +262,7 @@ class InstrumentRepository(Repository):
         DuplicateError
             Another instrument has the new one.
         InstrumentInUseError
-            A table of the facility's own refers to instruments, and would refer to none.
+            Rows of the facility's own refer to it, and would not follow (ON UPDATE CASCADE).
         pydantic.ValidationError
             The new one cannot be a PID.
         """
@@ -289,13 +289,12 @@ class InstrumentRepository(Repository):
         UnknownInstrumentError
             No instrument has the PID.
         InstrumentInUseError
-            Session logs refer to it, or rows of tables of the facility's own, even where these
-            would follow it (ON DELETE CASCADE); the message says how many of which.
+            So many session logs, or own rows, refer to it, even if ON DELETE would mend that.
         """
         require_type("pid", pid, str)
         names = {"instrument_pid": pid}
         with self._database.transaction():
-            own = self._own_rows(pid)
+            own = self._own_rows(pid, but=pid)
             cause: ConstraintError | None = None
             try:
                 if not own and self._database.change(_SQL.remove_instrument, names):
@@ -314,15 +313,12 @@ class InstrumentRepository(Repository):
                 "`instruments rename`",
             ) from cause
 
-    def _own_rows(self, pid: str, *, if_renamed: bool = False) -> str:
-        """Say how many rows of which tables of the facility's own refer to an instrument.
-
-        `if_renamed`: only of those that would not follow it to another PID.
-        """
+    def _own_rows(self, pid: str, *, but: str | None = None, if_renamed: bool = False) -> str:
+        """Say how many rows of own tables refer to an instrument, `but` one, or stay behind."""
         counts: dict[str, int] = {}
         for table, counting, stays in self._database.rows(_SQL.list_own_references_to_instruments):
             if stays or not if_renamed:
-                ((count,),) = self._database.rows(counting, {"instrument_pid": pid})
+                ((count,),) = self._database.rows(counting, {"instrument_pid": pid, "but": but})
                 counts[table] = counts.get(table, 0) + count
         return ", ".join(
             f"{number(count, 'row')} of {table!r}" for table, count in counts.items() if count
@@ -331,6 +327,7 @@ class InstrumentRepository(Repository):
     def _renamed(self, names: dict[str, str]) -> int:
         pid = names["instrument_pid"]
         with self._database.transaction(), self._database.deferred_foreign_keys():
+            dangling = self._dangling()
             referring = self._own_rows(pid, if_renamed=True)
             if referring and pid != names["new_pid"]:
                 raise _in_use(pid, referring)
@@ -338,11 +335,16 @@ class InstrumentRepository(Repository):
                 raise unknown_instrument(pid)
             logs = self._database.change(_SQL.rename_instrument_of_logs, names)
             # Nobody else looks at those that were deferred, once they are so no more.
-            for (table,) in self._database.rows(_SQL.list_own_tables_of_instruments):
-                quoted = table.replace('"', '""')
-                if self._database.rows(f'PRAGMA foreign_key_check("{quoted}")'):
-                    raise _in_use(pid, f"rows of the table {table!r}")
+            if more := sorted({row[0] for row in self._dangling() - dangling}):
+                raise _in_use(pid, f"rows of the table {more[0]!r}")
             return logs
+
+    def _dangling(self) -> set[Row]:
+        """Return the rows of a facility's own that refer to what is not there."""
+        found: set[Row] = set()
+        for (table,) in self._database.rows(_SQL.list_own_tables_of_instruments):
+            found.update(self._database.rows(f'PRAGMA foreign_key_check("{table}")'))
+        return found
 
     def _row(self, pid: str) -> Row | None:
         require_type("pid", pid, str)
@@ -376,8 +378,8 @@ def _pid_taken(pid: str) -> DuplicateError:
 
 def _in_use(pid: str, rows: str) -> InstrumentInUseError:
     return InstrumentInUseError(
-        f"the instrument {pid!r} is not renamed: {rows} would refer to none; let them follow by "
-        "ON UPDATE CASCADE, or refer to another instrument meanwhile"
+        f"the instrument {pid!r} is not renamed: {rows} would refer to it no more; let them follow "
+        "by ON UPDATE CASCADE, or refer to another instrument meanwhile"
     )
 
 

@@ -17,7 +17,12 @@ SELECT
         || ' = own.' || replace(quote_ident(child.attname), '%', '%%'),
         ' AND '
     )
-    || ' WHERE one.instrument_pid = %(instrument_pid)s' AS counting,
+    || ' WHERE one.instrument_pid = %(instrument_pid)s'
+    || CASE
+        WHEN reference.conrelid = reference.confrelid
+            THEN ' AND own.instrument_pid IS DISTINCT FROM %(but)s'
+        ELSE ''
+    END AS counting,
     bool_or(parent.attname = 'instrument_pid') AND reference.confupdtype <> 'c' AS stays
 FROM pg_constraint AS reference
 INNER JOIN pg_class AS own ON own.oid = reference.conrelid
@@ -31,5 +36,7 @@ WHERE
     AND reference.confrelid = to_regclass('instruments')
     AND reference.conparentid = 0
     AND NOT (reference.conrelid = to_regclass('session_log') AND child.attname = 'instrument')
-GROUP BY own.oid, own.relname, reference.oid, reference.confupdtype
+GROUP BY
+    own.oid, own.relname, reference.oid, reference.confupdtype, reference.conrelid,
+    reference.confrelid
 ORDER BY own.relname, reference.oid;
