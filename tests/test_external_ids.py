@@ -208,6 +208,16 @@ def test_users_exchange_their_identifiers_in_any_order(order: tuple[int, ...]) -
         assert store.external_ids.store_many([]) == (0, 0, 0)
 
 
+def test_what_users_exchange_in_one_system_changes_no_other() -> None:
+    with memory_store() as store:
+        for user, number in (("a", "1"), ("b", "2")):
+            store.external_ids.store(user, "nemo", number)
+            store.external_ids.store(user, "cdcs", number)
+        store.external_ids.store_many(identifiers(("a", "nemo", "2"), ("b", "nemo", "1")))
+        assert store.external_ids.all_for("a") == {"nemo": "2", "cdcs": "1"}
+        assert store.external_ids.all_for("b") == {"nemo": "1", "cdcs": "2"}
+
+
 def test_what_another_database_wrote_is_taken_as_it_is() -> None:
     with memory_store(clock=Clock()) as first, memory_store() as second:
         first.external_ids.store("ned", "nemo", "42", "ned@example.com", "note")

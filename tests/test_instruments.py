@@ -305,6 +305,18 @@ def test_an_instrument_that_refers_to_itself_is_removed_and_not_renamed(tmp_path
         assert store.instruments.list() == []
 
 
+def test_a_column_of_the_facilitys_own_in_the_log_is_in_the_way_too(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        store.instruments.add(instrument("Other"))
+        write(
+            store, "ALTER TABLE session_log ADD COLUMN helper VARCHAR(100) REFERENCES instruments"
+        )
+        add_pair(store, instrument="Other")
+        write(store, ("UPDATE session_log SET helper = ?", (PID,)))
+        with pytest.raises(InstrumentInUseError, match=r"^2 rows of 'session_log' refer"):
+            store.instruments.remove(PID)
+
+
 def test_a_zone_that_a_copy_has_got_is_spelt_as_any_other(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         odd = {"timezone_str": "europe/berlin"}

@@ -7,11 +7,15 @@ from .mutant import Mutant
 # The file, what stands on the line, what it becomes (a part of either is enough), and why.
 EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
     *(
-        (path, stands, becomes, "the window finds the same; looking at failures alone is faster")
-        for path in ("sql/upload_log.sql", "sql/report.sql")
-        for stands, becomes in (
-            ("WHERE (session_identifier, destination_name) IN (", " TRUE "),
-            ("        WHERE success = 0", " TRUE "),
+        (
+            "sql/views.sql",
+            stands,
+            "TRUE",
+            "the window finds the same; of failures alone it is faster",
+        )
+        for stands in (
+            "WHERE (session_identifier, destination_name) IN (",
+            "        WHERE success = FALSE",
         )
     ),
     (
