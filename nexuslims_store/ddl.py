@@ -47,14 +47,17 @@ def tokens(sql: str) -> list[str]:
 def bare(word: str) -> str:
     """Return a name without the quotes it may be written in, in small letters as SQLite does it."""
     if word[0] in "\"'`[" and len(word) > 1:
-        mark, word = word[-1], word[1:-1]
-        word = word if mark == "]" else word.replace(mark * 2, mark)
+        word = _inside_quotes(word)
     return word.translate(_SMALL)
 
 
-def _name(quoted: str) -> str:
+def _inside_quotes(quoted: str) -> str:
     mark, name = quoted[-1], quoted[1:-1]
-    name = name.replace(mark * 2, mark) if mark != "]" else name
+    return name if mark == "]" else name.replace(mark * 2, mark)
+
+
+def _name(quoted: str) -> str:
+    name = _inside_quotes(quoted)
     if _PLAIN.fullmatch(name) and not _QUOTED.fullmatch(name):
         return name
     return '"' + name.replace('"', '""') + '"'
@@ -181,13 +184,16 @@ def without_references(
                 start = max(p for p in range(part.start, at) if upper[p] == "FOREIGN")
                 columns = _inside(words, start + 2)
             to = _inside(words, at + 2) if words[at + 2] == "(" else []
-            names = (tuple(bare(word) for word in each if word != ",") for each in (columns, to))
-            if is_wanted(next(names), bare(words[at + 1]), next(names)):
+            if is_wanted(_bare_names(columns), bare(words[at + 1]), _bare_names(to)):
                 end = part.stop - len(_after_reference(words[at : part.stop]))
                 start -= 2 * (start > part.start + 1 and upper[start - 2] == "CONSTRAINT")
                 start -= slice(start, end) == part  # with the comma before it
                 cuts.append((slice(start, end), ""))
     return written.whole(cuts)
+
+
+def _bare_names(words: list[str]) -> tuple[str, ...]:
+    return tuple(bare(word) for word in words if word != ",")
 
 
 def definitions(sql: str) -> dict[str, str]:
