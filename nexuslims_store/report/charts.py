@@ -71,7 +71,7 @@ def _marks(marks: Sequence[str], width: float, indent: float) -> Iterator[str]:
         chosen = [place for place, mark in enumerate(marks) if mark]
         every = -(-len(chosen) // most)
         for place in chosen[::every] if every else ():
-            if place * width + indent + room <= 100 or len(marks) == 1:
+            if place * width + indent + room <= 100:
                 shown.setdefault(place, []).append(layout)
     for place, layouts in sorted(shown.items()):
         x = place * width + indent
