@@ -72,13 +72,16 @@ class Reach:
             for path in (checkout / "sql").rglob("*.sql")
         }
         self._lines: dict[str, dict[int, set[str]]] = {}
+        self._imported: dict[str, set[int]] = {}  # what runs outside of tests
         # What a fixture of a whole file reaches counts as reached by the first test alone.
         self._prepared: defaultdict[str, dict[int, set[str]]] = defaultdict(dict)
         self._reached: Counter[str] = Counter()
         self._inside: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for path in measured.measured_files():
             lines: dict[int, set[str]] = {}
-            for line, contexts in measured.contexts_by_lineno(path).items():
+            by_line = measured.contexts_by_lineno(path)
+            self._imported[path] = {line for line, contexts in by_line.items() if "" in contexts}
+            for line, contexts in by_line.items():
                 reached = [context.partition("|") for context in contexts if context]
                 lines[line] = {test for test, _, _ in reached if test in good}
                 self._prepared[path][line] = {
@@ -112,6 +115,10 @@ class Reach:
         # Where both databases run a statement, SQLite is sooner ready.
         late = self._on_server if mutant.path.startswith("sql/") and not server else set[str]()
         return sorted(counts, key=lambda one: (one in late, -counts[one] / self._cost(one), one))
+
+    def is_imported(self, mutant: Mutant) -> bool:
+        """Whether a mutant's line runs when its module is imported: too late to change it then."""
+        return mutant.line in self._imported.get(mutant.path, ())
 
     def as_many(self, tests: list[str], seconds: float) -> list[str]:
         """The first of some tests that take so long together, of each function one at first."""

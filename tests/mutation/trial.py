@@ -104,7 +104,8 @@ class Trials:
         _write(path, mutant.applied(text))
         try:
             found = self._ready[checkout].run([*near, *far], mutant, text)
-            if found[0] == ELSEWHERE:
+            late = found[0] == SURVIVES and self._reach.is_imported(mutant)
+            if found[0] == ELSEWHERE or late:
                 found = run(checkout, near)
                 found = run(checkout, far) if found[0] == SURVIVES else found
         finally:
