@@ -140,9 +140,10 @@ def _row(name: str, table: Table, column: Column) -> str:
     parent = _refers_to(table, column)
     if parent is not None:
         traits.append(f"one of {_code(parent)}")
-    field = _MODELS[name].model_fields.get(_FIELDS.get(column.name, column.name))
+    lower = column.name.lower()
+    field = _MODELS[name].model_fields.get(_FIELDS.get(lower, lower))
     words = field.description or "" if field else _without_a_field(name, column)
-    enum = _ENUMS.get((name, column.name))
+    enum = _ENUMS.get((name, lower))
     if enum is not None:
         words += f": {', '.join(_code(member.value) for member in enum)}"
     declared = column.type.replace("<", "&lt;")
@@ -179,7 +180,8 @@ def _cell(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{_cell(text).replace('`', chr(39))}`"
+    line = re.sub(r"\s+", " ", text).replace("`", "'")
+    return f"`{line}`"
 
 
 def _summary(documented: type) -> str:

@@ -31,6 +31,13 @@ ATTRIBUTE = re.compile(
 )
 
 
+SYSTEMS = ", ".join(f"`{system.value}`" for system in ExternalSystem)
+
+
+def description(model: type[BaseModel], field: str) -> str:
+    return model.model_fields[field].description or ""
+
+
 @pytest.fixture
 def head() -> Iterator[sqlite3.Connection]:
     with Store(":memory:") as store:
@@ -154,6 +161,133 @@ def test_the_sql_is_the_same_however_a_table_was_written(tmp_path: Path) -> None
 def test_only_the_packages_own_index_is_marked_as_its_own(head: sqlite3.Connection) -> None:
     marked = re.findall(r"-- This package's own.*\nCREATE INDEX (\w+)", schema.sql(head))
     assert marked == ["nxs_session_log_to_build"]
+
+
+# -- all of it ---------------------------------------------------------------------------
+
+ODD_TABLES = """
+CREATE TABLE Instruments (
+  instrument_pid VARCHAR(100) NOT NULL PRIMARY KEY, api_url TEXT NOT NULL UNIQUE,
+  schema_name TEXT, timezone TEXT, "my | note", computer_ip VARCHAR(15) UNIQUE,
+  CONSTRAINT named CHECK (timezone <> ''), CHECK (api_url||'' <> ''), UNIQUE (schema_name, timezone)
+);
+CREATE INDEX own ON instruments (schema_name, timezone);
+CREATE UNIQUE INDEX alone ON instruments (schema_name);
+CREATE TABLE session_log (
+  id_session_log INTEGER PRIMARY KEY, session_identifier TEXT NOT NULL,
+  Instrument TEXT NOT NULL REFERENCES instruments (instrument_pid), "user" TEXT
+);
+CREATE UNIQUE INDEX nxs_log ON session_log (session_identifier);
+CREATE TABLE others (id INTEGER);
+CREATE TABLE external_user_identifiers (id INTEGER PRIMARY KEY, External_System VARCHAR NOT NULL);
+"""
+DOCUMENTS: dict[schema.Format, str] = {
+    "mermaid": """erDiagram
+    instruments ||--o{ session_log : "Instrument"
+    session_log }o..o{ external_user_identifiers : "user = nexuslims_username"
+    instruments {
+        VARCHAR(100) instrument_pid PK
+        TEXT api_url UK
+        TEXT schema_name "may be NULL"
+        TEXT timezone "may be NULL"
+        ANY my_note "may be NULL"
+        VARCHAR(15) computer_ip UK "may be NULL"
+    }
+    session_log {
+        INTEGER id_session_log PK "may be NULL"
+        TEXT session_identifier
+        TEXT Instrument FK
+        TEXT user "may be NULL"
+    }
+    external_user_identifiers {
+        INTEGER id PK "may be NULL"
+        VARCHAR External_System
+    }
+""",
+    "markdown": f"""### `instruments`
+
+An instrument of the facility: a row of `instruments`.
+
+| column | type | | what it holds |
+|---|---|---|---|
+| `instrument_pid` | VARCHAR(100) | key | {description(Instrument, "instrument_pid")} |
+| `api_url` | TEXT | unique | {description(Instrument, "api_url")} |
+| `schema_name` | TEXT | may be NULL | {description(Instrument, "display_name")} |
+| `timezone` | TEXT | may be NULL | {description(Instrument, "timezone_str")} |
+| `my \\| note` |  | may be NULL | not NexusLIMS's: a column of your own |
+| `computer_ip` | VARCHAR(15) | unique, may be NULL | no longer used; gone at v2_5_0b |
+
+- unique together: `schema_name`, `timezone`
+- check `named`: `timezone <> ''`
+- check: `api_url || '' <> ''`
+- index `alone`: `schema_name`
+- index `own`: `schema_name`, `timezone`
+
+### `session_log`
+
+One event of a session: a row of `session_log`.
+
+| column | type | | what it holds |
+|---|---|---|---|
+| `id_session_log` | INTEGER | key, may be NULL | {description(SessionLog, "id_session_log")} |
+| `session_identifier` | TEXT |  | {description(SessionLog, "session_identifier")} |
+| `Instrument` | TEXT | one of `instruments` | {description(SessionLog, "instrument")} |
+| `user` | TEXT | may be NULL | {description(SessionLog, "user")} |
+
+- index `nxs_log`: `session_identifier` (this package's own)
+
+### `external_user_identifiers`
+
+Who a NexusLIMS user is in another system: a row of `external_user_identifiers`.
+
+| column | type | | what it holds |
+|---|---|---|---|
+| `id` | INTEGER | key, may be NULL | {description(ExternalUserIdentifier, "id")} |
+| `External_System` | VARCHAR |  | The other system: {SYSTEMS} |
+
+### RecordStatus
+""",
+    "sql": """CREATE TABLE Instruments (
+    instrument_pid VARCHAR(100) NOT NULL PRIMARY KEY,
+    api_url TEXT NOT NULL UNIQUE,
+    schema_name TEXT,
+    timezone TEXT,
+    "my | note",
+    computer_ip VARCHAR(15) UNIQUE,
+    CONSTRAINT named CHECK (timezone <> ''),
+    CHECK (api_url || '' <> ''),
+    UNIQUE (schema_name, timezone)
+);
+
+CREATE UNIQUE INDEX alone ON instruments (schema_name);
+
+CREATE INDEX own ON instruments (schema_name, timezone);
+
+CREATE TABLE session_log (
+    id_session_log INTEGER PRIMARY KEY,
+    session_identifier TEXT NOT NULL,
+    Instrument TEXT NOT NULL REFERENCES instruments (instrument_pid),
+    "user" TEXT
+);
+
+-- This package's own, no part of NexusLIMS's schema.
+CREATE UNIQUE INDEX nxs_log ON session_log (session_identifier);
+
+CREATE TABLE external_user_identifiers (
+    id INTEGER PRIMARY KEY,
+    External_System VARCHAR NOT NULL
+);
+""",
+}
+
+
+@pytest.mark.parametrize("form", schema.FORMATS)
+def test_a_document_says_all_of_odd_tables(form: schema.Format) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(ODD_TABLES)
+        text = schema.FORMATS[form](connection)
+    statuses = text.find("### RecordStatus\n") + len("### RecordStatus\n")
+    assert (text[:statuses] if form == "markdown" else text) == DOCUMENTS[form]
 
 
 # -- the command -----------------------------------------------------------------------
