@@ -119,6 +119,7 @@ def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return import_module(f"nexuslims_store.{name}")
     if name in __all__:
+        # The class comes with sqlite3: nobody else waits for that.
         for home in ("store",) if name == "Store" else _HOMES:
             module = import_module(f"nexuslims_store.{home}")
             if name in module.__all__:
@@ -128,4 +129,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_SUBMODULES})
+    return list({*globals(), *__all__, *_SUBMODULES})  # dir() sorts it

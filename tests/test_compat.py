@@ -89,6 +89,45 @@ def test_a_log_can_be_changed_and_is_still_checked() -> None:
         log.user = 7  # type: ignore[assignment]
 
 
+ATTEMPT = compat.UploadLog(
+    session_identifier="abc", destination_name="cdcs", success=True, timestamp=START
+)
+KNOWN = compat.ExternalUserIdentifier(
+    nexuslims_username="bob", external_system=ExternalSystem.NEMO, external_id="1"
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "value"),
+    [
+        (event(EventType.START, START), "user", "bob"),
+        (ATTEMPT.model_copy(), "success", False),
+        (KNOWN.model_copy(), "email", "bob@example.com"),
+        ("Titan", "location", "Room B"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_model_can_be_changed_and_is_still_checked(
+    model: Any, field: str, value: object
+) -> None:
+    model = compat.instrument_db[model] if isinstance(model, str) else model
+    setattr(model, field, value)
+    assert getattr(model, field) == value
+    with pytest.raises(ValidationError, match=field):
+        setattr(model, field, 7)
+    assert getattr(model, field) == value
+
+
+def test_models_are_shown_as_by_nexuslims() -> None:
+    assert repr(event(EventType.START, START)) == (
+        "SessionLog (id=abc, instrument=Titan, timestamp=2025-01-15 10:00:00+00:00, "
+        "event_type=START, user=alice, record_status=TO_BE_BUILT)"
+    )
+    said = "UploadLog (session=abc, destination=cdcs, status={}, timestamp={})"
+    assert repr(ATTEMPT) == said.format("SUCCESS", START)
+    assert repr(ATTEMPT.model_copy(update={"success": False})) == said.format("FAILED", START)
+
+
 def test_an_event_that_is_there_already_is_worth_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -223,12 +262,23 @@ def test_an_instrument_by_its_calendar(default_database: Path) -> None:
     assert found("titan events") is None
 
 
-@pytest.mark.parametrize("missing", ["NX_DB_PATH", "NX_INSTRUMENT_DATA_PATH"])
+@pytest.mark.parametrize(
+    ("missing", "value"),
+    [
+        ("NX_DB_PATH", "nothing.db"),
+        ("NX_DB_PATH", "~nobody-here/nexuslims.db"),
+        ("NX_INSTRUMENT_DATA_PATH", ""),
+    ],
+)
 def test_no_instrument_is_found_for_a_file_where_there_is_no_database_or_data(
-    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    missing: str,
+    value: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(missing, str(tmp_path / "nothing.db") if "DB" in missing else "")
+    monkeypatch.setenv(missing, value)
 
     assert compat.get_instr_from_filepath("/data/Titan/a.dm3") is None
 
@@ -241,8 +291,9 @@ def test_no_instrument_is_found_for_a_file_where_there_is_no_database_or_data(
 def test_external_ids() -> None:
     record = compat.store_external_id("bob", ExternalSystem.NEMO, "1", email="bob@example.com")
     assert record.external_system == "nemo"
-    again = compat.store_external_id("bob", ExternalSystem.NEMO, "2", email="")
-    assert (again.id, again.email) == (record.id, "bob@example.com")
+    compat.store_external_id("bob", ExternalSystem.NEMO, "1", notes="a guest")
+    again = compat.store_external_id("bob", ExternalSystem.NEMO, "2", email="", notes="")
+    assert (again.id, again.email, again.notes) == (record.id, "bob@example.com", "a guest")
     assert compat.get_external_id("bob", ExternalSystem.NEMO) == "2"
     assert compat.get_nexuslims_username("2", ExternalSystem.NEMO) == "bob"
     assert compat.get_all_external_ids("bob") == {"nemo": "2"}

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import nexuslims_store
+
 # Modules beyond those that `from pydantic import BaseModel` and models with fields load. Each name
 # stands for its submodules too. A new one here is milliseconds in every script.
 ALLOWED = {"logging", "nexuslims_store", "sqlite3", "_sqlite3", "urllib"}
@@ -94,6 +96,19 @@ def test_a_repository_loads_little_beyond_pydantic(loaded: set[str]) -> None:
 @pytest.mark.parametrize("name", NEVER)
 def test_what_a_repository_never_loads(name: str, loaded: set[str]) -> None:
     assert not {one for one in loaded if one == name or one.startswith(f"{name}.")}
+
+
+@pytest.mark.parametrize("name", [*nexuslims_store.__all__, "migrations"])
+def test_a_name_is_imported_when_it_is_asked_for(name: str) -> None:
+    if name != "__version__":  # which is there from the beginning
+        assert nexuslims_store.__getattr__(name).__name__.endswith(name)
+    assert name in dir(nexuslims_store)
+
+
+def test_another_name_is_none_of_the_package() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Stores'"):
+        nexuslims_store.Stores  # noqa: B018
+    assert "logging" in dir(nexuslims_store)
 
 
 def test_models_are_built_with_their_first_use() -> None:

@@ -22,9 +22,10 @@ _NOT_BUILT_YET = (RecordStatus.WAITING_FOR_END, RecordStatus.TO_BE_BUILT)
 
 
 class _Compatible(BaseModel):
-    """What NexusLIMS's models have and the store's have not: they can be changed."""
+    """What NexusLIMS's models have: each can be made of what is stored, and be changed.
 
-    model_config = ConfigDict(frozen=False, validate_assignment=True)
+    That it can be changed each says itself, where type checkers look for it.
+    """
 
     @classmethod
     def _of(cls, stored: BaseModel) -> Self:
