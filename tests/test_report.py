@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from helpers.pages import Page, tables
@@ -377,3 +378,32 @@ def test_a_mail_of_any_length(weeks: int) -> None:
         text = report.render(store, NOW, weeks=weeks, text=True)
     assert max(map(len, text.splitlines())) <= 100
     assert len(text.splitlines()) < 250
+
+
+# -- as a whole ------------------------------------------------------------------------
+
+WHOLE = Path(__file__).parent / "transcripts" / "report"
+
+
+def five_weeks(store: Store, name: str) -> str:
+    """The page or the mail, without how the page looks."""
+    text = report.render(store, NOW, weeks=5, text=name == "mail.txt")
+    return re.sub(r"<style>.*?</style>", "<style></style>", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["page.html", "mail.txt"])
+def test_a_report_is_to_the_letter_what_it_was(demo_store: Store, name: str) -> None:
+    """`python tests/test_report.py` writes both anew, to be read before they are believed."""
+    assert five_weeks(demo_store, name) == (WHOLE / name).read_text(encoding="utf-8")
+
+
+def write_anew() -> None:
+    with TemporaryDirectory() as folder:
+        path = demo.create(Path(folder) / "demo.db", now=NOW)
+        with Store(path, read_only=True, clock=lambda: NOW) as store:
+            for file in WHOLE.iterdir():
+                file.write_text(five_weeks(store, file.name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_anew()

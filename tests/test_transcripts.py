@@ -1,10 +1,10 @@
 """Whole sittings at a terminal, each command with all that it says.
 
-A file of `transcripts/` begins with the name of the database that it is about, behind `== ` as all
-headings. A line `$ …` is a command, what follows is its output; what goes to standard error begins
-with `! `, and an exit status that is not 0 stands at the end in brackets. `sqlite3 FILE SQL` changes
-a database as others do, and `echo FILE TEXT` writes a file. `python tests/test_transcripts.py`
-writes all outputs anew, to be read before they are believed.
+A file of `transcripts/` begins with the name of the database that it is about. A line `$ …` is a
+command, what follows is its output; what goes to standard error begins with `! `, and an exit
+status that is not 0 stands at the end in brackets. `sqlite3 FILE SQL` changes a database as others
+do, and `echo FILE TEXT` writes a file. `python tests/test_transcripts.py` writes all outputs anew,
+to be read before they are believed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import call, filled
-from helpers.support import write
+from helpers.findings import spoil
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 # What differs from run to run, and what stands in its place.
@@ -52,8 +52,6 @@ def played(script: str, folder: Path) -> Iterator[str]:
     yield head
     DATABASES[head.removeprefix("== ")](folder)
     for line in rest:
-        if line.startswith("== "):
-            yield f"\n{line}"
         if not line.startswith("$ "):
             continue
         yield f"\n{line}"
@@ -62,7 +60,7 @@ def played(script: str, folder: Path) -> Iterator[str]:
             text = words[1].replace(r"\n", "\n").replace(r"\t", "\t")
             Path(words[0]).write_text(text, encoding="utf-8")
         elif program == "sqlite3":
-            write(Path(words[0]), *words[1:])
+            spoil(Path(words[0]), words[1])
         else:
             assert program == "nexuslims-store"
             done = call(*words)
