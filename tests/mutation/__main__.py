@@ -100,8 +100,8 @@ def main() -> None:
             kept.mkdir(parents=True, exist_ok=True)
             measure(first, kept, options.tests)
         latest = time.monotonic() + 60 * (options.minutes or math.inf)
-        ready = {place: Ready(place) for place in places}
-        there = {test for test, slow in ready[first].there.items() if not slow}
+        ready = {place: Ready(place, options.tests) for place in places}
+        there = {one: server for one, (slow, server) in ready[first].there.items() if not slow}
         trials = Trials(Reach(kept, first, there), ready)
 
         def tried(mutant: Mutant) -> tuple[str, str, float]:

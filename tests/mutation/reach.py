@@ -18,7 +18,7 @@ from .mutant import Mutant
 STATEMENT = re.compile(r"^-- name: (\w+)\((.*?)(?=^-- name: |\Z)", re.M | re.S)
 VIEW = re.compile(r"VIEW (?:IF NOT EXISTS )?(\w+)")
 ORDINARY = "not soak and not interop and not slow"
-PUT_TOGETHER = re.compile(r"SQL\[f\"(\w+)\{")
+PUT_TOGETHER = re.compile(r"\[f\"(\w+_)\{\w+\}(\w*)\"\]")
 SERVER = "nexuslims_store/postgresql/"
 # What runs the files whose statements have no names, by their folder.
 RUNNERS = {
@@ -28,6 +28,9 @@ RUNNERS = {
 }
 # Its parameters are the names of statements; whatever it says of one it says of all.
 OF_EACH_STATEMENT = "tests/test_queries.py"
+
+# Asks statements themselves what they answer: whatever reads a view, too.
+ASKS_STATEMENTS = "tests/test_statements"
 
 
 def measure(checkout: Path, folder: Path, tests: list[str]) -> None:
@@ -54,10 +57,11 @@ class Reach:
     checkout
         Where it ran.
     there
-        The tests that there are now: one that is gone would seem to fail.
+        The tests that there are now, with whether each is on a server: one that is gone would
+        seem to fail.
     """
 
-    def __init__(self, folder: Path, checkout: Path, there: set[str]) -> None:
+    def __init__(self, folder: Path, checkout: Path, there: dict[str, bool]) -> None:
         measured = coverage.CoverageData(str(folder / "coverage"))
         measured.read()
         self._seconds, failed = _results(folder / "results.xml")
@@ -94,6 +98,7 @@ class Reach:
         on_server = sum((self._inside[path] for path in self._lines if SERVER in path), Counter())
         print(f"{len(self._reached)} of {len(there)} tests reach a line of the package")
         self._on_server = {test for test, count in on_server.items() if count > 20}
+        self._on_server |= {test for test, server in there.items() if server}
 
     def of_mutant(self, mutant: Mutant) -> list[str]:
         """Tests that can notice a mutant, the nearest first."""
@@ -114,7 +119,12 @@ class Reach:
             counts = Counter({test: n for test, n in counts.items() if test in self._on_server})
         # Where both databases run a statement, SQLite is sooner ready.
         late = self._on_server if mutant.path.startswith("sql/") and not server else set[str]()
-        return sorted(counts, key=lambda one: (one in late, -counts[one] / self._cost(one), one))
+
+        def distance(test: str) -> tuple[bool, bool, float, str]:
+            asks = test.startswith(ASKS_STATEMENTS)
+            return test in late, not asks, -counts[test] / self._cost(test), test
+
+        return sorted(counts, key=distance)
 
     def is_imported(self, mutant: Mutant) -> bool:
         """Whether a mutant's line runs when its module is imported: too late to change it then."""
@@ -175,9 +185,10 @@ class Reach:
             grown = bool(readers)
         called = re.compile(rf"\b({'|'.join(names)})\b")
 
-        def puts(line: str) -> bool:
-            """Whether a line puts the name of a statement together."""
-            return any(name.startswith(begin) for begin in PUT_TOGETHER.findall(line))
+        def puts(text: str) -> bool:
+            """Whether a text puts the name of the statement together."""
+            parts = PUT_TOGETHER.findall(text)
+            return any(name.startswith(begin) and name.endswith(end) for begin, end in parts)
 
         counts: Counter[str] = Counter()
         for module, lines in self._lines.items():
@@ -185,9 +196,10 @@ class Reach:
             for line in lines:
                 if line <= len(text) and (called.search(text[line - 1]) or puts(text[line - 1])):
                     counts.update(self._tests(module, line))
-        itself = re.compile(rf"\b({name}|{view[1] if view else name})\b")
+        itself_alone = re.compile(rf"\b({name}|{view[1] if view else name})\b")
         for file, tests in self._of_file.items():
-            if itself.search(self._text(file)):
+            itself = called if file.startswith(ASKS_STATEMENTS) else itself_alone
+            if itself.search(self._text(file)) or puts(self._text(file)):
                 each = file == OF_EACH_STATEMENT
                 counts.update(test for test in tests if not each or itself.search(test))
         return counts

@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import _lru_cache_wrapper, cache
-from itertools import count
+from itertools import count, zip_longest
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -59,7 +59,10 @@ class Serving:
         self._loaded = Loaded()
         gc.freeze()
         with os.fdopen(self._requests) as requests, os.fdopen(self._answers, "w") as answers:
-            there = {one.nodeid: bool(one.get_closest_marker("slow")) for one in session.items}
+            there = {
+                one.nodeid: (bool(one.get_closest_marker("slow")), _on_server(one))
+                for one in session.items
+            }
             print(json.dumps(there), file=answers, flush=True)
             for line in requests:
                 asked = json.loads(line)
@@ -95,7 +98,7 @@ class Serving:
             self._loaded.renew_parameters(items)
         except Exception as error:  # noqa: BLE001 - whatever it is, importing would fail so too
             return [NOTICED, "", f"{type(error).__name__}: {error}"]
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip_longest(items, items[1:]):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self._failed:
                 return self._failed

@@ -13,27 +13,33 @@ from itertools import count
 from pathlib import Path
 
 from .mutant import ELSEWHERE, HANGS, NOTICED, SURVIVES, Mutant
-from .reach import Reach
+from .reach import ASKS_STATEMENTS, Reach, function
 
 NEAR = 40  # tests that are tried first
 FAR = 20  # seconds that the tests take which are tried then, of those that reach it
 FORMER = 8  # tests that are tried before all others, as they noticed what is nearby
 LONGEST = 600  # seconds for the tests of one mutant
 TIME_LIMIT = 60  # seconds for one test
+MOST_HUNG = 3  # tests of a mutant that hang, before no other is tried
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.M)
 TIMED_OUT = re.compile(r"^E +Failed: Timeout|^\++ Timeout \++$", re.M)
-# What sessions and instants are, in models of their own: slow, and tried on what no other notices.
-MODELS = ("tests/test_agreement.py", "tests/test_instants_s")
+# What sessions, uploads and instants are, in models of their own: slow, and tried on what no other
+# notices.
+MODELS = (
+    *("tests/test_agreement.py", "tests/test_instants_s", "tests/test_meaning_of_uploads.py"),
+    "tests/test_upload_logs.py::test_what_failed_is_the_latest_of_each_session_and_destination",
+)
 
 # No two states of a file are of the same second, which is how Python knows what it compiled.
 _seconds = count(1_000_000_000)
 
 
 class Ready:
-    """A process of `ready.py`, in a checkout."""
+    """A process of `ready.py`, in a checkout, with some tests or with all of them."""
 
-    def __init__(self, checkout: Path) -> None:
+    def __init__(self, checkout: Path, tests: list[str]) -> None:
         self._checkout = checkout
+        self._tests = tests
         self.start()
 
     def start(self) -> None:
@@ -44,7 +50,7 @@ class Ready:
             [
                 *(sys.executable, "-m", "tests.mutation.ready", str(requests), str(writing), "-q"),
                 *("-p", "no:cacheprovider", "-p", "no:randomly", f"--timeout={TIME_LIMIT}"),
-                *("--basetemp", f"{self._folder.name}/tests"),
+                *("--basetemp", f"{self._folder.name}/tests", *self._tests),
             ],
             cwd=self._checkout,
             env=_environment(self._checkout),
@@ -56,7 +62,8 @@ class Ready:
         os.close(requests)
         os.close(writing)
         self._answers = os.fdopen(answers)
-        self.there: dict[str, bool] = json.loads(self._answers.readline())
+        # Each test, with whether it is slow, and whether it is on a server.
+        self.there: dict[str, tuple[bool, bool]] = json.loads(self._answers.readline())
 
     def run(self, tests: list[str], mutant: Mutant | None = None, text: str = "") -> list[str]:
         """Run tests until one fails or hangs: what became of the mutant, by which."""
@@ -88,22 +95,26 @@ class Trials:
         self._ready = ready
         self._noticed: Counter[str] = Counter()
         there = next(iter(ready.values())).there
-        self._models = [test for test in there if test.startswith(MODELS)]
+        self._models = {
+            test: server for test, (_, server) in there.items() if test.startswith(MODELS)
+        }
 
     def outcome(self, mutant: Mutant, checkout: Path) -> list[str]:
         """Run the tests that reach a mutant, the near ones first: what became of it, by which."""
         tests = self._reach.of_mutant(mutant)
         of_old = sorted((test for test in tests if test in self._noticed), key=self._rank)[:FORMER]
-        near = list(dict.fromkeys([*of_old, *tests[:NEAR]]))
+        # Of statements too that both databases run, as only a server has rows in no order.
+        asking = [test for test in tests if test.startswith(ASKS_STATEMENTS)]
+        near = list(dict.fromkeys([*of_old, *tests[:NEAR], *asking]))
         far = self._reach.as_many(tests[NEAR:], FAR)
         if mutant.path.startswith(("sql/", "nexuslims_store/repository/")):
-            server = mutant.path.startswith("sql/postgresql/")
-            far += (test for test in self._models if ("postgresql" in test) == server)
+            of_server = mutant.path.startswith("sql/postgresql/")
+            far += (test for test, server in self._models.items() if server == of_server)
         path = checkout / mutant.path
         text = path.read_text(encoding="utf-8")
         _write(path, mutant.applied(text))
         try:
-            found = self._ready[checkout].run([*near, *far], mutant, text)
+            found = self._tried(checkout, [*near, *far], mutant, text)
             late = found[0] == SURVIVES and self._reach.is_imported(mutant)
             if found[0] == ELSEWHERE or late:
                 found = run(checkout, near)
@@ -117,6 +128,22 @@ class Trials:
         if outcome == NOTICED and test in tests:
             self._noticed[test] += 1
         return found
+
+    def _tried(self, checkout: Path, tests: list[str], mutant: Mutant, text: str) -> list[str]:
+        """Run tests on a mutant; where one hangs, those after it, which may notice."""
+        hung: list[str] = []
+        for _ in range(MOST_HUNG):
+            found = self._ready[checkout].run(tests, mutant, text)
+            outcome, test, _ = found
+            if outcome != HANGS:
+                return hung if hung and outcome == SURVIVES else found
+            hung = hung or found
+            if test not in tests:
+                break
+            # What hangs with some parameters does with others.
+            later = tests[tests.index(test) + 1 :]
+            tests = [one for one in later if function(one) != function(test)]
+        return hung
 
     def doubtful(self, checkout: Path) -> str:
         """Which of the tests that noticed something fails without a mutant too, if one does."""
