@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import signal
+import logging
 import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from helpers.command_line import COMMAND, call, filled, process
 from helpers.platforms import posix
 from helpers.support import HEAD, new_database, write
 
-from nexuslims_store import Store, __version__
+from nexuslims_store import Store, StoreError, __version__
 from nexuslims_store.cli import parser
 
 
@@ -281,27 +282,93 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert "see `nexuslims-store doctor --db" in call("--db", path, "sessions", "show", "ny-3").err
 
 
+def test_what_is_logged_is_told_by_a_command_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("nexuslims_store")
+    before = (logger.level, list(logger.handlers))
+
+    def log(*_: object, **__: object) -> None:
+        logger.debug("looked at %d", 7)
+        logger.info("so it is")
+        logger.warning("it is %s", "odd")
+        raise StoreError("enough")
+
+    monkeypatch.setattr("nexuslims_store.overview.examine", log)
+    monkeypatch.setattr(logger, "propagate", False)
+    for debug, told in (
+        ((), ""),
+        (("--debug",), "debug: looked at 7\ninfo: so it is\n"),
+        ((), ""),
+    ):
+        done = call("--db", tmp_path / "any.db", *debug, "status")
+        assert (done.status, done.out) == (2, "")
+        assert done.err.partition("Traceback")[0].startswith(f"{told}warning: it is odd\n")
+        assert done.err.endswith("nexuslims-store: enough\n")
+        assert (logger.level, list(logger.handlers)) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(13, "Permission denied", "a file"), "a file: Permission denied"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (OSError("odd"), "an error that was not foreseen (OSError: odd); the same command with"),
+    ],
+)
+def test_an_error_of_the_system_is_told_in_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, says: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("nexuslims_store.overview.examine", fail)
+    failed = call("--db", tmp_path / "any.db", "status")
+    assert (failed.status, failed.out) == (2, "")
+    assert failed.err.startswith(f"nexuslims-store: {says}")
+
+
 # -- shells ----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from nexuslims_store import overview
+from nexuslims_store.cli import interrupts, main
+def slowly(*_, **__):
+    try:
+        time.sleep(30)
+    finally:  # what a command does at its end
+        time.sleep(0.3)
+        os.write(1, b"cleaned up")
+overview.examine = slowly
+interrupts._GRACE_SECONDS = float(sys.argv.pop(1))
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+sys.exit(main())
+"""
+
+
 @posix
-def test_ctrl_c_ends_even_a_wait_for_a_lock(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("grace", "command", "out"), [("0.1", "users list", b""), ("8", "status", b"cleaned up")]
+)
+def test_ctrl_c_ends_even_a_wait_for_a_lock_but_no_cleaning_up(
+    tmp_path: Path, grace: str, command: str, out: bytes
+) -> None:
     path = new_database(tmp_path)
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    child = subprocess.Popen(
-        [*COMMAND, "--db", str(path), "--timeout", "50", "users", "list"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    time.sleep(1.5)  # until it waits; if it does not yet, Ctrl-C must work all the same
-    child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=20)
-    other.close()
-    assert child.returncode == 130
-    assert out == b""
-    assert err == b"nexuslims-store: interrupted\n"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        started = time.monotonic()
+        done = subprocess.run(
+            [COMMAND[0], "-c", INTERRUPTED, grace, "--db", path, "--timeout=30", *command.split()],
+            capture_output=True,
+            timeout=40,
+            check=False,
+        )
+        assert time.monotonic() - started < 20
+    assert done.returncode == 130
+    assert done.stdout == out
+    assert done.stderr == b"nexuslims-store: interrupted\n"
 
 
 def test_status_and_help_do_without_yoyo(tmp_path: Path) -> None:

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import html
+import io
 import json
 import os
 import re
 import sqlite3
 import subprocess
+import threading
+import time
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
-from helpers.command_line import COMMAND, call, filled, on_a_terminal, process, terminal
+from helpers.command_line import (
+    COMMAND,
+    Screen,
+    call,
+    filled,
+    on_a_terminal,
+    process,
+    terminal,
+)
 from helpers.platforms import posix
 from helpers.support import PID, new_database, write
 
 from nexuslims_store import Store
+from nexuslims_store.cli import held, main, progress
+from nexuslims_store.cli.output import Output
 
 IDENTIFIER = f"https://nemo.example.com/{'ö' * 80}/?id=4711"
 NAME = "東京" * 20
@@ -249,3 +264,127 @@ def test_results_are_whole_in_every_encoding(tmp_path: Path, encoding: str) -> N
         shown = done.stdout.decode("utf-8" if form else encoding)
         assert "\ufeff" not in shown  # the mark at the beginning, which is no character, aside
         assert not form or len(json.loads(shown)) > 1
+
+
+# -- how long it takes ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(progress, "_BETWEEN_SECONDS", 0.01)
+
+
+def until(screen: Screen, text: str) -> None:
+    deadline = time.monotonic() + 20
+    while text not in screen.getvalue():
+        assert time.monotonic() < deadline, screen.getvalue()
+        time.sleep(0.005)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_line_says_how_long_and_how_far_and_goes() -> None:
+    screen = Screen()
+    shown = progress.Progress(screen)
+    shown.stop()  # not begun yet
+    shown.start()
+    shown.start()
+    assert [one.name for one in threading.enumerate()].count("progress") == 1
+    until(screen, "\r0 s\r")
+    shown.far = "99 %"
+    until(screen, "\r99 % 0 s\r")
+    shown.far = ""
+    until(screen, "\r0 s     \r")  # over all that stood there
+    shown.stop()
+    said = screen.getvalue()
+    assert re.fullmatch(r"(\r(99 % )?0 s *)+\r {3,8}\r", said)
+    assert "progress" not in {one.name for one in threading.enumerate()}
+    shown.hide()
+    assert screen.getvalue() == said
+    shown.start()
+    until(screen, f"{said}\r0 s")
+    shown.hide()
+    shown.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_where_nobody_watches_there_is_no_line() -> None:
+    for unwatched in (io.StringIO(), Screen()):
+        shown = progress.Progress(unwatched)
+        shown.start()
+        shown.stop() if isinstance(unwatched, Screen) else time.sleep(0.1)
+        assert unwatched.getvalue() == ""
+
+
+def test_a_command_says_how_far_it_is(tmp_path: Path) -> None:
+    output = Output(io.StringIO(), io.StringIO())
+    for done, total, far in ((0, 0, "0 %"), (1, 3, "33 %"), (2, 3, "66 %"), (3, 3, "100 %")):
+        output.percent(done, total)
+        assert output.progress.far == far
+
+
+# -- what is held back ---------------------------------------------------------------------
+
+
+def test_more_than_fits_into_memory_is_held_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "_IN_MEMORY", 10)
+    monkeypatch.setattr(held, "_AT_A_TIME", 4)
+    made: list[io.BytesIO] = []
+
+    def make(**_: object) -> io.BytesIO:
+        made.append(io.BytesIO())
+        return made[-1]
+
+    monkeypatch.setattr("tempfile.TemporaryFile", make)
+    one = held.Held()
+    for _ in range(2):
+        one.write(b"0123456789")
+        assert not made
+        one.write(b"ab")
+        one.write(b"c")
+        assert made.pop().getvalue() == b"0123456789abc"
+        assert list(one.take()) == [b"0123", b"4567", b"89ab", b"c"]
+        assert list(one.take()) == []
+    one.write(b"0123456789x")
+    assert not made.pop().closed
+    one.clear()
+    one.write(b"0123456789")
+    assert not made
+    assert b"".join(one.take()) == b"0123456789"
+
+
+# -- readers that leave, and disks that are full --------------------------------------------
+
+
+class Gone(io.RawIOBase):
+    """A stream that nothing can be written to, for a reason."""
+
+    def __init__(self, why: int) -> None:
+        self._why = why
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _: object) -> int:
+        raise OSError(self._why, os.strerror(self._why))
+
+
+@pytest.mark.parametrize(
+    ("why", "status", "says"),
+    [
+        (errno.EPIPE, 141, ""),
+        (errno.ENOSPC, 2, f"nexuslims-store: the output cannot be written: {os.strerror(28)}\n"),
+    ],
+)
+@pytest.mark.parametrize("form", [(), ("--json",), ("--csv",)])
+def test_a_result_that_cannot_be_written(
+    tmp_path: Path, why: int, status: int, says: str, form: tuple[str, ...]
+) -> None:
+    path = filled(tmp_path)
+    err = io.StringIO()
+    out = io.TextIOWrapper(io.BufferedWriter(Gone(why)), encoding="utf-8")
+    with redirect_stdout(out), redirect_stderr(err):
+        assert main(["--db", str(path), "sessions", "list", *form]) == status
+    assert err.getvalue() == says
+    with suppress(OSError):
+        out.close()

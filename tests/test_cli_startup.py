@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from helpers.command_line import call
+from helpers.command_line import call, process
 from helpers.support import new_database
+
+from nexuslims_store import cli
 
 RUN = """
 import json, sys
@@ -89,40 +91,63 @@ def test_a_command_loads_no_other_commands_parser(tmp_path: Path) -> None:
 # -- completion --------------------------------------------------------------------------------
 
 
-def offered(folder: Path, line: str) -> list[str]:
-    """What a shell is offered at the end of a line."""
-    answer = folder / "answer"
-    subprocess.run(
-        [sys.executable, "-m", "nexuslims_store"],
-        env={
-            **os.environ,
-            "_ARGCOMPLETE": "1",
-            "_ARGCOMPLETE_IFS": "\n",
-            "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
-            "COMP_LINE": line,
-            "COMP_POINT": str(len(line)),
-        },
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    return answer.read_text(encoding="utf-8").split()
+def offered(monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
+    """What a shell is offered at the end of a line, answered in this process."""
+    argcomplete = pytest.importorskip("argcomplete")
+    found: list[str] = []
+
+    def answer(parser: argparse.ArgumentParser) -> None:
+        quote, prefix, _, words, last = argcomplete.split_line(line, len(line))
+        finder = argcomplete.CompletionFinder(parser)
+        found.extend(finder._get_completions(words, prefix, quote, last))
+
+    with monkeypatch.context() as patch:
+        patch.setenv("_ARGCOMPLETE", "1")
+        patch.setenv("COMP_LINE", line)
+        patch.setattr(argcomplete, "autocomplete", answer)
+        assert cli.main() == 1  # which is only come to where argcomplete has not ended the process
+    return [one.strip() for one in found]
 
 
 @pytest.mark.slow
-def test_a_shell_is_told_what_may_follow(tmp_path: Path) -> None:
+def test_a_shell_is_answered_by_a_process(tmp_path: Path) -> None:
     pytest.importorskip("argcomplete")
-    assert offered(tmp_path, "nexuslims-store sta") == ["status"]
-    assert offered(tmp_path, "nexuslims-store sessions re") == ["reset"]
-    assert offered(tmp_path, "nexuslims-store sessions list --lim") == ["--limit"]
-    assert offered(tmp_path, "nexuslims-store sessions list --status ER") == ["ERROR"]
-    assert offered(tmp_path, "nexuslims-store sessions list --status ERROR,NO_C") == [
+    answer = tmp_path / "answer"
+    process(
+        _ARGCOMPLETE="1",
+        _ARGCOMPLETE_IFS="\n",
+        _ARGCOMPLETE_STDOUT_FILENAME=str(answer),
+        COMP_LINE="nexuslims-store sta",
+        COMP_POINT="19",
+    )
+    assert answer.read_text(encoding="utf-8").split() == ["status"]
+
+
+def test_a_shell_is_told_what_may_follow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert offered(monkeypatch, "nexuslims-store sta") == ["status"]
+    assert offered(monkeypatch, "nexuslims-store sessions re") == ["reset"]
+    assert offered(monkeypatch, "nexuslims-store sessions list --lim") == ["--limit"]
+    assert offered(monkeypatch, "nexuslims-store sessions list --status ER") == ["ERROR"]
+    assert offered(monkeypatch, "nexuslims-store sessions list --status ERROR,NO_C") == [
         "ERROR,NO_CONSENT"
     ]
-    assert offered(tmp_path, "nexuslims-store backup li") == ["list"]
-    assert offered(tmp_path, "nexuslims-store backup list --js") == ["--json"]
-    assert offered(tmp_path, "nexuslims-store restore la") == ["latest"]
-    assert offered(tmp_path, "nexuslims-store migrate downgrade v2_4_0") == ["v2_4_0a", "v2_4_0b"]
-    assert offered(tmp_path, "nexuslims-store users set alice labarchives_s") == [
+    assert offered(monkeypatch, "nexuslims-store backup li") == ["list"]
+    assert offered(monkeypatch, "nexuslims-store backup list --js") == ["--json"]
+    assert offered(monkeypatch, "nexuslims-store restore la") == ["latest"]
+    assert offered(monkeypatch, "nexuslims-store migrate downgrade v2_4_0") == [
+        "v2_4_0a",
+        "v2_4_0b",
+    ]
+    assert offered(monkeypatch, "nexuslims-store users set alice labarchives_s") == [
         "labarchives_scheduler"
     ]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "late.db").touch()
+    assert offered(monkeypatch, "nexuslims-store restore la") == ["latest", "late.db"]
+    assert offered(monkeypatch, "nexuslims-store migrate upgrade la") == []
+
+
+def test_without_argcomplete_a_shell_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "argcomplete", None)
+    monkeypatch.setenv("_ARGCOMPLETE", "1")
+    assert cli.main() == 1
