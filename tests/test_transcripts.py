@@ -3,8 +3,9 @@
 A file of `transcripts/` begins with the name of the database that it is about. A line `$ …` is a
 command, what follows is its output; what goes to standard error begins with `! `, and an exit
 status that is not 0 stands at the end in brackets. `COLUMNS=N …` is a command on a screen of that
-width; `sqlite3 FILE SQL` changes a database as others do, and `echo FILE TEXT` writes a file.
-`python tests/test_transcripts.py` writes all outputs anew, to be read before they are believed.
+width, `ANSWER=TEXT …` one that is answered so where it asks; `sqlite3 FILE SQL` changes a database
+as others do, and `echo FILE TEXT` writes a file. `python tests/test_transcripts.py` writes all
+outputs anew, to be read before they are believed.
 """
 
 from __future__ import annotations
@@ -57,8 +58,10 @@ def played(script: str, folder: Path) -> Iterator[str]:
             continue
         yield f"\n{line}"
         program, *words = shlex.split(line.removeprefix("$ "))
-        width = program.removeprefix("COLUMNS=") if program.startswith("COLUMNS=") else ""
-        if width:
+        given = {}
+        while "=" in program:
+            name, _, value = program.partition("=")
+            given[name] = value
             program, *words = words
         if program == "echo":
             text = words[1].replace(r"\n", "\n").replace(r"\t", "\t")
@@ -68,9 +71,9 @@ def played(script: str, folder: Path) -> Iterator[str]:
         else:
             assert program == "nexuslims-store"
             with pytest.MonkeyPatch.context() as patch:
-                if width:
-                    patch.setenv("COLUMNS", width)
-                done = call(*words, screen=bool(width))
+                patch.setenv("COLUMNS", given.get("COLUMNS", ""))
+                answer = given.get("ANSWER", "")
+                done = call(*words, screen="COLUMNS" in given, answer=answer)
             yield from done.out.splitlines()
             yield from (f"! {one}".rstrip() for one in done.err.splitlines())
             if done.status:

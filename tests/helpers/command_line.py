@@ -49,16 +49,22 @@ class Result:
 
 
 class Screen(io.StringIO):
-    """A terminal that nobody can answer on."""
+    """A terminal, or the keyboard of one."""
 
     def isatty(self) -> bool:
         return True
 
 
-def call(*arguments: object, screen: bool = False) -> Result:
-    """Run a command in this process; its results may go to a screen, `COLUMNS` wide."""
-    out: io.StringIO = Screen() if screen else io.StringIO()
-    with redirect_stdout(out), redirect_stderr(io.StringIO()) as err:
+def call(*arguments: object, screen: bool = False, answer: str = "") -> Result:
+    """Run a command in this process.
+
+    Its results may go to a screen, `COLUMNS` wide; with an answer, it is asked there too.
+    """
+    out = Screen() if screen else io.StringIO()
+    err = Screen() if answer else io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        if answer:
+            patch.setattr(sys, "stdin", Screen(f"{answer}\n"))
         try:
             status = main([str(argument) for argument in arguments])
         except SystemExit as end:
