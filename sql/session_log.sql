@@ -140,8 +140,9 @@ WHERE id_session_log = :id_session_log;
 -- name: list_pairs_to_build()
 -- The START and the END of each session that are to be built, side by side, in the order of time;
 -- NULLs where only one of the two is. One look at what waits finds the newest of each, of which then
--- is asked whether it counts: to pair the rows themselves takes a fifth longer. The + keeps SQLite,
--- in a file without this package's index, from walking the whole index on session_identifier.
+-- is asked whether it counts: to pair the rows themselves takes a fifth longer. This package's index
+-- has them in the order of the groups. Where a file has none, unlikely() has SQLite scan the table and
+-- sort what waits; else it would walk the whole index on session_identifier.
 SELECT
     waiting.session_identifier, waiting.instrument, start_log.id_session_log AS start_id,
     end_log.id_session_log AS end_id, start_log.timestamp AS start_timestamp,
@@ -152,8 +153,8 @@ FROM (
         max(id_session_log) FILTER (WHERE event_type = 'START') AS start_id,
         max(id_session_log) FILTER (WHERE event_type = 'END') AS end_id
     FROM session_log
-    WHERE record_status = 'TO_BE_BUILT' AND event_type IN ('START', 'END')
-    GROUP BY +session_identifier, instrument
+    WHERE unlikely(record_status = 'TO_BE_BUILT') AND event_type IN ('START', 'END')
+    GROUP BY session_identifier, instrument
 ) AS waiting
 LEFT JOIN nxs_counted AS start_log ON start_log.id_session_log = waiting.start_id
 LEFT JOIN nxs_counted AS end_log ON end_log.id_session_log = waiting.end_id

@@ -159,7 +159,7 @@ class InstrumentRepository(Repository):
 
     def as_dict(self) -> dict[str, Instrument]:
         """Return all instruments by PID, read anew with each call."""
-        return {instrument.instrument_pid: instrument for instrument in self.list()}
+        return {row[0]: _instrument(row) for row in self._database.rows(_SQL.list_instruments)}
 
     def add(self, instrument: Instrument) -> Instrument:
         """Store a new instrument and return it.

@@ -35,7 +35,7 @@ RETURNING
     session_log.id_session_log;
 
 -- name: list_pairs_to_build()
--- As there, without SQLite's + before a column.
+-- As there, without SQLite's unlikely().
 SELECT
     waiting.session_identifier, waiting.instrument, start_log.id_session_log AS start_id,
     end_log.id_session_log AS end_id, start_log.timestamp AS start_timestamp,
