@@ -29,9 +29,9 @@ SELECT
         CASE
             WHEN
                 NOT log.timestamp BETWEEN '0001' AND '9999:'  -- a BLOB is larger than any text
-                OR substr(log.timestamp, 12, 2) >= '24'
+                OR substr(log.timestamp, 12) >= '24'
                 OR (
-                    substr(log.timestamp, 9, 2) >= '29'
+                    substr(log.timestamp, 9) >= '29'
                     AND date(julianday(substr(log.timestamp, 1, 10)))
                     IS NOT substr(log.timestamp, 1, 10)
                 )

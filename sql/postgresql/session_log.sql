@@ -46,7 +46,7 @@ FROM (
         max(id_session_log) FILTER (WHERE event_type = 'START') AS start_id,
         max(id_session_log) FILTER (WHERE event_type = 'END') AS end_id
     FROM session_log
-    WHERE record_status = 'TO_BE_BUILT' AND event_type IN ('START', 'END')
+    WHERE record_status = 'TO_BE_BUILT'
     GROUP BY session_identifier, instrument
 ) AS waiting
 LEFT JOIN nxs_counted AS start_log ON start_log.id_session_log = waiting.start_id

@@ -28,9 +28,9 @@ SELECT
                 OR substr(log.timestamp, 6, 5)
                 IN ('01-31', '03-31', '05-31', '07-31', '08-31', '10-31', '12-31')
             )
-            AND substr(log.timestamp, 12, 2) < '24'
-            AND substr(log.timestamp, 15, 1) < '6'
-            AND substr(log.timestamp, 18, 1) < '6'
+            AND substr(log.timestamp, 12) < '24'
+            AND substr(log.timestamp, 15) < '6'
+            AND substr(log.timestamp, 18) < '6'
             AND right(log.timestamp, 5) < '15'
             AND right(log.timestamp, 2) < '60'
             THEN CAST(extract(EPOCH FROM CAST(log.timestamp AS timestamptz)) * 1000000 AS bigint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-# The file, what stands on the line, what it becomes (a part of either is enough), and why.
+# The file, what stands on the line, `what -> becomes of it` (a part of either is enough), and why.
 EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
     *(
         (
@@ -36,6 +36,34 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "LEFT JOIN",
         "no table has no foreign keys, and the next join leaves it out",
     ),
+    (
+        "sql/session_log.sql",
+        "INNER JOIN nxs_event AS claim",
+        "LEFT JOIN",
+        "the conditions on the claim leave out what has none",
+    ),
+    (
+        "sql/views.sql",
+        "UNION ALL",
+        "UNION",
+        "no two rows are the same: each has the id of another event",
+    ),
+    (
+        "sql/views.sql",
+        "NOT log.timestamp BETWEEN '0001' AND '9999:'",
+        "'9999:' -> 'mutant'",
+        "a BLOB is larger than any text, and julianday reads no text beyond '9999:'",
+    ),
+    (
+        "sql/views.sql",
+        "AND date(julianday(substr(log.timestamp, 1, 10)))",
+        "10 -> 11",
+        "SQLite passes over the T behind a day",
+    ),
+    *(
+        ("sql/views.sql", f"substr(log.timestamp, {part}", longer, "what follows is no digit")
+        for part, longer in (("20, 7)", "8"), ("21, 6)", "7"))
+    ),
     *(
         ("sql/views.sql", f"length(CAST(log.timestamp AS BLOB)) = {length}", becomes, slower)
         for slower in ("nxs_instant finds the same where SQLite does not, only slower",)
@@ -47,7 +75,8 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
 def reason(mutant: Mutant, text: str) -> str:
     """Why a mutant changes nothing; "" where it does."""
     line = text.splitlines()[mutant.line - 1]
+    change = f"{text[mutant.begin : mutant.end]} -> {mutant.replacement}"
     for path, stands, becomes, why in EQUIVALENT:
-        if mutant.path == path and stands in line and becomes in mutant.replacement:
+        if mutant.path == path and stands in line and becomes in change:
             return why
     return ""

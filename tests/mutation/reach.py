@@ -18,7 +18,7 @@ from .mutant import Mutant
 STATEMENT = re.compile(r"^-- name: (\w+)\((.*?)(?=^-- name: |\Z)", re.M | re.S)
 VIEW = re.compile(r"VIEW (?:IF NOT EXISTS )?(\w+)")
 ORDINARY = "not soak and not interop and not slow"
-PUT_TOGETHER = re.compile(r"\[f\"(\w+_)\{\w+\}(\w*)\"\]")
+PUT_TOGETHER = re.compile(r"f\"(?:\w+\.)?(\w+_)\{\w+\}(\w*)\"")
 SERVER = "nexuslims_store/postgresql/"
 # What runs the files whose statements have no names, by their folder.
 RUNNERS = {
@@ -29,8 +29,8 @@ RUNNERS = {
 # Its parameters are the names of statements; whatever it says of one it says of all.
 OF_EACH_STATEMENT = "tests/test_queries.py"
 
-# Asks statements themselves what they answer: whatever reads a view, too.
-ASKS_STATEMENTS = "tests/test_statements"
+# Ask statements and views themselves what they answer.
+ASKS_STATEMENTS = ("tests/test_statements", "tests/test_instants")
 
 
 def measure(checkout: Path, folder: Path, tests: list[str]) -> None:

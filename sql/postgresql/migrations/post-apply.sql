@@ -21,7 +21,7 @@ BEGIN
     IF
         translate(whole, '123456789', '000000000')
         NOT IN ('00', '00:00', '00:00:00', '0000', '000000')
-        OR substr(digits, 3, 2) >= '60' OR substr(digits, 5, 2) >= '60'
+        OR substr(digits, 3) >= '60' OR substr(digits, 5) >= '60'
         OR (
             stored <> whole
             AND (length(whole) < 6 OR fraction = '' OR ltrim(fraction, '0123456789') <> '')
@@ -31,7 +31,7 @@ BEGIN
     END IF;
     RETURN (
         left(digits, 2)::int * 3600 + substr(digits, 3, 2)::int * 60 + substr(digits, 5, 2)::int
-    ) * 1000000::bigint + rpad(left(fraction, 6), 6, '0')::int;
+    ) * 1000000::bigint + rpad(fraction, 6, '0')::int;
 END
 $$;
 
