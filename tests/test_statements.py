@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import datetime
 from functools import partial
 from itertools import cycle, pairwise, product
@@ -41,16 +41,26 @@ EVENTS = (
     *(("START", "START", "END"), ("START", "END", "END"), ("END", "END")),
     ("RECORD_GENERATION",),
 )
+# What is of another instrument of the same name, or without a user, is of no session of A's.
+BESIDE = [
+    *(Row("90/id=1", "A", TIMES[0], event, "TO_BE_BUILT", None) for event in ("START", "END")),
+    *(Row("90/id=1", "B", TIMES[1], "RECORD_GENERATION", status) for status in ("ERROR", *OPEN)),
+    *(Row("91/id=1", "A", TIMES[0], event, "ERROR", None) for event in ("START", "END")),
+    *(Row("91/id=1", "B", TIMES[1], event, "NO_CONSENT", "ann") for event in ("START", "END")),
+]
 SEED = 1
 LOWEST, HIGHEST = -(2**62), 2**60  # instants before and after all others
-IDENTIFIERS = [f"{number * 37 % 30:02}/id={number % 10}" for number in range(30)]
+IDENTIFIERS = [f"{number * 37 % 30:02}/id={number % 10}" for number in range(30)] + [
+    "90/id=1",
+    "91/id=1",
+]
 
 
 def odd_rows(seed: int) -> dict[int, Row]:
     """Some hundred rows with gaps between their ids: what is of one session is of one kind."""
     dice = random.Random(seed)
     found: list[Row] = []
-    for session, pid in product(IDENTIFIERS, ["A", "B", "no"]):
+    for session, pid in product(IDENTIFIERS[:30], ["A", "B", "no"]):
         if dice.random() < (0.2 if pid == "A" else 0.7):
             continue
         status = dice.choice(STATUSES)
@@ -61,6 +71,7 @@ def odd_rows(seed: int) -> dict[int, Row]:
                 own = "WAITING_FOR_END"
             user = dice.choice([None, "ann", "bob"])
             found.append(Row(session, pid, dice.choice(TIMES), event, own, user))
+    found += BESIDE
     dice.shuffle(found)
     ids = sorted(dice.sample(range(1, 3 * len(found)), len(found)))
     return dict(zip(ids, found, strict=True))
@@ -308,7 +319,7 @@ def test_what_is_to_be_built(asked: tuple[Store, Model]) -> None:
         ]
         bounds = {"after_instant": after[0], "after_id": after[1], "number": number}
         assert ask(store, "session_log.list_oldest_starts", **bounds) == later[:number]
-    waiting = sorted(
+    ends = sorted(
         (ended, known.start)
         for known in started(model)
         if model.status(known.start) == model.status(known.end) == "TO_BE_BUILT"
@@ -319,11 +330,35 @@ def test_what_is_to_be_built(asked: tuple[Store, Model]) -> None:
     )
     with suppress(UndoError), store.transaction():
         # One after the other is the first.
-        for ended, start in waiting:
+        for ended, start in ends:
             assert ask(store, "overview.get_waiting_since") == [(ended,)]
             run(store, f"DELETE FROM session_log WHERE id_session_log = {start}")
         assert ask(store, "overview.get_waiting_since") == [(None,)]
         raise UndoError
+
+
+def test_the_oldest_starts_of_many_years(each_store: str) -> None:
+    dice = random.Random(11)
+    forms = (
+        *("%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT%H:%M:%S-11:00", "%Y-%m-%dT%H:%M:%S"),
+        *("%Y%m%dT%H%M%S+14:00", "%Y-%m-%d %H:%M:%SZ"),
+    )
+    rows: dict[int, Row] = {}
+    for number in range(1, 121):
+        day = datetime(dice.choice([1999, 2024, 2025, 2025, 2026, 2150]), dice.randint(1, 12), 3)
+        text = day.strftime(dice.choice(forms))
+        event, status = dice.choice(["START", "END"]), dice.choice(["TO_BE_BUILT", "COMPLETED"])
+        rows[number] = Row(f"{number * 37 % 121:03}", "A", text, event, status)
+    model = Model(rows)
+    starts = sorted(
+        (model.micros(number) or 0, number) for number in of_kind(model, "START", "TO_BE_BUILT")
+    )
+    with memory_store(instrument("A", timezone_str=ZONES["A"])) as store:
+        insert(store, list(rows.items()))
+        for after, number in product([(LOWEST, 0), *starts], (1, 2, 4, 9, 200)):
+            bounds = {"after_instant": after[0], "after_id": after[1], "number": number}
+            found = ask(store, "session_log.list_oldest_starts", **bounds)
+            assert [row[:2] for row in found] == [one for one in starts if one > after][:number]
 
 
 def test_claims(asked: tuple[Store, Model]) -> None:
@@ -470,17 +505,24 @@ ALL_ROWS = """
 """
 
 
-def change(store: Store, name: str, **parameters: object) -> tuple[int, dict[int, Row]]:
-    """How many rows a statement changes, and all rows as it leaves them; then it is undone."""
+def change(store: Store, name: str, **parameters: object) -> tuple[object, dict[int, Row]]:
+    """What a statement gives, and all rows as it leaves them; then it is undone.
+
+    It gives the rows that it returns, else how many it changes.
+    """
     with suppress(UndoError), store.transaction():
-        number = with_views(store._database).change(
-            queries.load("session_log.sql")[name], parameters
+        sql = queries.load("session_log.sql")[name]
+        database = with_views(store._database)
+        given: object = (
+            [tuple(row) for row in database.rows(sql, parameters)]
+            if "RETURNING" in sql
+            else database.change(sql, parameters)
         )
         cursor: Any = store.connection.cursor()
         cursor.execute(ALL_ROWS)
         rows = {row[-1]: Row(*row[:-1]) for row in cursor.fetchall()}
         raise UndoError
-    return number, rows
+    return given, rows
 
 
 def with_status(model: Model, status: str, wanted: Callable[[Row], bool]) -> tuple[int, object]:
@@ -551,9 +593,10 @@ def test_events_that_are_inserted_once(asked: tuple[Store, Model]) -> None:
         )
         inserted = not there or event == "RECORD_GENERATION"
         for name in ("insert_event", "insert_events"):
-            _, rows = change(store, name, **values)
+            given, rows = change(store, name, **values)
             added = {number: one for number, one in rows.items() if number not in model.rows}
             assert list(added.values()) == [new] * inserted
+            assert name == "insert_events" or given == [(number,) for number in added]
             assert len(rows) == len(model.rows) + inserted
 
 
@@ -573,7 +616,7 @@ def test_events_that_are_corrected(asked: tuple[Store, Model]) -> None:
                 "timestamp": "now",
                 "instant": instant,
             }
-            expected = dict(model.rows)
+            expected, returned = dict(model.rows), []
             if number and one and one.status in OPEN:
                 moved = model.micros(number) != instant
                 waits = one.status == "WAITING_FOR_END" != status
@@ -584,8 +627,8 @@ def test_events_that_are_corrected(asked: tuple[Store, Model]) -> None:
                         status="TO_BE_BUILT" if waits else one.status,
                         user=user,
                     )
-            _, rows = change(store, "correct_event", **values)
-            assert rows == expected
+                    returned = [(*astuple(expected[number]), number)]
+            assert change(store, "correct_event", **values) == (returned, expected)
 
 
 def test_an_identifier_without_end_is_shown_in_part(each_store: str) -> None:
