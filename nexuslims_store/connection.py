@@ -17,7 +17,7 @@ from typing import Any, Literal
 from nexuslims_store.arguments import why_no_path
 from nexuslims_store.database import Database, Parameters, Row
 from nexuslims_store.errors import DatabaseNotFoundError, StoreError
-from nexuslims_store.forks import guard, keep_for_ever, no_longer_guard
+from nexuslims_store.forks import guard, keep_for_ever
 from nexuslims_store.refusals import NOT_UTF_8
 from nexuslims_store.times import checked_timeout, stored_instant
 from nexuslims_store.translation import (
@@ -231,7 +231,6 @@ class SQLiteDatabase(Database):
         finally:
             connection.close()  # an interrupt may have come before the first time
             self._connection = _Unusable(f"the store of {self.name} is closed; open it again")
-            no_longer_guard(self)
 
     # -- statements --------------------------------------------------------------------
 

@@ -18,13 +18,8 @@ _guarded: weakref.WeakSet[Guarded] = weakref.WeakSet()
 
 
 def guard(database: Guarded) -> None:
-    """Have a database abandoned in every child that this process forks from now on."""
+    """Have a database abandoned, unless it is closed, in every child that this process forks."""
     _guarded.add(database)
-
-
-def no_longer_guard(database: Guarded) -> None:
-    """Forget a database that is closed."""
-    _guarded.discard(database)
 
 
 def keep_for_ever(connection: object) -> None:

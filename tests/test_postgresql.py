@@ -13,6 +13,7 @@ from helpers.support import HEAD, SESSION, add_pair, instrument
 
 from nexuslims_store import (
     BackupError,
+    DatabaseLockedError,
     DatabaseNotFoundError,
     NotANexusLIMSDatabaseError,
     Store,
@@ -86,6 +87,17 @@ def test_a_text_that_no_server_takes_is_named(server_url: str) -> None:
         assert store.sessions.get("a") is None  # the transaction goes on
 
 
+def given(store: Store) -> dict[str, str]:
+    """What libpq was given for the connection of a store."""
+    parameters: dict[str, str] = store.connection.info.get_parameters()
+    return parameters
+
+
+def setting(store: Store, name: str) -> str:
+    found: tuple[str] = store.connection.execute(f"SHOW {name}").fetchone()
+    return found[0]
+
+
 # -- opening ---------------------------------------------------------------------------
 
 
@@ -114,6 +126,85 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DatabaseNotFoundError, match="no connection to postgresql://n@/n") as caught:
         Store(f"postgresql://n:secret@/n?host={tmp_path}")
     assert "secret" not in f"{caught.value}{caught.value.__cause__}"
+
+
+@pytest.mark.parametrize(
+    ("timeout", "to_connect", "for_a_lock"),
+    [(0, "2", "1ms"), (1.2504, "2", "1251ms"), (2.5, "3", "2500ms"), (5000, "3600", "5000s")],
+)
+def test_a_server_is_waited_for_as_long_as_said(
+    server_url: str, timeout: float, to_connect: str, for_a_lock: str
+) -> None:
+    with Store(server_url, timeout=timeout) as store:
+        assert given(store)["connect_timeout"] == to_connect  # libpq takes 1 for 2, 0 for ever
+        assert setting(store, "lock_timeout") == for_a_lock
+
+
+def test_what_is_given_goes_before_what_the_package_gives(
+    server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(f"{server_url}&connect_timeout=7&keepalives_idle=9") as store:
+        assert (given(store)["connect_timeout"], given(store)["keepalives_idle"]) == ("7", "9")
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "8")
+    with Store(server_url) as store:
+        assert given(store).get("connect_timeout", "8") == "8"
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_how_a_connection_is_set(server: Server, server_url: str, read_only: bool) -> None:
+    with Store(server_url.partition("&")[0], read_only=read_only) as store:
+        told = given(store)
+        assert told["fallback_application_name"] == "nexuslims-store"
+        assert [told[f"keepalives_{name}"] for name in ("idle", "interval", "count")] == [
+            *("30", "10", "3")
+        ]
+        assert setting(store, "application_name") == "nexuslims-store"
+        assert (setting(store, "TimeZone"), setting(store, "jit")) == ("UTC", "off")
+        assert setting(store, "plan_cache_mode") == "force_generic_plan"
+        assert setting(store, "default_transaction_read_only") == ("on" if read_only else "off")
+
+
+def test_a_statement_is_prepared_once_whatever_its_numbers(server_url: str) -> None:
+    with Store(server_url) as store:
+        prepared = []
+        for number in (1, 40_000, 2**40):  # to psycopg each of another type
+            assert store.session_logs.remove(number) is False
+            found = store.connection.execute(
+                "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%DELETE%'",
+                prepare=False,
+            )
+            prepared += found.fetchone()
+        assert prepared == [0, 1, 1]
+
+
+def test_a_url_with_an_option_that_there_is_none_of_is_not_repeated(server_url: str) -> None:
+    with pytest.raises(StoreError, match="cannot be read; see PostgreSQL's manual") as caught:
+        Store(f"{server_url}&password=secret&no_such_option=1")
+    assert caught.value.__suppress_context__
+    assert "secret" not in str(caught.value)
+
+
+def test_a_store_whose_connection_was_lost(server: Server, server_url: str) -> None:
+    with Store(server_url) as store:
+        server.execute(f"SELECT pg_terminate_backend({store.connection.info.backend_pid})")
+        for use in (store.instruments.list, lambda: store.connection):
+            with pytest.raises(StoreError, match=r"was lost \(.*Open the store again"):
+                use()
+
+
+def test_a_savepoint_takes_the_lock_and_one_to_read_none(server_url: str) -> None:
+    with (
+        Store(server_url) as one,
+        Store(server_url, timeout=0.05) as other,
+        Store(server_url, read_only=True, timeout=0.05) as reader,
+    ):
+        one.connection.execute("BEGIN")
+        with one.transaction():
+            with pytest.raises(DatabaseLockedError):
+                other.instruments.add(instrument())
+            with reader.transaction(), reader.transaction():
+                assert reader.instruments.list() == []
+        one.connection.execute("ROLLBACK")
 
 
 def test_a_database_that_is_not_ready(server: Server, server_url: str) -> None:

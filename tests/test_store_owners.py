@@ -33,10 +33,7 @@ from helpers.support import (
     write,
 )
 
-from nexuslims_store import (
-    Store,
-    StoreError,
-)
+from nexuslims_store import Store, StoreError, forks
 
 # -- whose it is -----------------------------------------------------------------------
 
@@ -199,6 +196,22 @@ def test_a_forked_child_is_refused_and_does_no_harm(tmp_path: Path, leave: str) 
     if isinstance(place, Path):
         with plainly(place) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.usefixtures("each_store")
+@pytest.mark.parametrize("any_thread", [True, False])
+def test_what_a_child_begins_with_leaves_no_store_to_use(tmp_path: Path, any_thread: bool) -> None:
+    closed = new_store(tmp_path, any_thread=any_thread)
+    closed.close()
+    (tmp_path / "open").mkdir()
+    store = new_store(tmp_path / "open", any_thread=any_thread)
+    for _ in range(2):  # once for a child of the child
+        forks._abandon_all()
+        for one, says in ((store, "belongs to the process that opened it"), (closed, "is closed")):
+            for use in (one.instruments.list, one.instruments.activity, lambda: one.connection):  # noqa: B023
+                with pytest.raises(StoreError, match=says):
+                    use()
+        store.close()
 
 
 @pytest.mark.slow

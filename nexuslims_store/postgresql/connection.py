@@ -28,7 +28,7 @@ from psycopg.types.numeric import Int8Dumper
 from nexuslims_store.config import without_password
 from nexuslims_store.database import Database, Parameters, Row, was_rolled_back
 from nexuslims_store.errors import DatabaseNotFoundError, SchemaMismatchError, StoreError
-from nexuslims_store.forks import guard, keep_for_ever, no_longer_guard
+from nexuslims_store.forks import guard, keep_for_ever
 from nexuslims_store.postgresql.statements import statements
 from nexuslims_store.postgresql.translation import translate
 from nexuslims_store.times import checked_timeout
@@ -182,7 +182,6 @@ class PostgreSQLDatabase(Database):
             finally:
                 connection.close()  # an interrupt may have come before the first time
                 self._connection = None
-                no_longer_guard(self)
 
     def _ready(self) -> Connection:
         """Return the connection, if a statement may be sent now."""

@@ -47,7 +47,7 @@ from nexuslims_store import (
 )
 
 psycopg = pytest.importorskip("psycopg")
-pytestmark = pytest.mark.slow
+postgresql = pytest.importorskip("nexuslims_store.postgresql")
 
 
 # -- the connection --------------------------------------------------------------------
@@ -120,6 +120,7 @@ SEVERAL_STATEMENTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEVERAL_STATEMENTS)
 def test_a_connection_cut_anywhere_leaves_all_or_nothing(
     server: Server, url: str, proxy: Proxy, name: str
@@ -173,6 +174,7 @@ def own_server() -> Iterator[Server]:
         server.remove()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_stopped_and_started(own_server: Server) -> None:
     url = own_server.take()
     with Store(url, clock=Clock()) as store:
@@ -195,6 +197,32 @@ def test_a_server_that_is_stopped_and_started(own_server: Server) -> None:
     with Store(url, clock=Clock()) as store:
         assert contents(url) == before
         assert store.sessions.claim() is not None
+
+
+@pytest.mark.parametrize("bad", ["an encoding", "a version"])
+def test_a_server_that_will_not_do_keeps_no_connection(
+    server: Server, bad: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"bad_{os.getpid()}"
+    encoding = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0" if bad == "an encoding" else ""
+    server.execute(f"CREATE DATABASE {name} {encoding}")
+    try:
+        if bad == "a version":
+            with psycopg.connect(server.url()) as here:
+                monkeypatch.setattr(
+                    postgresql.connection, "_MINIMUM_SERVER", here.info.server_version
+                )
+                with contextlib.closing(postgresql.connection.connect(server.url(name))):
+                    pass
+                newer = here.info.server_version + 1
+                monkeypatch.setattr(postgresql.connection, "_MINIMUM_SERVER", newer)
+        says = "keeps its texts as LATIN1" if encoding else "needs 15 or newer"
+        with pytest.raises(StoreError, match=says) as caught:  # whose traceback keeps all
+            Store(server.url(name))
+        assert caught.value.__cause__ is None
+        server.execute(f"DROP DATABASE {name}")  # which waits for some seconds, and is refused
+    finally:
+        server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 # -- what the server says --------------------------------------------------------------
@@ -251,6 +279,7 @@ def test_a_role_without_rights(server: Server, url: str) -> None:
             administrator.execute(f"DROP ROLE {name}")
 
 
+@pytest.mark.slow
 def test_a_full_disk_of_the_server(own_server: Server) -> None:
     small = own_server.folder / "small"
     small.mkdir()
@@ -309,6 +338,7 @@ with Store(sys.argv[1]) as store:
 """
 
 
+@pytest.mark.slow
 def test_eight_processes_do_everything_once(server_url: str) -> None:
     with Store(server_url) as store:
         store.instruments.add(instrument())
@@ -355,6 +385,7 @@ def test_a_signal_that_raises_while_a_lock_is_waited_for(url: str, inside: bool)
         assert other.sessions.claim() is not None
 
 
+@pytest.mark.slow
 def test_a_transaction_interrupted_anywhere_leaves_nothing_open(url: str) -> None:
     def nested() -> None:
         with store.transaction():
@@ -380,6 +411,7 @@ def test_a_transaction_interrupted_anywhere_leaves_nothing_open(url: str) -> Non
         assert len(other.instruments.list()) == before
 
 
+@pytest.mark.slow
 def test_the_outer_transaction_goes_on_wherever_the_inner_was_interrupted(url: str) -> None:
     """PostgreSQL ends a whole transaction that would go back to a savepoint which is not there."""
 
