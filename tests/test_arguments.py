@@ -134,6 +134,11 @@ def test_a_backup_of_a_closed_store_says_that_it_is_closed() -> None:
 NOON = datetime(2025, 7, 1, 12)
 
 
+def test_a_session_on_what_is_no_instrument_is_refused_by_the_arguments_name() -> None:
+    with memory_store() as store, pytest.raises(TypeError, match=r"^instrument must be a str"):
+        store.sessions.add("1", 7, NOON, NOON)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "odd",
     [

@@ -15,6 +15,7 @@ from nexuslims_store import (
     DuplicateError,
     ExternalSystem,
     ExternalUserIdentifier,
+    InvalidRowError,
     InvalidValueError,
     StoreError,
 )
@@ -228,6 +229,45 @@ def test_what_another_database_wrote_is_taken_as_it_is() -> None:
         assert [row.model_copy(update={"id": None}) for row in second.external_ids.list()] == [
             row.model_copy(update={"id": None}) for row in moved
         ]
+
+
+@pytest.mark.parametrize(
+    ("values", "says_something_new"),
+    [
+        ({}, False),
+        ({"email": "a@example.com", "notes": "note"}, False),
+        ({"email": "new@example.com"}, True),
+        ({"notes": "new"}, True),
+        ({"email": "new@example.com", "notes": "note"}, True),
+        ({"external_id": "2"}, True),
+    ],
+)
+def test_a_row_of_a_batch_is_changed_only_by_what_is_new(
+    values: dict[str, str], says_something_new: bool
+) -> None:
+    with memory_store() as store:
+        stored = store.external_ids.store("a", "nemo", "1", "a@example.com", "note")
+        (given,) = identifiers(("a", "nemo", "1"))
+        summary = store.external_ids.store_many([given.model_copy(update=values)])
+        assert summary == ((0, 1, 0) if says_something_new else (0, 0, 1))
+        (found,) = store.external_ids.list()
+        assert (found.last_verified_at is not None) is says_something_new
+        assert found == stored.model_copy(
+            update={**values, "last_verified_at": found.last_verified_at}
+        )
+
+
+def test_an_odd_row_is_not_in_the_way_of_another_users(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        store.external_ids.store("jürgen", "nemo", "№ 42")
+        store.external_ids.store("odd", "nemo", "1")
+        store.connection.execute(
+            "UPDATE external_user_identifiers SET created_at = 'soon' WHERE external_id = '1'"
+        )
+        assert store.external_ids.get("jürgen", "nemo") == "№ 42"
+        assert store.external_ids.find_username("№ 42", "nemo") == "jürgen"
+        with pytest.raises(InvalidRowError, match="created_at is 'soon'"):
+            store.external_ids.list()
 
 
 def test_a_new_row_without_a_date_is_of_now() -> None:

@@ -20,6 +20,7 @@ from helpers.support import (
     log,
     memory_store,
     new_store,
+    place_of,
     write,
     write_log,
 )
@@ -30,6 +31,7 @@ from nexuslims_store import (
     InvalidRowError,
     RecordStatus,
     SessionLog,
+    Store,
     StoreError,
     UnknownInstrumentError,
 )
@@ -262,6 +264,25 @@ def test_many_are_summed_up_in_numbers() -> None:
         assert summary == InsertSummary(inserted=3, updated=2, unchanged=3)
         assert store.session_logs.count() == 5
         assert store.session_logs.insert_many([]) == InsertSummary(0, 0, 0)
+
+
+def test_who_gives_what_is_built_is_warned_but_not_of_what_came_with_the_same_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    built = [log(session_identifier=str(number), record_status="COMPLETED") for number in range(2)]
+    with memory_store() as store:
+        store.session_logs.insert(built[0])
+        assert store.session_logs.insert_many([*built, built[1]]) == (1, 0, 2)
+    (message,) = caplog.messages
+    assert "'0'" in message
+
+
+@pytest.mark.parametrize("status", NOT_BUILT_YET)
+def test_what_is_there_already_waits_for_no_lock(tmp_path: Path, status: RecordStatus) -> None:
+    with new_store(tmp_path) as store, Store(place_of(store), timeout=0) as other:
+        stored = other.session_logs.insert(log(record_status=status))
+        with store.transaction():
+            assert other.session_logs.insert(log(record_status=status)) == stored
 
 
 def test_many_do_what_one_by_one_does() -> None:

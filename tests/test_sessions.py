@@ -337,6 +337,12 @@ def test_a_session_asked_for_by_name_says_which_row_is_not_valid(
     assert (error.table, error.row_id, error.column) == ("session_log", row_id, column)
 
 
+def test_of_no_sessions_none_is_the_latest() -> None:
+    with memory_store() as store:
+        assert list(store.sessions.iter_overview(limit=1)) == []
+        assert store.sessions.oldest_to_build() is None
+
+
 def test_a_session_that_is_not_whole_is_none(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         assert store.sessions.get(SESSION) is None

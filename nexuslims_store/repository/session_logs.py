@@ -131,7 +131,7 @@ class SessionLogRepository(Repository):
             stored = self._stored(event)
             if stored is not None:
                 corrected = self._corrected(event, stored)
-                if corrected is not None or stored[:-1] != tuple(event.values()):
+                if stored[:-1] != tuple(event.values()):
                     return corrected or _MAPPER.models([stored])[0]
             row_id = self._inserted(event) if stored is None else stored[-1]
             if row_id is not None:
