@@ -30,6 +30,8 @@ _QUOTED = re.compile(
     "update|using|values|when|where",
     re.IGNORECASE,
 )
+# What may follow the table and columns that are referred to.
+_CLAUSES = re.compile(r"( ON \S+( SET| NO)? \S+| MATCH \S+| (NOT )?DEFERRABLE| INITIALLY \S+)*")
 _SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -130,7 +132,7 @@ def checks(sql: str) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for place, word in enumerate(words[:-1]):
         if word.upper() == "CHECK" and words[place + 1] == "(":
-            named = place >= 2 and words[place - 2].upper() == "CONSTRAINT"
+            named = words[place - 2].upper() == "CONSTRAINT"
             rule = join(_inside(words, place + 1))
             found[rule] = words[place - 1].strip('"') if named else None
     return found
@@ -181,12 +183,12 @@ def without_references(
                 continue
             start, columns = at, words[part][:1]
             if written.is_constraint(part):
-                start = max(p for p in range(part.start, at) if upper[p] == "FOREIGN")
+                start = upper.index("FOREIGN", part.start)
                 columns = _inside(words, start + 2)
             to = _inside(words, at + 2) if words[at + 2] == "(" else []
             if is_wanted(_bare_names(columns), bare(words[at + 1]), _bare_names(to)):
                 end = part.stop - len(_after_reference(words[at : part.stop]))
-                start -= 2 * (start > part.start + 1 and upper[start - 2] == "CONSTRAINT")
+                start -= 2 * (upper[start - 2] == "CONSTRAINT")
                 start -= slice(start, end) == part  # with the comma before it
                 cuts.append((slice(start, end), ""))
     return written.whole(cuts)
@@ -293,17 +295,8 @@ def _after_reference(words: list[str]) -> list[str]:
     place = 2
     if words[place : place + 1] == ["("]:
         place += len(_inside(words, place)) + 2
-    while place < len(words):
-        upper = [word.upper() for word in words[place:]]
-        if upper[0] == "ON":
-            place += 4 if upper[2] in {"SET", "NO"} else 3
-        elif upper[0] in {"MATCH", "INITIALLY"}:
-            place += 2
-        elif upper[0] == "DEFERRABLE" or upper[:2] == ["NOT", "DEFERRABLE"]:
-            place += 1 + (upper[0] == "NOT")
-        else:
-            break
-    return words[place:]
+    clauses = next(_CLAUSES.finditer("".join(f" {word.upper()}" for word in words[place:])))
+    return words[place + clauses[0].count(" ") :]
 
 
 def normalised(sql: str) -> str:

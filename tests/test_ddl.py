@@ -38,6 +38,7 @@ def test_tokens_are_told_apart_and_comments_left_out() -> None:
         ("'A'", "a"),
         ("ÄB", "Äb"),
         ('"', '"'),
+        ('""', ""),
     ],
 )
 def test_a_name_without_its_quotes(written: str, name: str) -> None:
@@ -150,22 +151,27 @@ def test_a_column_is_defined_as_it_is_written() -> None:
     found = ddl.definitions(TABLE)
     assert list(found) == ["id", "kind", "user", 'twice "quoted"', "total"]
     assert found["kind"] == "[kind] TEXT COLLATE nocase NOT NULL"
+    assert found["user"].startswith("`user` VARCHAR ( 50 ) REFERENCES people (name) ON DELETE")
     assert found["total"] == "total GENERATED ALWAYS AS (id * 2) VIRTUAL"
-    assert ddl.definitions("CREATE TABLE a (b STORED, c AS (1), d AS (2) stored, UNIQUE (b))") == {
+    assert ddl.definitions(
+        "CREATE TABLE a (b STORED, c AS (1), d AS (2) stored NULL, UNIQUE (b))"
+    ) == {
         "b": "b STORED",
         "c": "c AS (1)",
-        "d": "d AS (2) VIRTUAL",
+        "d": "d AS (2) VIRTUAL NULL",
     }
 
 
 def test_columns_of_another_table_come_along_with_their_rules() -> None:
     there = """CREATE TABLE a (
-        own INTEGER PRIMARY KEY DESC AUTOINCREMENT, two TEXT, "Three" INT PRIMARY KEY NOT NULL, x,
+        own INTEGER PRIMARY KEY DESC AUTOINCREMENT NOT NULL, two TEXT,
+        "Three" INT PRIMARY KEY NOT NULL, x,
         UNIQUE (two, x), CHECK (two > 1), CHECK (x = 'own'), PRIMARY KEY (Three))"""
     assert ddl.with_columns(
         "CREATE TABLE a (x INT, y, CHECK (x))", there, ["own", "two", "three"]
     ) == (
-        'CREATE TABLE a (x INT, y, own INTEGER UNIQUE , two TEXT, "Three" INT UNIQUE NOT NULL, '
+        "CREATE TABLE a (x INT, y, own INTEGER UNIQUE  NOT NULL, two TEXT, "
+        '"Three" INT UNIQUE NOT NULL, '
         "CHECK (x), UNIQUE (two, x), CHECK (two > 1), UNIQUE (Three))"
     )
     assert ddl.with_columns(

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.servers import Server
@@ -89,7 +90,8 @@ def test_a_text_that_no_server_takes_is_named(server_url: str) -> None:
 
 def given(store: Store) -> dict[str, str]:
     """What libpq was given for the connection of a store."""
-    parameters: dict[str, str] = store.connection.info.get_parameters()
+    connection: Any = store.connection
+    parameters: dict[str, str] = connection.info.get_parameters()
     return parameters
 
 
@@ -169,7 +171,8 @@ def test_a_statement_is_prepared_once_whatever_its_numbers(server_url: str) -> N
         prepared = []
         for number in (1, 40_000, 2**40):  # to psycopg each of another type
             assert store.session_logs.remove(number) is False
-            found = store.connection.execute(
+            connection: Any = store.connection
+            found = connection.execute(
                 "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%DELETE%'",
                 prepare=False,
             )
@@ -186,7 +189,8 @@ def test_a_url_with_an_option_that_there_is_none_of_is_not_repeated(server_url: 
 
 def test_a_store_whose_connection_was_lost(server: Server, server_url: str) -> None:
     with Store(server_url) as store:
-        server.execute(f"SELECT pg_terminate_backend({store.connection.info.backend_pid})")
+        connection: Any = store.connection
+        server.execute(f"SELECT pg_terminate_backend({connection.info.backend_pid})")
         for use in (store.instruments.list, lambda: store.connection):
             with pytest.raises(StoreError, match=r"was lost \(.*Open the store again"):
                 use()
