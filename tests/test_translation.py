@@ -1,0 +1,260 @@
+"""What SQLite's errors mean: decided by their codes, and by what stands beside the file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from helpers.platforms import as_root, posix
+from helpers.support import new_database
+from test_store_files import open_folder as open_folder  # a fixture
+from test_store_files import unprivileged
+
+from nexuslims_store import (
+    CorruptDatabaseError,
+    DatabaseLockedError,
+    DatabaseNotFoundError,
+    NotANexusLIMSDatabaseError,
+    ReadOnlyError,
+    SchemaMismatchError,
+    StorageFullError,
+    StoreError,
+)
+from nexuslims_store.translation import ConstraintError, translate, why_not_opened
+
+
+def meaning(path: Path, code: int) -> StoreError:
+    error = sqlite3.OperationalError("said by SQLite")
+    error.sqlite_errorcode = code
+    return translate(error, path, timeout=1.5)
+
+
+FULL = "{path} could not be written (said by SQLite): the disk is full, or a limit on the size of "
+ROLLED_BACK = "{path}: a transaction of this store was rolled back while these rows were read; "
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "begins"),
+    [
+        ("BUSY", DatabaseLockedError, "{path} is locked by another program, still after 1.5 s; "),
+        ("BUSY_SNAPSHOT", DatabaseLockedError, "{path} is locked by another program, still "),
+        ("LOCKED", DatabaseLockedError, "{path} is locked by another program, still after 1.5 s; "),
+        ("READONLY", ReadOnlyError, "{path} was opened read-only; open it without read_only=True"),
+        ("PERM", ReadOnlyError, "{path} was opened read-only; open it without read_only=True "),
+        ("AUTH", ReadOnlyError, "{path} was opened read-only; open it without read_only=True "),
+        ("READONLY_DIRECTORY", ReadOnlyError, "{path} was opened read-only; open it without "),
+        ("READONLY_DBMOVED", ReadOnlyError, "{path} was moved or replaced while it was open; "),
+        ("READONLY_RECOVERY", ReadOnlyError, "{path} is in WAL mode: whoever reads it needs its "),
+        ("READONLY_CANTINIT", ReadOnlyError, "{path} is in WAL mode: whoever reads it needs its "),
+        ("FULL", StorageFullError, "no room to write {path}: free some space on its disk and try "),
+        ("IOERR", StorageFullError, FULL),
+        ("IOERR_WRITE", StorageFullError, FULL),
+        ("IOERR_FSYNC", StorageFullError, FULL),
+        ("IOERR_DIR_FSYNC", StorageFullError, FULL),
+        ("IOERR_TRUNCATE", StorageFullError, FULL),
+        ("IOERR_SHMSIZE", StorageFullError, FULL),
+        ("IOERR_SHMOPEN", StorageFullError, FULL),
+        ("IOERR_SHORT_READ", CorruptDatabaseError, "{path} is damaged (said by SQLite); "),
+        ("CORRUPT", CorruptDatabaseError, "{path} is damaged (said by SQLite); `nexuslims-store "),
+        ("NOTADB", NotANexusLIMSDatabaseError, "{path} is not an SQLite database, and nothing "),
+        ("ABORT", StoreError, ROLLED_BACK),
+        ("ABORT_ROLLBACK", StoreError, ROLLED_BACK),
+        ("CONSTRAINT_CHECK", ConstraintError, "{path}: the tables refuse the row (said by SQLite)"),
+        ("CONSTRAINT_UNIQUE", ConstraintError, "{path}: the tables refuse the row (said by "),
+        ("ERROR", SchemaMismatchError, "{path}: its tables are not those this package works with "),
+        ("SCHEMA", SchemaMismatchError, "{path}: its tables are not those this package works with"),
+        ("IOERR_READ", StoreError, "{path} could not be read (said by SQLite): check that it is a"),
+        ("MISUSE", StoreError, "{path}: SQLite reports: said by SQLite"),
+    ],
+)
+def test_a_code_says_what_it_means(
+    tmp_path: Path, name: str, kind: type[StoreError], begins: str
+) -> None:
+    path = new_database(tmp_path)
+    found = meaning(path, getattr(sqlite3, f"SQLITE_{name}"))
+    assert type(found) is kind
+    assert str(found).startswith(begins.format(path=path))
+
+
+def test_what_sqlite_does_not_say_is_said_by_the_module(tmp_path: Path) -> None:
+    path = tmp_path / "nexuslims.db"
+    found = translate(sqlite3.ProgrammingError("it is closed"), path, timeout=1.5)
+    assert (type(found), str(found)) == (StoreError, f"{path}: it is closed")
+
+
+def test_a_foreign_key_is_told_from_other_constraints(tmp_path: Path) -> None:
+    for code in (sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY, sqlite3.SQLITE_CONSTRAINT_CHECK):
+        found = meaning(new_database(tmp_path), code)
+        assert isinstance(found, ConstraintError)
+        assert found.foreign_key is (code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY)
+
+
+def test_a_folder_may_be_opened_and_not_read(tmp_path: Path) -> None:
+    for code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR_READ):
+        found = meaning(tmp_path, code)
+        assert type(found) is NotANexusLIMSDatabaseError
+        assert str(found) == f"{tmp_path} is a folder; name the database file in it"
+
+
+# -- what may not be written -----------------------------------------------------------
+
+
+def mounted_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform != "win32":
+        flags = SimpleNamespace(f_flag=os.ST_RDONLY)
+        monkeypatch.setattr(os, "statvfs", lambda _: flags)
+
+
+HALF = "{path} was left in the middle of a write (its -journal file is there), and "
+IN_WAL = "{path} is in WAL mode: whoever reads it needs its -wal and -shm files beside it, and the "
+COPY = "copy both to a folder that may be written, and work there"
+CHANGE = "read a copy of it{wal} in a folder that may be written"
+
+
+@posix
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("READONLY", "{path} was opened read-only; open it without read_only=True to write"),
+        ("READONLY_ROLLBACK", f"{HALF}its disk is mounted read-only; {COPY}"),
+        ("READONLY_RECOVERY", f"{IN_WAL[:-4]}its disk is mounted read-only; {CHANGE}"),
+    ],
+)
+@pytest.mark.parametrize("wal", ["", " and its -wal file"])
+def test_on_a_disk_that_is_mounted_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str, wal: str
+) -> None:
+    path = new_database(tmp_path)
+    if wal:
+        Path(f"{path}-wal").touch()
+    mounted_read_only(monkeypatch)
+    found = meaning(path, getattr(sqlite3, f"SQLITE_{name}"))
+    assert str(found) == says.format(path=path, wal=wal)
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("name", "file_mode", "folder_mode", "says"),
+    [
+        (
+            *("READONLY", 0o444, 0o777),
+            "{path} is read-only for this user; change the file's permissions to write",
+        ),
+        (
+            *("READONLY", 0o666, 0o555),
+            "the folder {folder} is read-only for this user, so SQLite cannot write its journal "
+            "beside nexuslims.db; change the folder's permissions",
+        ),
+        (
+            *("READONLY_ROLLBACK", 0o666, 0o777),
+            f"{HALF}a read-only store may not repair it; open it once for writing, as "
+            "`nexuslims-store backup` does",
+        ),
+        *(
+            (
+                *("READONLY_ROLLBACK", *modes),
+                f"{HALF}a read-only store may not repair it; {place} is read-only for this user: "
+                "run `nexuslims-store backup` as root, who owns the database, or change the "
+                "permissions",
+            )
+            for place, modes in (("{path}", (0o444, 0o777)), ("{folder}", (0o666, 0o555)))
+        ),
+        (
+            *("READONLY_CANTINIT", 0o666, 0o555),
+            f"{IN_WAL}folder {{folder}} is read-only for this user; {CHANGE}, or make this one "
+            "writable",
+        ),
+    ],
+)
+def test_a_user_whom_permissions_bind(
+    open_folder: Path, name: str, file_mode: int, folder_mode: int, says: str
+) -> None:
+    path = new_database(open_folder)
+    Path(f"{path}-journal").touch(0o666)
+    Path(f"{path}-journal").chmod(0o666)
+    path.chmod(file_mode)
+    open_folder.chmod(folder_mode)
+    with unprivileged():
+        found = meaning(path, getattr(sqlite3, f"SQLITE_{name}"))
+    assert type(found) is ReadOnlyError
+    assert str(found) == says.format(path=path, folder=open_folder, wal="")
+
+
+@as_root
+def test_a_file_that_nobody_can_write_to_is_on_a_disk(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = new_database(open_folder)
+    path.chmod(0o444)
+    mounted_read_only(monkeypatch)
+    with unprivileged():
+        assert str(meaning(path, sqlite3.SQLITE_READONLY)) == (
+            f"{path} is on a disk that is mounted read-only; work on a copy of it elsewhere"
+        )
+
+
+def test_a_folder_without_writing_is_at_fault_where_nothing_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "nexuslims.db"
+    path.write_bytes(b"no database at all, but long enough to be looked at by its first bytes " * 9)
+    found = meaning(path, sqlite3.SQLITE_READONLY_DIRECTORY)
+    assert str(found).startswith(IN_WAL.format(path=path))
+
+
+# -- what cannot be opened -------------------------------------------------------------
+
+
+def beside(suffix: str) -> Callable[[Path], None]:
+    return lambda path: Path(f"{path}{suffix}").touch()
+
+
+@posix
+@pytest.mark.parametrize(
+    ("prepare", "kind", "says"),
+    [
+        (Path.unlink, DatabaseNotFoundError, "there is no database {path}; check the path, or "),
+        (lambda _: None, ReadOnlyError, f"{IN_WAL}folder "),
+        (beside("-journal"), ReadOnlyError, "{path} cannot be opened with its -journal or -wal "),
+        (beside("-wal"), ReadOnlyError, "{path} cannot be opened with its -journal or -wal file: "),
+    ],
+)
+def test_why_a_file_is_not_opened(
+    tmp_path: Path, prepare: Callable[[Path], None], kind: type[StoreError], says: str
+) -> None:
+    path = new_database(tmp_path)
+    prepare(path)
+    found = why_not_opened(path)
+    assert type(found) is kind
+    assert str(found).startswith(says.format(path=path))
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "nexuslims.db"
+    found = str(why_not_opened(path))
+    assert found.startswith(f"there is no database {path}, nor the folder {path.parent}; check ")
+
+
+@posix
+def test_a_journal_on_a_disk_that_is_mounted_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = new_database(tmp_path)
+    beside("-journal")(path)
+    mounted_read_only(monkeypatch)
+    assert str(why_not_opened(path)) == (
+        f"{path} cannot be opened with its -journal or -wal file: its disk is mounted read-only; "
+        f"{COPY}"
+    )
+
+
+@as_root
+def test_a_wal_file_in_a_folder_that_may_not_be_written(open_folder: Path) -> None:
+    path = new_database(open_folder)
+    beside("-wal")(path)
+    open_folder.chmod(0o555)
+    with unprivileged():
+        assert str(why_not_opened(path)).startswith(IN_WAL.format(path=path))
