@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,7 @@ from nexuslims_store import (
     Store,
     StoreError,
 )
-from nexuslims_store.arguments import member, members, require_type
+from nexuslims_store.arguments import member, members, require_limit, require_type
 
 
 def test_a_type_that_fits_is_passed_over() -> None:
@@ -33,7 +34,10 @@ def test_a_type_that_fits_is_passed_over() -> None:
         (5, str, r"pid must be a str, not 5 \(int\)"),
         ("x", int, r"pid must be an int, not 'x' \(str\)"),
         (b"x", (EventType, str), r"pid must be an EventType or a str, not b'x' \(bytes\)"),
-        (["x"] * 1000, str, r"not \['x', .*… \(list\)$"),
+        (["x"] * 1000, str, r"not \['x', .{93}… \(list\)$"),
+        ("x" * 98, int, r"not 'x{98}' \(str\)$"),
+        ("x" * 99, int, r"not 'x{98}… \(str\)$"),
+        ("x", (int, type(None)), r"pid must be an int or None, not 'x' \(str\)"),
     ],
 )
 def test_a_type_that_does_not_fit_is_a_type_error_that_names_it(
@@ -115,6 +119,17 @@ def test_what_came_past_a_model_is_refused_by_its_field(field: str) -> None:
             UNCHECKED[field](store)
         after = [list(store.connection.execute(f"SELECT * FROM {table}")) for table in TABLES]
         assert after == before
+
+
+@pytest.mark.parametrize("limit", [None, 0, 1, sys.maxsize])
+def test_a_limit_that_can_be_counted_is_taken(limit: int | None) -> None:
+    require_limit(limit)
+
+
+@pytest.mark.parametrize("limit", [-1, sys.maxsize + 1])
+def test_a_limit_beyond_is_refused(limit: int) -> None:
+    with pytest.raises(InvalidValueError, match=f"limit is {limit}: give how many there may be"):
+        require_limit(limit)
 
 
 def test_a_limit_beyond_what_can_be_counted_is_refused_by_its_name() -> None:

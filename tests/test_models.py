@@ -146,10 +146,36 @@ def test_a_bad_value_is_refused_by_name(make: Any, field: str, value: object) ->
     assert {error["loc"][0] for error in caught.value.errors()} == {field}
 
 
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "[" * 99 + "]" * 99,
+        '[{"a":' * 49 + "[1]" + "}]" * 49,
+        '"' + "[{" * 99 + '"',
+        "[" + "[]," * 150 + "{}]",
+        "9" * 4000,
+        "-" + "9" * 3999,
+    ],
+)
+def test_json_that_is_just_not_too_much(inside: str) -> None:
+    assert upload(metadata_json='{"a": ' + inside + "}").metadata is not None
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["[" * 100 + "]" * 100, '[{"a":' * 50 + "1" + "}]" * 50, '{"a":' * 100 + "1" + "}" * 100],
+)
+def test_json_that_is_a_bracket_too_deep(inside: str) -> None:
+    with pytest.raises(ValidationError, match="nested more than 100 deep"):
+        upload(metadata_json='{"a": ' + inside + "}")
+
+
 def test_a_number_of_too_many_digits_is_told_without_pythons_own_functions() -> None:
     with pytest.raises(ValidationError) as caught:
         upload(metadata_json='{"a": ' + "9" * 5000 + "}")
     assert "a number of 5,000 digits is too large" in str(caught.value)
+    with pytest.raises(ValidationError, match="a number of 4,001 digits is too large"):
+        upload(metadata_json='{"a": ' + "9" * 4001 + "}")
     assert "sys." not in str(caught.value)
 
 

@@ -231,6 +231,21 @@ def test_what_is_written_to_the_file_meanwhile_is_noticed(copy: Path, server_url
         assert store.session_logs.count() == 0
 
 
+def test_what_is_written_to_the_server_meanwhile_is_of_another_moment(
+    copy: Path, server_url: str, tmp_path: Path
+) -> None:
+    write(copy, "DELETE FROM upload_log WHERE id = 9223372036854775807")  # after which comes none
+    rows = move(copy, server_url)
+
+    def write_meanwhile(line: str) -> None:
+        if "instruments" in line:
+            with Store(server_url) as store:
+                add_session(store, uploads={"cdcs": True})
+
+    assert move(server_url, tmp_path / "back.db", say=write_meanwhile) == rows
+    assert by_key(tmp_path / "back.db") == by_key(copy)
+
+
 def test_a_value_that_does_not_arrive_undoes_all(
     copy: Path, server: Server, server_url: str
 ) -> None:

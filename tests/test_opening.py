@@ -211,6 +211,12 @@ def test_a_timeout_may_be_as_long_as_one_likes(tmp_path: Path) -> None:
         assert milliseconds == min(timeout, LONGEST_TIMEOUT) * 1000
 
 
+def test_the_longest_timeout_is_three_weeks(tmp_path: Path) -> None:
+    for timeout in (float("inf"), 2_000_001):
+        with Store(new_database(tmp_path), timeout=timeout) as store:
+            assert store._database.timeout == 2_000_000
+
+
 def test_no_timeout_is_no_wait(tmp_path: Path) -> None:
     path = new_database(tmp_path)
     with Store(path, timeout=0) as store, closing(sqlite3.connect(path)) as other:

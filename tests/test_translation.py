@@ -79,6 +79,7 @@ def test_a_code_says_what_it_means(
     found = meaning(path, getattr(sqlite3, f"SQLITE_{name}"))
     assert type(found) is kind
     assert str(found).startswith(begins.format(path=path))
+    assert found.for_command.startswith(begins.format(path=path))
 
 
 def test_what_sqlite_does_not_say_is_said_by_the_module(tmp_path: Path) -> None:

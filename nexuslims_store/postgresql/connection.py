@@ -149,7 +149,7 @@ class PostgreSQLDatabase(Database):
         self._begin = _READING if read_only else f"BEGIN ISOLATION LEVEL READ COMMITTED; {_LOCK}"
         self._numbers = count()
         self._left: list[str] = []  # cursors to be closed
-        self._must_roll_back = False
+        self._must_roll_back = False  # as soon as a statement can be sent
         self._connection = connect(url, read_only=read_only, timeout=timeout)
         guard(self)
 

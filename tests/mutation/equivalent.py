@@ -18,6 +18,58 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             "        WHERE success = FALSE",
         )
     ),
+    *(
+        (f"nexuslims_store/{path}.py", f"{constant} = ", "", "so many at a time give the same")
+        for path, constant in (
+            ("connection", "_CACHED_STATEMENTS"),
+            ("connection", "_ROWS_AT_A_TIME"),
+            ("postgresql/connection", "_ROWS_AT_A_TIME"),
+            ("repository/claims", "_AT_ONCE"),
+            ("repository/overviews", "_FIRST_LOOK"),
+            ("repository/overviews", "_RECENT"),
+            ("repository/pairing", "_AT_A_TIME"),
+            ("repository/session_logs", "_AT_A_TIME"),
+        )
+    ),
+    *(
+        ("nexuslims_store/repository/pairing.py", stands, becomes, "the slow way finds the same")
+        for stands, becomes in (
+            ("self._known.update(self._instruments.as_dict())", "pass"),
+            ("return assemble(Session, dicts, _FIELDS_SET)", "return None"),
+            ("or dt_to < dt_from", "<="),
+        )
+    ),
+    (
+        "nexuslims_store/repository/session_logs.py",
+        "if new < len(events) else 0",
+        "<=",
+        "events that are all new need no correction, and get none",
+    ),
+    (
+        "nexuslims_store/repository/overviews.py",
+        "_A_DAY = ",
+        "",
+        "each row of a wider span is looked at once more",
+    ),
+    ("nexuslims_store/times.py", "_WEEK = ", "", "the date of any earlier day will do too"),
+    (
+        "nexuslims_store/turns.py",
+        "_LONGEST_NAP = ",
+        "",
+        "whose turn ends says so, and so long is slept only if that came to nothing",
+    ),
+    (
+        "nexuslims_store/strict_json.py",
+        'if text.count("[") + text.count("{") <= _DEEPEST:',
+        " < ",
+        "so few brackets are counted again, and are not too deep",
+    ),
+    (
+        "nexuslims_store/postgresql/connection.py",
+        "self._must_roll_back = False  # as soon as",
+        "True",
+        "a ROLLBACK outside of transactions does nothing",
+    ),
     (
         "nexuslims_store/doctor/sessions.py",
         "str(timestamp)[:4] > self._year",
