@@ -141,6 +141,15 @@ def member(name: str, value: Any, kind: type[Member]) -> Member:
     )
 
 
+def member_value(name: str, value: Any, kind: type[Enum]) -> str:
+    """Return the value of the member that an argument is, or has the value of (see `member`)."""
+    if type(value) is str and value in _by_value(kind):
+        return value
+    # A third of the time of `.value`, which is a function of Python's.
+    found: str = member(name, value, kind)._value_
+    return found
+
+
 @cache
 def _by_value(kind: type[Member]) -> dict[str, Member]:
     # Calling the enum takes four times as long.

@@ -15,7 +15,7 @@ from types import NoneType
 from typing import TypeVar
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import items, member, require_type
+from nexuslims_store.arguments import items, member, member_value, require_type
 from nexuslims_store.connection import MEMORY
 from nexuslims_store.database import Database
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
@@ -183,7 +183,7 @@ class SessionClaims(SessionOverviews):
             over, still holds.
         """
         require_type("session", session, Session)
-        values = {**_names(session), "record_status": member("status", status, RecordStatus).value}
+        values = {**_names(session), "record_status": member_value("status", status, RecordStatus)}
         if session._claim is None:
             changed = self._database.change(_SQL.finish_session, values)
         else:

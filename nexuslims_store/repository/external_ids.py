@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import NoneType
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import member, require_type, valid_items
+from nexuslims_store.arguments import member, member_value, require_type, valid_items
 from nexuslims_store.database import Database, Row
 from nexuslims_store.display import quoted
 from nexuslims_store.enums import ExternalSystem, SystemName
@@ -75,7 +75,7 @@ class ExternalIdRepository(Repository):
     def find_username(self, external_id: str, system: ExternalSystem | SystemName) -> str | None:
         """Return the user behind a system's identifier, or None."""
         require_type("external_id", external_id, str)
-        external_system = member("system", system, ExternalSystem).value
+        external_system = member_value("system", system, ExternalSystem)
         rows = self._database.rows(
             _SQL.find_username, {"external_id": external_id, "external_system": external_system}
         )
@@ -277,7 +277,7 @@ def _user_and_system(username: str, system: ExternalSystem | SystemName) -> dict
     require_type("username", username, str)
     return {
         "nexuslims_username": username,
-        "external_system": member("system", system, ExternalSystem).value,
+        "external_system": member_value("system", system, ExternalSystem),
     }
 
 

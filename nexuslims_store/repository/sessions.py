@@ -8,7 +8,7 @@ from datetime import datetime
 from types import NoneType
 
 from nexuslims_store import queries
-from nexuslims_store.arguments import items, member, require_type
+from nexuslims_store.arguments import items, member, member_value, require_type
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.models import Instrument, Session, SessionLog
 from nexuslims_store.repository.instruments import unknown_instrument
@@ -266,7 +266,7 @@ class SessionRepository(SessionResets):
         require_type("session_identifier", session_identifier, str)
         values = {
             "session_identifier": session_identifier,
-            "record_status": member("status", status, RecordStatus).value,
+            "record_status": member_value("status", status, RecordStatus),
         }
         if expected is None:
             return self._database.change(_SQL.set_status, values)
