@@ -41,12 +41,15 @@ EVENTS = (
     *(("START", "START", "END"), ("START", "END", "END"), ("END", "END")),
     ("RECORD_GENERATION",),
 )
-# What is of another instrument of the same name, or without a user, is of no session of A's.
+# What another instrument has of the same name is of no session of A's, nor is what waits a claim.
 BESIDE = [
     *(Row("90/id=1", "A", TIMES[0], event, "TO_BE_BUILT", None) for event in ("START", "END")),
     *(Row("90/id=1", "B", TIMES[1], "RECORD_GENERATION", status) for status in ("ERROR", *OPEN)),
     *(Row("91/id=1", "A", TIMES[0], event, "ERROR", None) for event in ("START", "END")),
     *(Row("91/id=1", "B", TIMES[1], event, "NO_CONSENT", "ann") for event in ("START", "END")),
+    *(Row("92/id=1", "A", TIMES[0], event, "WAITING_FOR_END", None) for event in ("START", "END")),
+    *(Row("92/id=1", "A", TIMES[1], event, "TO_BE_BUILT", None) for event in ("START", "END")),
+    *(Row("93/id=1", "A", TIMES[1], event, "TO_BE_BUILT", None) for event in ("START", "END") * 2),
 ]
 SEED = 1
 LOWEST, HIGHEST = -(2**62), 2**60  # instants before and after all others
@@ -71,8 +74,8 @@ def odd_rows(seed: int) -> dict[int, Row]:
                 own = "WAITING_FOR_END"
             user = dice.choice([None, "ann", "bob"])
             found.append(Row(session, pid, dice.choice(TIMES), event, own, user))
-    found += BESIDE
     dice.shuffle(found)
+    found = [*BESIDE, *found]
     ids = sorted(dice.sample(range(1, 3 * len(found)), len(found)))
     return dict(zip(ids, found, strict=True))
 

@@ -9,7 +9,7 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, product
@@ -208,6 +208,83 @@ def test_users(each_store: str) -> None:
                 assert found == [
                     (user,) for row in rows if row[:2] == (user, system) and system == "cdcs"
                 ]
+
+
+class UndoError(Exception):
+    """Raised at the end of a transaction that was only to be looked at."""
+
+
+def change(
+    store: Store, table: str, statement: str, **parameters: object
+) -> tuple[int, set[tuple[Any, ...]]]:
+    """How many rows a statement changes, and all of the table as it leaves them; then undo it."""
+    file, name = statement.split(".")
+    with suppress(UndoError), store.transaction():
+        number = store._database.change(queries.load(f"{file}.sql")[name], parameters)
+        cursor: Any = store.connection.cursor()
+        cursor.execute(f"SELECT * FROM {table}")
+        rows = {tuple(row) for row in cursor.fetchall()}
+        raise UndoError
+    return number, rows
+
+
+def test_users_that_change(each_store: str) -> None:
+    table, file = "external_user_identifiers", "external_user_identifiers"
+    rows = [
+        (number, user, system, f"{user}@{system}", f"{user}@x", "2025", None, "old")
+        for number, (user, system) in enumerate(product(("ann", "bob"), ("nemo", "cdcs")), 1)
+    ]
+    row = rows[1]
+    others = {*rows} - {row}
+    place = {"nexuslims_username": "ann", "external_system": "cdcs"}
+    with memory_store() as store:
+        run(
+            store,
+            f"INSERT INTO {table} (id, nexuslims_username, external_system, external_id, email,"
+            " created_at, last_verified_at, notes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            *rows,
+        )
+        found = change(store, table, f"{file}.remove_external_id", **place)
+        assert found == (1, others)
+        found = change(store, table, f"{file}.move_external_id", **place, new_username="zoe")
+        assert found == (1, others | {(2, "zoe", *row[2:])})
+        found = change(store, table, f"{file}.set_external_id_aside", **place, set_aside="-")
+        assert found == (1, others | {(*row[:3], "-2", *row[4:])})
+        new = {**place, "external_id": "new", "now": "now"}
+        for email, notes in product(("e", None), ("n", None)):
+            changed = (*row[:3], "new", email or "ann@x", "2025", "now", notes or "old")
+            for statement in ("update_external_id", "store_external_id"):
+                values = new | {"email": email, "notes": notes}
+                found = change(store, table, f"{file}.{statement}", **values)
+                assert found[1] == others | {changed}
+
+
+def test_instruments_that_change(each_store: str) -> None:
+    columns = ", ".join(Instrument.model_fields).replace("timezone_str", "timezone")
+    with memory_store(*some_instruments()) as store:
+        rows = {one.instrument_pid: tuple(one.to_dict().values()) for one in some_instruments()}
+        table = f"(SELECT {columns} FROM instruments) AS one"
+        pid = {"instrument_pid": "Z"}
+        others = {row for name, row in rows.items() if name != "Z"}
+        found = change(store, table, "instruments.remove_instrument", **pid)
+        assert found == (1, others)
+        found = change(store, table, "instruments.rename_instrument", **pid, new_pid="Y")
+        assert found == (1, others | {("Y", *rows["Z"][1:])})
+        found = change(store, table, "instruments.set_api_url_aside", **pid, set_aside="-")
+        assert found == (1, others | {("Z", "-Z", *rows["Z"][2:])})
+        names = [name.replace("timezone_str", "timezone") for name in Instrument.model_fields]
+        values = dict(zip(names, ["Z", *(f"new {name}" for name in names[1:])], strict=True))
+        found = change(store, table, "instruments.update_instrument", **values)
+        assert found == (1, others | {tuple(values.values())})
+
+
+def test_uploads_that_go(uploads: tuple[Store, list[Attempt]]) -> None:
+    store, attempts = uploads
+    table = "(SELECT id FROM upload_log) AS one"
+    name = {"session_identifier": "s1"}
+    number, left = change(store, table, "upload_log.delete_uploads_of_session", **name)
+    assert left == {(one.id,) for one in attempts if one.session != "s1"}
+    assert number == len(attempts) - len(left) > 0
 
 
 # -- the doctor's ----------------------------------------------------------------------

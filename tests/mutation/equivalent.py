@@ -108,6 +108,18 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         )
     ),
     (
+        "sql/session_log.sql",
+        "INNER JOIN session_log AS log",
+        "LEFT JOIN",
+        "a row is joined with itself at least",
+    ),
+    (
+        "sql/views.sql",
+        "LIMIT 1",
+        "1 -> 2",
+        "of a query that stands for a value SQLite takes the first row",
+    ),
+    (
         "sql/views.sql",
         "UNION ALL",
         "UNION",
@@ -128,6 +140,13 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
     *(
         ("sql/views.sql", f"substr(log.timestamp, {part}", longer, "what follows is no digit")
         for part, longer in (("20, 7)", "8"), ("21, 6)", "7"))
+    ),
+    *(
+        ("sql/views.sql", stands, "5 -> 6", "what is rounded is close to a whole second")
+        for stands in (
+            "* 86400 + 0.5 AS INTEGER",
+            "- substr(log.timestamp, 20, 7) + 0.5 AS INTEGER",
+        )
     ),
 )
 
