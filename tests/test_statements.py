@@ -323,7 +323,7 @@ def test_what_is_to_be_built(asked: tuple[Store, Model]) -> None:
         bounds = {"after_instant": after[0], "after_id": after[1], "number": number}
         assert ask(store, "session_log.list_oldest_starts", **bounds) == later[:number]
     ends = sorted(
-        (ended, known.start)
+        (ended, known.session, known.instrument)
         for known in started(model)
         if model.status(known.start) == model.status(known.end) == "TO_BE_BUILT"
         and (began := model.micros(known.start)) is not None
@@ -333,9 +333,9 @@ def test_what_is_to_be_built(asked: tuple[Store, Model]) -> None:
     )
     with suppress(UndoError), store.transaction():
         # One after the other is the first.
-        for ended, start in ends:
+        for ended, *place in ends:
             assert ask(store, "overview.get_waiting_since") == [(ended,)]
-            run(store, f"DELETE FROM session_log WHERE id_session_log = {start}")
+            run(store, DELETE_STARTS, (*place,))
         assert ask(store, "overview.get_waiting_since") == [(None,)]
         raise UndoError
 
@@ -501,6 +501,10 @@ def test_the_parts_of_a_report(asked: tuple[Store, Model]) -> None:
 # -- what changes rows -----------------------------------------------------------------
 
 
+DELETE_STARTS = """
+    DELETE FROM session_log
+    WHERE session_identifier = ? AND instrument = ? AND event_type = 'START'
+"""
 ALL_ROWS = """
     SELECT
         session_identifier, instrument, timestamp, event_type, record_status, "user", id_session_log
