@@ -10,12 +10,14 @@ import os
 import re
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers.command_line import (
@@ -33,6 +35,7 @@ from helpers.support import PID, new_database, write
 from nexuslims_store import Store
 from nexuslims_store.cli import held, main, progress
 from nexuslims_store.cli.output import Output
+from nexuslims_store.cli.tables import terminal_width
 
 IDENTIFIER = f"https://nemo.example.com/{'ö' * 80}/?id=4711"
 NAME = "東京" * 20
@@ -264,6 +267,39 @@ def test_results_are_whole_in_every_encoding(tmp_path: Path, encoding: str) -> N
         shown = done.stdout.decode("utf-8" if form else encoding)
         assert "\ufeff" not in shown  # the mark at the beginning, which is no character, aside
         assert not form or len(json.loads(shown)) > 1
+
+
+@pytest.mark.parametrize(
+    ("given", "width"),
+    [("1", 1), ("80", 80), ("9999", 9999), *((odd, 70) for odd in ("", "0", "10000", "-5", "8x"))],
+)
+def test_the_width_of_a_terminal(monkeypatch: pytest.MonkeyPatch, given: str, width: int) -> None:
+    size = os.terminal_size((70, 24))
+    monkeypatch.setattr(os, "get_terminal_size", lambda number: size if number == 7 else None)
+    monkeypatch.setattr(sys, "__stdout__", SimpleNamespace(fileno=lambda: 7))
+    monkeypatch.setenv("COLUMNS", given)
+    assert terminal_width() == width
+
+
+@pytest.mark.parametrize("out", [None, io.StringIO()])
+def test_without_a_terminal_there_are_eighty_columns(
+    monkeypatch: pytest.MonkeyPatch, out: object
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(sys, "__stdout__", out)
+    assert terminal_width() == 80
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((0, 0)))
+    monkeypatch.setattr(sys, "__stdout__", SimpleNamespace(fileno=lambda: 7))
+    assert terminal_width() == 80
+
+
+def test_an_error_is_told_in_every_encoding(tmp_path: Path) -> None:
+    err = io.TextIOWrapper(io.BytesIO(), "ascii")
+    with redirect_stderr(err):
+        assert main(["--db", str(tmp_path / "顕.db"), "status"]) == 2
+    err.flush()
+    assert b"there is no database" in err.buffer.getvalue()
+    assert rb"\u9855.db" in err.buffer.getvalue()
 
 
 # -- how long it takes ---------------------------------------------------------------------

@@ -24,7 +24,7 @@ from helpers.findings import spoil
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 # What differs from run to run, and what stands in its place.
 DIFFERS = (
-    (r"\d[\d,]* days ago", "N days ago"),
+    (r"\d[\d,]* days (ago|ahead)", r"N days \1"),
     (r'("waiting_seconds": )\d+', r"\1N"),
     (r"\b\d+ s ago", "N s ago"),
     # Now; what is stored is of 2025.
@@ -71,7 +71,7 @@ def played(script: str, folder: Path) -> Iterator[str]:
         else:
             assert program == "nexuslims-store"
             with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("COLUMNS", given.get("COLUMNS", ""))
+                patch.setenv("COLUMNS", given.get("COLUMNS", "80"))
                 answer = given.get("ANSWER", "")
                 done = call(*words, screen="COLUMNS" in given, answer=answer)
             yield from done.out.splitlines()

@@ -49,14 +49,13 @@ class Table:
         if not places:
             yield from self._blocks(cells, after_others=not again)
             return
-        if again or len(places) < len(self._names):
-            said = [
-                f"{name} {cells[0][place]}"
-                for place, name in enumerate(self._names)
-                if place not in places and cells[0][place] != _ABSENT
-            ]
-            if said:
-                yield f"for all: {', '.join(said)}"
+        said = [
+            f"{name} {cells[0][place]}"
+            for place, name in enumerate(self._names)
+            if place not in places and cells[0][place] != _ABSENT
+        ]
+        if said:
+            yield f"for all: {', '.join(said)}"
         if again:
             yield self._line([name.upper() for name in self._names], places, ())
         numeric = {

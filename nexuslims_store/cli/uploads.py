@@ -68,7 +68,8 @@ def _failed(arguments: argparse.Namespace, output: Output) -> None:
 def _name_unknown(store: Store, arguments: argparse.Namespace, output: Output) -> None:
     """Say of which names nothing is known at all: an empty list would be taken for good."""
     for name in getattr(arguments, "session", None) or ():
-        if not any(map(store.sessions.overview, names_to_look_for(store, [name]))):
+        (identifier,) = names_to_look_for(store, [name])
+        if not store.sessions.overview(identifier):
             output.message(f"there is no session {name!r}")
     if arguments.destination:
         known = {shown(one["destination_name"]) for one in iter_uploads(store._database)}

@@ -83,6 +83,24 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "the settings only make the copy faster",
     ),
     (
+        "nexuslims_store/cli/status.py",
+        "brief = arguments.quiet or arguments.prometheus",
+        "",
+        "what is not printed then is read all the same, which is only slower",
+    ),
+    (
+        "nexuslims_store/cli/interrupts.py",
+        "os.read(reading, 64)",
+        "65",
+        "the numbers of signals come one or a few at a time",
+    ),
+    (
+        "nexuslims_store/cli/interrupts.py",
+        "warn_on_full_buffer=False",
+        "True",
+        "the pipe is never full",
+    ),
+    (
         "sql/instruments.sql",
         "INNER JOIN sqlite_schema AS own ON own.type = 'table' AND lower(own.name) <>",
         "LEFT JOIN",
@@ -155,6 +173,8 @@ def reason(mutant: Mutant, text: str) -> str:
     """Why a mutant changes nothing; "" where it does."""
     line = text.splitlines()[mutant.line - 1]
     change = f"{text[mutant.begin : mutant.end]} -> {mutant.replacement}"
+    if "zip(" in line and text[: mutant.begin].endswith("strict=") and change == "True -> False":
+        return "what is taken together is equally long; it says so, to readers"
     for path, stands, becomes, why in EQUIVALENT:
         if mutant.path == path and stands in line and becomes in change:
             return why
