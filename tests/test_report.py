@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,7 +30,9 @@ from helpers.reports import (
 from helpers.support import instrument, upload
 
 from nexuslims_store import RecordStatus, Store, demo, report
+from nexuslims_store.report import periods
 from nexuslims_store.report.delays import Delays
+from nexuslims_store.report.words import lasting, share
 
 
 @pytest.fixture
@@ -275,6 +277,69 @@ def test_instruments_that_are_called_alike_and_that_nobody_used(store: Store) ->
     assert ">Scope A (A)<" in page
     assert ">Scope A (B)<" in page
     assert "Not used in this time: C, D." in page
+
+
+@pytest.mark.parametrize(
+    ("unit", "day", "name", "mark", "following"),
+    [
+        (periods._WEEKS, "2024-12-30", "2024-12-30", "2024-12-30", "2025-01-06"),
+        (periods._MONTHS, "2024-12-30", "2024-12", "", "2025-01-01"),
+        (periods._MONTHS, "2025-01-01", "2025-01", "2025-01", "2025-02-01"),
+        (periods._MONTHS, "2025-10-31", "2025-10", "2025-10", "2025-11-01"),
+        (periods._QUARTERS, "2025-01-01", "2025 Q1", "2025", "2025-04-01"),
+        (periods._QUARTERS, "2025-03-31", "2025 Q1", "2025", "2025-04-01"),
+        (periods._QUARTERS, "2025-04-01", "2025 Q2", "", "2025-07-01"),
+        (periods._QUARTERS, "2025-12-31", "2025 Q4", "", "2026-01-01"),
+        (periods._YEARS, "2025-01-01", "2025", "2025", "2026-01-01"),
+    ],
+)
+def test_a_part_has_a_name_and_an_end(
+    unit: periods.Unit, day: str, name: str, mark: str, following: str
+) -> None:
+    first = date.fromisoformat(day)
+    assert (unit.name(first), unit.mark(first)) == (name, mark)
+    assert unit.following(first) == date.fromisoformat(following)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "less than 1 min"),
+        (30, "less than 1 min"),
+        (31, "1 min"),
+        (3599, "1 h"),
+        (3660, "1 h 1 min"),
+        (86400 + 60, "1 day"),
+        (2 * 86400 + 3600 + 60, "2 days 1 h"),
+        (59 * 60, "59 min"),
+    ],
+)
+def test_a_span_of_time_in_words(seconds: int, words: str) -> None:
+    assert lasting(timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "words"), [(0, 0, "-"), (0, 3, "0 %"), (1, 3, "33 %"), (3, 3, "100 %")]
+)
+def test_a_share_in_words(part: int, whole: int, words: str) -> None:
+    assert share(part, whole) == words
+
+
+def test_a_column_of_one_kind_says_its_number_once(store: Store) -> None:
+    at(store, "s", NOW - timedelta(days=8))
+    at(store, "t", NOW - timedelta(hours=8))
+    at(store, "u", NOW - timedelta(hours=9), "ERROR")
+    text = report.render(store, NOW, weeks=6, text=True)
+    assert [line.split("  ")[-1] for line in text.splitlines() if line.startswith("week of")] == [
+        *("none", "none", "1 record complete", "2: 1 record complete, 1 build failed"),
+    ]
+
+
+def test_a_report_covers_a_quarter_of_a_year(store: Store) -> None:
+    at(store, "s", NOW - timedelta(weeks=12))
+    at(store, "before", NOW - timedelta(weeks=13))
+    weeks = tables(report.render(store, NOW))[WEEK_BY_STATUS][1:]
+    assert (len(weeks), weeks[0][:2]) == (13, ["2025-03-10", "1"])
 
 
 # -- failures --------------------------------------------------------------------------
