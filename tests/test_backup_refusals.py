@@ -82,6 +82,16 @@ def test_a_damaged_source(tmp_path: Path, kind: str, expected: type[StoreError])
         copy(path, tmp_path / "copy.db")
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
+def test_a_source_that_cannot_be_read_is_told_before_a_folder_that_cannot_be_written(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "nexuslims.db"
+    path.write_text("no database at all")
+    with pytest.raises(StoreError, match=r"nexuslims\.db is not an SQLite database"):
+        copy(path, "/proc/copy.db")
+
+
 def test_a_source_that_is_no_file(tmp_path: Path) -> None:
     with unchanged(tmp_path), pytest.raises(DatabaseNotFoundError):
         copy(tmp_path / "none.db", tmp_path / "copy.db")

@@ -23,6 +23,7 @@ from nexuslims_store import (
     StoreError,
     doctor,
 )
+from nexuslims_store.doctor import Finding
 
 
 @pytest.fixture
@@ -64,7 +65,11 @@ def test_a_trashed_page(path: Path) -> None:
         file.write(b"\xff" * size[0])
     found = examine(path)
     assert "damaged" in codes(found)
-    assert all(f.severity == "error" for f in found if f.code == "damaged")
+    # In SQLite's own words: what an error makes of them sends to the doctor.
+    assert found[-1].message == f"{path} is damaged: its tables: database disk image is malformed"
+    for finding in found:
+        assert (finding.code, finding.severity) == ("damaged", "error")
+        assert "nexuslims-store" not in finding.message
 
 
 def test_an_index_that_lacks_a_row(path: Path) -> None:
@@ -92,7 +97,9 @@ def test_a_catalogue_that_cannot_be_read(path: Path) -> None:
         "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = 'CREATE TABLE (' "
         "WHERE name = 'upload_log'",
     )
-    assert codes(examine(path)) == {"damaged"}
+    finding = the("damaged", examine(path))
+    assert finding.message.startswith(f"{path} is damaged: malformed database schema (upload_log)")
+    assert finding.remedy.startswith("nexuslims-store restore latest  (")
 
 
 def test_a_cut_off_end(path: Path) -> None:
@@ -126,25 +133,52 @@ def test_a_journal_of_a_killed_program(path: Path) -> None:
 def test_what_lies_beside_it(path: Path, tmp_path: Path) -> None:
     partial = tmp_path / ".nexuslims-0123456789abcdef.partial"
     partial.touch()
-    os.utime(partial, (NOW.timestamp(), NOW.timestamp()))
-    assert examine(path) == []  # it may still be growing
-    old = (NOW - timedelta(days=1)).timestamp()
+    for hours in (0, 6):  # it may still be growing
+        moment = (NOW - timedelta(hours=hours)).timestamp()
+        os.utime(partial, (moment, moment))
+        assert examine(path) == []
+    old = (NOW - timedelta(hours=6, seconds=1)).timestamp()
     os.utime(partial, (old, old))
-    assert the("partial-backup", examine(path)).severity == "note"
-    partial.unlink()
     shm = Path(f"{path}-shm")
     shm.touch()
-    assert the("stray-file", examine(path)).severity == "warning"
+    assert examine(path) == [
+        Finding(
+            "stray-file",
+            "warning",
+            f"{shm} lies beside a database that is not in WAL mode: another database of this name "
+            "left it, and SQLite may take it for this one's",
+            f"move {shm.name} away while no program has the database open",
+        ),
+        Finding(
+            "partial-backup",
+            "note",
+            f"{partial} was left by a backup that was killed at 2025-06-02 05:59 UTC",
+            f"delete {partial.name}; it is no whole copy",
+        ),
+    ]
 
 
 def test_a_wal_that_nobody_checkpoints(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nexuslims_store.doctor.file._LARGE_WAL", 1)
     spoil(path, "PRAGMA journal_mode = WAL;")
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        connection.execute("UPDATE session_log SET user = hex(zeroblob(100000))")
-        found = doctor.examine(path, clock=lambda: NOW)
-    assert [finding.code for finding in found] == ["large-wal"]
+        connection.execute("UPDATE session_log SET user = hex(zeroblob(1000000))")
+        grown = Path(f"{path}-wal").stat().st_size
+        assert grown > 8 * 2**20
+        for large, found in ((grown - 1, True), (grown, False)):
+            monkeypatch.setattr("nexuslims_store.doctor.file._LARGE_WAL", large)
+            findings = doctor.examine(path, clock=lambda: NOW)
+            assert [finding.code for finding in findings] == ["large-wal"] * found
+            for finding in findings:
+                assert finding.severity == "note"
+                assert f"{path}-wal has grown to {grown >> 20} MB: a program" in finding.message
+                assert "then nexuslims-store backup" in finding.remedy
+        monkeypatch.setattr("nexuslims_store.doctor.file._LARGE_WAL", 1)
+        # One that is smaller than the database is not large.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("UPDATE session_log SET user = 'u'")
+        assert 0 < Path(f"{path}-wal").stat().st_size < path.stat().st_size
+        assert doctor.examine(path, clock=lambda: NOW) == []
 
 
 def test_views_are_never_read(path: Path) -> None:
