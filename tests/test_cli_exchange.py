@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from helpers.command_line import COMMAND, TOKYO, call, filled, process
-from helpers.platforms import is_root, needs_posix
+from helpers.platforms import is_root, needs_posix, posix
 from helpers.support import PID, contents, instrument, new_database
 
 from nexuslims_store import Store
@@ -272,3 +272,15 @@ def test_an_import_file_that_is_not_there(tmp_path: Path) -> None:
     refused = call("--db", filled(tmp_path), "instruments", "import", tmp_path / "no.json")
     assert refused.status == 2
     assert "cannot be read" in refused.err
+
+
+@posix
+def test_what_has_no_end_or_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    refused = call("--db", path, "users", "import", "/dev/zero")
+    assert refused.status == 2
+    assert "is a pipe or a device, which may have no end, and was not opened" in refused.err
+    if Path("/proc/self/mem").exists():
+        refused = call("--db", path, "report", "--output", "/proc/self/mem")
+        assert refused.status == 2
+        assert "/mem is there and cannot be read (" in refused.err

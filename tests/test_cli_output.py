@@ -35,7 +35,7 @@ from helpers.support import PID, new_database, write
 from nexuslims_store import Store
 from nexuslims_store.cli import held, main, progress
 from nexuslims_store.cli.output import Output
-from nexuslims_store.cli.tables import terminal_width
+from nexuslims_store.cli.tables import Table, terminal_width
 
 IDENTIFIER = f"https://nemo.example.com/{'ö' * 80}/?id=4711"
 NAME = "東京" * 20
@@ -300,6 +300,34 @@ def test_an_error_is_told_in_every_encoding(tmp_path: Path) -> None:
     err.flush()
     assert b"there is no database" in err.buffer.getvalue()
     assert rb"\u9855.db" in err.buffer.getvalue()
+
+
+def test_long_cells_are_cut_in_an_encoding_without_an_ellipsis(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    write(path, "UPDATE session_log SET user = printf('%.400c', 'x')")
+    out = io.TextIOWrapper(io.BytesIO(), "ascii")
+    with redirect_stdout(out):
+        assert main(["--db", str(path), "sessions", "list", "--limit", "1"]) == 0
+    assert b"xxx...xxx" in out.buffer.getvalue()
+
+
+def test_a_table_comes_in_parts_whose_columns_only_grow() -> None:
+    table = Table(["name", "a_b", "size"], 24, "...")
+    first = list(table.lines([("x", "yes", "1"), ("y", "yes", "1,000.5")]))
+    assert first == ["NAME  A_B  SIZE", "x     yes        1", "y     yes  1,000.5"]
+    assert list(table.lines([("z", "no", "-")])) == ["z     no   -"]
+    wider = list(table.lines([("a longer name", "no", "2"), ("another", "no", "3")]))
+    assert wider == [
+        *("", "for all: a_b no", "NAME           SIZE"),
+        *("a longer name        2", "another              3"),
+    ]
+    again = list(table.lines([("b", "-", "4"), ("c", "-", "5")]))
+    assert again == ["b                    4", "c                    5"]
+    assert list(table.lines([("b", "yes", "4"), ("c", "no", "5")])) == [
+        *("", "name  b", "a_b   yes", "size  4"),
+        *("", "name  c", "a_b   no", "size  5"),
+    ]
+    assert list(table.lines([("d", "yes", "6"), ("e", "no", "7")]))[:2] == ["", "name  d"]
 
 
 # -- how long it takes ---------------------------------------------------------------------

@@ -311,7 +311,6 @@ def test_a_session_that_is_being_built_is_not_reset(tmp_path: Path) -> None:
     assert span.json["being_built"] == 1
 
 
-@on_a_terminal
 def test_no_more_is_reset_than_was_shown(tmp_path: Path) -> None:
     path = filled(tmp_path)
 
@@ -320,10 +319,25 @@ def test_no_more_is_reset_than_was_shown(tmp_path: Path) -> None:
             store.sessions.set_status("ny-3", "ERROR")
         return "y\n"
 
-    done = terminal("--db", path, "sessions", "reset", "--status", "ERROR", answer=fail_another)
+    done = call("--db", path, "sessions", "reset", "--status", "ERROR", answer=fail_another)
     assert done.status == 2
-    assert "more would be reset now; nothing was changed" in done.out
+    assert "more would be reset now; nothing was changed" in done.err
     assert statuses(path)["ny-3"] == "ERROR"
+
+
+def test_fewer_are_reset_than_were_shown(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+
+    def complete_one() -> str:
+        with Store(path) as store:
+            store.sessions.set_status("ny-5", "COMPLETED")
+        return "y\n"
+
+    done = call("--db", path, "sessions", "reset", "--status", "ERROR", answer=complete_one)
+    assert done.status == 0
+    assert done.lines[-1] == "reset 1 session to TO_BE_BUILT"
+    assert done.err.endswith("not as many as were shown: other programs changed some in between\n")
+    assert statuses(path)["ny-5"] == "COMPLETED"
 
 
 def test_what_waits_already_is_not_said_to_be_reset(tmp_path: Path) -> None:
@@ -336,7 +350,6 @@ def test_what_waits_already_is_not_said_to_be_reset(tmp_path: Path) -> None:
     assert (found.json["count"], found.json["being_built"]) == (0, 1)
 
 
-@on_a_terminal
 def test_a_consent_that_is_given_up_while_the_question_waits_counts(tmp_path: Path) -> None:
     path = filled(tmp_path)
 
@@ -345,9 +358,9 @@ def test_a_consent_that_is_given_up_while_the_question_waits_counts(tmp_path: Pa
             store.sessions.set_status("ny-5", RecordStatus.NO_CONSENT)
         return "y\n"
 
-    done = terminal("--db", path, "sessions", "reset", "ny-5", answer=give_up)
+    done = call("--db", path, "sessions", "reset", "ny-5", answer=give_up)
     assert done.status == 2
-    assert "NO_CONSENT" in done.out
+    assert "NO_CONSENT" in done.err
     assert statuses(path)["ny-5"] == "NO_CONSENT"
 
 

@@ -6,16 +6,19 @@ import random
 import re
 import shlex
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.findings import good
+from helpers.command_line import call
+from helpers.findings import NOW, good
 from helpers.migration_files import execute, query
+from helpers.support import new_database
 
-from nexuslims_store import doctor
+from nexuslims_store import DatabaseLockedError, SchemaMismatchError, StoreError, doctor
+from nexuslims_store.doctor import Finding
 from nexuslims_store.tables import quoted
 
 # Names that must be quoted, are words of SQLite's, or look like something else.
@@ -158,3 +161,95 @@ def test_a_dead_foreign_key_is_no_fault_of_a_trigger(tmp_path: Path) -> None:
     )
     found = {finding.code for finding in doctor.examine(path)}
     assert found & {"dead-trigger", "dead-foreign-key"} == {"dead-foreign-key"}
+
+
+# -- what keeps it from looking --------------------------------------------------------
+
+
+def failing(error: StoreError) -> Callable[..., Iterator[Finding]]:
+    """What finds nothing, and then fails."""
+
+    def found(*_: object, **__: object) -> Iterator[Finding]:
+        yield from ()
+        raise error
+
+    return found
+
+
+def test_what_cannot_be_examined_keeps_it_from_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = good(tmp_path)
+    odd = StoreError("odd", call="call the doctor", command="see to it")
+    mismatch = SchemaMismatchError("see the doctor")
+    mismatch.__cause__ = ValueError("no such column")
+    monkeypatch.setattr(doctor.drift, "examine_references", failing(odd))
+    monkeypatch.setattr(doctor.drift, "examine_code", failing(mismatch))
+    remedy = "nexuslims-store doctor --debug  (shows where that comes from)"
+    assert doctor.examine(path, clock=lambda: NOW) == [
+        Finding("not-examined", "error", f"{path}: {what} could not be examined: {why}", remedy)
+        for what, why in (
+            ("its views and triggers", "no such column"),
+            ("its foreign keys", "odd; see to it"),
+        )
+    ]
+
+
+def test_a_lock_is_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.drift, "examine_code", failing(DatabaseLockedError("locked")))
+    with pytest.raises(DatabaseLockedError):
+        doctor.examine(good(tmp_path), clock=lambda: NOW)
+
+
+def test_tables_whose_rows_have_no_number(tmp_path: Path) -> None:
+    path = good(tmp_path)
+    execute(path, "ALTER TABLE upload_log ADD COLUMN _rowid_")
+    what = "the rows of upload_log were not examined, since it has a column _rowid_"
+    assert doctor.examine(path, clock=lambda: NOW) == [
+        Finding("not-examined", "note", what, table="upload_log")
+    ]
+
+
+def test_without_zone_data_the_computer_is_to_blame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> None:
+        raise StoreError("there are no time zones")
+
+    path = new_database(tmp_path)
+    monkeypatch.setattr(doctor, "require_zone_data", none)
+    for form in ((), ("--json",)):
+        done = call("--db", path, "doctor", *form)
+        assert done.status == 1
+        if form:
+            assert [one["code"] for one in done.json] == ["no-zone-data"]
+        else:
+            assert done.lines == [
+                "error: there are no time zones. The instruments and what makes no session were "
+                "not examined",
+                "    pip install tzdata",
+                "this computer: 1 error",
+                f"{path}: nothing is wrong",
+            ]
+
+
+@pytest.mark.parametrize(
+    ("mounted", "repairs", "remedy"),
+    [
+        (True, "ask", "copy both to a folder that may be written, then nexuslims-store doctor the"),
+        (False, "ask ada", "ask ada"),
+        (
+            False,
+            "",
+            "nexuslims-store backup  (puts it back, and makes a backup), then nexus",
+        ),
+    ],
+)
+def test_who_can_put_back_what_a_killed_program_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounted: bool, repairs: str, remedy: str
+) -> None:
+    monkeypatch.setattr(doctor.file, "mounted_read_only", lambda _: mounted)
+    monkeypatch.setattr(doctor.file, "who_may_repair", lambda _: repairs)
+    finding = doctor.file.left_half_written(tmp_path / "a.db")
+    assert (finding.code, finding.severity) == ("half-written", "error")
+    assert finding.remedy.startswith(remedy)

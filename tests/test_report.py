@@ -203,7 +203,8 @@ def test_delays_are_counted_to_the_minute() -> None:
     assert delays.within(0.9) == timedelta(minutes=90)
     assert delays.within(1) == delays.longest() == timedelta(minutes=99)
     delays.add(timedelta(days=10_000))
-    assert delays.longest() == timedelta(days=10_000)
+    assert delays.longest() == delays.within(1) == timedelta(days=10_000)
+    assert delays.within(0.99) == timedelta(minutes=100)
 
 
 def test_each_figure_is_the_same_everywhere(demo_store: Store) -> None:

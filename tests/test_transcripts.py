@@ -72,7 +72,7 @@ def played(script: str, folder: Path) -> Iterator[str]:
             assert program == "nexuslims-store"
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("COLUMNS", given.get("COLUMNS", "80"))
-                answer = given.get("ANSWER", "")
+                answer = f"{given['ANSWER']}\n" if "ANSWER" in given else ""
                 done = call(*words, screen="COLUMNS" in given, answer=answer)
             yield from done.out.splitlines()
             yield from (f"! {one}".rstrip() for one in done.err.splitlines())

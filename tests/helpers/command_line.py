@@ -49,13 +49,24 @@ class Result:
 
 
 class Screen(io.StringIO):
-    """A terminal, or the keyboard of one."""
+    """A terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
-def call(*arguments: object, screen: bool = False, answer: str = "") -> Result:
+class Keyboard(Screen):
+    """That of a terminal, with an answer, which may be a function that does something first."""
+
+    def __init__(self, answer: str | Callable[[], str]) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def readline(self, _: int | None = -1) -> str:  # type: ignore[override]
+        return self._answer if isinstance(self._answer, str) else self._answer()
+
+
+def call(*arguments: object, screen: bool = False, answer: str | Callable[[], str] = "") -> Result:
     """Run a command in this process.
 
     Its results may go to a screen, `COLUMNS` wide; with an answer, it is asked there too.
@@ -64,7 +75,7 @@ def call(*arguments: object, screen: bool = False, answer: str = "") -> Result:
     err = Screen() if answer else io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         if answer:
-            patch.setattr(sys, "stdin", Screen(f"{answer}\n"))
+            patch.setattr(sys, "stdin", Keyboard(answer))
         try:
             status = main([str(argument) for argument in arguments])
         except SystemExit as end:

@@ -1,0 +1,176 @@
+"""What the system may answer while a copy is made, each in words of its own."""
+
+from __future__ import annotations
+
+import errno
+import os
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from helpers.command_line import call, filled
+from helpers.database_files import build
+from helpers.platforms import posix
+
+from nexuslims_store.backup import Backup, copying, files, list_backups, name_for
+from nexuslims_store.backup import retention as retaining
+from nexuslims_store.errors import BackupError, ReadOnlyError, StorageFullError, StoreError
+
+NO_ROOM = (
+    "no room to write {file} ({error}): free some space on its disk and try again; nothing was"
+)
+MAY_NOT = "{file} cannot be written: the folder {folder} is read-only for this user; choose another"
+ANSWERS = [
+    *((code, StorageFullError, NO_ROOM) for code in (errno.ENOSPC, errno.EFBIG)),
+    *((code, ReadOnlyError, MAY_NOT) for code in (errno.EACCES, errno.EPERM)),
+    (errno.EROFS, ReadOnlyError, "{file} cannot be written: its disk is mounted read-only; choose"),
+    (errno.EEXIST, BackupError, "{file} exists already, and no backup ever overwrites a file:"),
+    (errno.EIO, BackupError, "{file} cannot be written ({error}): choose another name or another"),
+]
+
+
+@pytest.mark.parametrize(("code", "kind", "says"), ANSWERS)
+def test_what_the_system_answers(
+    tmp_path: Path, code: int, kind: type[StoreError], says: str
+) -> None:
+    file, error = tmp_path / "copy.db", os.strerror(code)
+    with pytest.raises(kind) as caught, files.file_errors(file):
+        raise OSError(code, error)
+    assert type(caught.value) in {kind, files.TakenError}
+    assert str(caught.value).startswith(says.format(file=file, folder=tmp_path, error=error))
+
+
+def test_an_error_without_a_number_is_told_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(BackupError, match=r"\(odd\)"), files.file_errors(tmp_path / "copy.db"):
+        raise OSError("odd")
+
+
+def test_a_folder_that_may_not_be_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda _, mode: mode != os.X_OK)
+    error = pytest.raises(ReadOnlyError, match="may not be entered by this user")
+    with error, files.file_errors(tmp_path / "copy.db"):
+        raise PermissionError(errno.EACCES, "no")
+
+
+@pytest.mark.parametrize(
+    ("mounted", "says"),
+    [(False, "is read-only for this user"), (True, "its disk is mounted read-only")],
+)
+def test_a_trial_run_tells_of_a_folder_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounted: bool, says: str
+) -> None:
+    path = build(tmp_path / "a.db")
+    assert name_for(path, tmp_path / "copy.db") == tmp_path / "copy.db"
+    monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
+    monkeypatch.setattr(copying, "mounted_read_only", lambda _: mounted)
+    with pytest.raises(ReadOnlyError, match=says):
+        name_for(path, tmp_path / "copy.db")
+
+
+def test_where_names_run_out_of_links_nothing_is_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.EPERM, "no hard links")
+
+    monkeypatch.setattr(os, "link", none)
+    new, taken, free = (tmp_path / name for name in ("new", "taken", "free"))
+    new.write_text("new")
+    taken.write_text("taken")
+    with pytest.raises(files.TakenError, match="taken exists already"):
+        files.give_name(new, taken, None)
+    assert (new.read_text(), taken.read_text()) == ("new", "taken")
+    files.give_name(new, free, None)
+    assert (free.read_text(), new.exists()) == ("new", False)
+
+
+@posix
+def test_another_error_of_a_link_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "link", fail)
+    (tmp_path / "new").write_text("new")
+    with pytest.raises(BackupError, match="broken"):
+        files.give_name(tmp_path / "new", tmp_path / "free", None)
+    assert not (tmp_path / "free").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (PermissionError(errno.EACCES, "no"), ReadOnlyError, "may not be read by this user"),
+        (OSError(errno.EIO, "broken"), BackupError, r"cannot be read \(broken\)"),
+    ],
+)
+def test_a_folder_that_cannot_be_listed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    kind: type[StoreError],
+    says: str,
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(kind, match=says):
+        list_backups(tmp_path / "a.db")
+
+
+def test_an_old_backup_that_cannot_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "no")
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    with pytest.raises(BackupError, match=r"old could not be removed \(no\); the new one, .*new,"):
+        retaining.remove_backups([tmp_path / "old"], new=tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("a_backup_20250113_120000.db", (datetime(2025, 1, 13, 12), 1)),
+        ("a_backup_20250113_120000_2.db", (datetime(2025, 1, 13, 12), 2)),
+        ("a_backup_20250113_120000_10.db", (datetime(2025, 1, 13, 12), 10)),
+        *(
+            (name, None)
+            for name in (
+                *("a_backup_20250113_120000_1.db", "a_backup_20250113_120000_02.db"),
+                *("a_backup_20251313_120000.db", "a_backup_20250113_120000_replaced.db"),
+                *("b_backup_20250113_120000.db", "a_backup_20250113_12000.db", "a.db"),
+            )
+        ),
+    ],
+)
+def test_what_is_called_as_a_backup(
+    tmp_path: Path, name: str, found: tuple[datetime, int] | None
+) -> None:
+    (tmp_path / name).touch()
+    expected = [Backup(*found, tmp_path / name)] if found else []
+    assert list_backups(tmp_path / "a.db") == expected
+
+
+def test_room_is_enough_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage:
+        free = 1_000
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
+    files.require_room(tmp_path / "copy.db", 1_000)
+    with pytest.raises(StorageFullError, match="1,001 bytes are needed, 1,000 are free"):
+        files.require_room(tmp_path / "copy.db", 1_001)
+
+
+def test_what_only_looks_like_a_backup_is_named_and_left(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    looks = tmp_path / "nexuslims_backup_20200101_000000.db"
+    looks.write_text("no database")
+    done = call("--db", path, "backup", "--keep-last", "1", "--yes")
+    assert done.status == 0
+    assert (
+        done.err
+        == f"left alone {looks}: is not an SQLite database, and nothing was written to it\n"
+    )
+    assert looks.exists()
