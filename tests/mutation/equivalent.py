@@ -88,6 +88,16 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "",
         "what is not printed then is read all the same, which is only slower",
     ),
+    *(
+        ("nexuslims_store/report/charts.py", stands, becomes, why)
+        for stands, becomes, why in (
+            ("_scale(max(", "0 -> 1", "the scale ends at 3 or higher whatever is highest"),
+            ("longest = max(", "0 -> 1", "there is no bar to be drawn then"),
+            ("longest = max(", "1 -> 2", "all bars are of no length then"),
+            ("the steps do not run out", "pass", "nothing comes to it"),
+            ("room <= 100", " < ", "no mark ends at the edge to a millionth"),
+        )
+    ),
     (
         "nexuslims_store/cli/interrupts.py",
         "os.read(reading, 64)",
