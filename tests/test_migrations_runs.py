@@ -312,11 +312,13 @@ def counted(tmp_path: Path) -> Iterator[tuple[sqlite3.Connection, Path]]:
     execute(
         path,
         "PRAGMA foreign_keys = OFF;"
-        "INSERT INTO instruments VALUES ('A', 'https://h/1', 'a', 'https://h/c', 'Here', 'Scope', "
-        "'1', './a', 'nemo', 'UTC', NULL, NULL, NULL);"
-        "INSERT INTO session_log VALUES (3, 's', 'A', '2025', 'START', 'ERROR', NULL), "
-        "(5, 's', 'A', '2025', 'END', 'ERROR', NULL), (9, 't', 'A', '2025', 'START', 'COMPLETED', "
-        "NULL), (10, 't', 'gone', '2025', 'END', 'COMPLETED', NULL);"
+        "INSERT INTO instruments (instrument_pid, api_url, calendar_name, calendar_url, location, "
+        "schema_name, property_tag, filestore_path, harvester, timezone) VALUES "
+        "('A', 'https://h/1', 'a', 'https://h/c', 'Here', 'Scope', '1', './a', 'nemo', 'UTC');"
+        "INSERT INTO session_log (id_session_log, session_identifier, instrument, timestamp, "
+        "event_type, record_status) VALUES (3, 's', 'A', '2025', 'START', 'ERROR'), "
+        "(5, 's', 'A', '2025', 'END', 'ERROR'), (9, 't', 'A', '2025', 'START', 'COMPLETED'), "
+        "(10, 't', 'gone', '2025', 'END', 'COMPLETED');"
         "INSERT INTO upload_log (id, session_identifier, destination_name, success, timestamp) "
         "VALUES (2, 's', 'cdcs', 1, '2025'), (4, 's', 'cdcs', 0, '2025');"
         "INSERT INTO external_user_identifiers (id, nexuslims_username, external_system, "
