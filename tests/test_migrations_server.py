@@ -19,6 +19,7 @@ from nexuslims_store.errors import (
     SchemaMismatchError,
     UnknownRevisionError,
 )
+from nexuslims_store.migrations import server as server_module
 from nexuslims_store.revisions import history
 
 HEAD = migrations.head()
@@ -38,14 +39,27 @@ def test_an_empty_database_gets_all_tables_in_one_run(url: str) -> None:
     assert migrations.pending(url) == list(history(server=True)) == migrations.history(url)
     with pytest.raises(NotANexusLIMSDatabaseError, match="migrate"):
         Store(url)
-    report = migrations.upgrade(url)
+    told: list[str] = []
+    report = migrations.upgrade(url, progress=told.append)
+    assert told == [f"applying {step.revision} {step.title}" for step in history(server=True)]
     assert (report.before, report.after, report.changed) == (None, HEAD, True)
+    assert 0 < report.seconds < 60
     assert migrations.current(url) == HEAD
     assert migrations.pending(url) == []
     again = migrations.upgrade(url)
     assert (again.changed, again.before) == (False, HEAD)
     with Store(url) as store:
         assert store.revision == HEAD
+
+
+def test_what_does_not_keep_the_rows_is_rolled_back(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter(({}, {"instruments": [(1, "A", "A")]}))
+    monkeypatch.setattr(server_module, "_rows", lambda *_: next(counts))
+    with pytest.raises(MigrationError, match=f"verification failed: .* not those of {HEAD}"):
+        migrations.upgrade(url)
+    assert migrations.current(url) is None
 
 
 def test_a_store_that_migrates_makes_the_tables(url: str) -> None:
