@@ -129,11 +129,12 @@ class SessionLogRepository(Repository):
         while True:
             # Most harvests find what the last one stored; that takes no write lock.
             stored = self._stored(event)
-            if stored is not None:
-                corrected = self._corrected(event, stored)
-                if stored[:-1] != tuple(event.values()):
-                    return corrected or _MAPPER.models([stored])[0]
-            row_id = self._inserted(event) if stored is None else stored[-1]
+            if stored is None:
+                row_id = self._inserted(event)
+            elif stored[:-1] == tuple(event.values()) and stored[4] in _NOT_BUILT_YET:
+                row_id = stored[-1]
+            else:
+                return self._corrected(event, stored) or _MAPPER.models([stored])[0]
             if row_id is not None:
                 time = datetime.fromisoformat(event["timestamp"])  # as it will be read back
                 return completed(log, timestamp=time, id_session_log=row_id)
