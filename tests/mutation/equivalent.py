@@ -136,6 +136,24 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         )
     ),
     (
+        "sql/postgresql/instruments.sql",
+        "SELECT '' AS name",
+        "'mutant'",
+        "there is no row to have it",
+    ),
+    (
+        "sql/postgresql/migrations/post-apply.sql",
+        "rpad(replace(whole, ':', ''), 6, '0')",
+        "6 -> 7",
+        "behind six digits nothing is looked at",
+    ),
+    (
+        "sql/postgresql/migrations/post-apply.sql",
+        "IF first > second OR",
+        ">=",
+        "where they are equal, either is the other",
+    ),
+    (
         "sql/session_log.sql",
         "INNER JOIN session_log AS log",
         "LEFT JOIN",
