@@ -149,6 +149,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "sql/postgresql/migrations/post-apply.sql",
+        "OR clock IS NULL OR",
+        "OR clock IS NULL -> ",
+        "what is reckoned with NULL is NULL",
+    ),
+    (
+        "sql/postgresql/migrations/post-apply.sql",
         "IF first > second OR",
         ">=",
         "where they are equal, either is the other",

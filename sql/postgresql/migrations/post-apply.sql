@@ -30,7 +30,7 @@ BEGIN
         RETURN NULL;
     END IF;
     RETURN (
-        left(digits, 2)::int * 3600 + substr(digits, 3, 2)::int * 60 + substr(digits, 5, 2)::int
+        left(digits, 2)::int * 3600 + substr(digits, 3, 2)::int * 60 + substr(digits, 5)::int
     ) * 1000000::bigint + rpad(fraction, 6, '0')::int;
 END
 $$;
