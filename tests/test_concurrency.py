@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,11 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ProcessPoolExecutor]:
     """As many new processes; they share nothing with this one but the files."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(WORKERS, mp_context=spawn) as pool:
+    context: BaseContext = multiprocessing.get_context("spawn")
+    if sys.platform != "win32":  # one new process imports all, and the others are its forks
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
         yield pool
 
 
