@@ -257,7 +257,8 @@ def test_a_table_is_never_cut_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252", "ascii"])
 def test_results_are_whole_in_every_encoding(tmp_path: Path, encoding: str) -> None:
     path = filled(tmp_path)
-    for form in ("", "--json"):
+    # What programs read is UTF-8 everywhere: it is looked at where that is the least like it.
+    for form in ("", "--json") if encoding == "utf-16" else ("",):
         done = subprocess.run(
             [*COMMAND, "--db", str(path), "sessions", "list", *([form] if form else [])],
             env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},

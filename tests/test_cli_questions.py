@@ -33,7 +33,7 @@ def test_nothing_is_asked_and_nothing_done_off_a_terminal(
     assert contents(path) == before
     assert call("--db", path, *arguments, "--dry-run").status == 0
     assert contents(path) == before
-    assert process("--db", path, *arguments, "--yes").status == 0
+    assert call("--db", path, *arguments, "--yes").status == 0
     assert contents(path) != before
 
 

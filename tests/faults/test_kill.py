@@ -66,14 +66,15 @@ def test_killed_at_each_statement(
     assert victim.states[found[0]] == victim.states[0]
 
 
+@pytest.mark.parametrize("step", [20_000, pytest.param(10_000, marks=pytest.mark.soak)])
 @cases
 def test_killed_in_the_middle_of_a_write(
-    forks: Forks, memory: Path, name: str, lineage: Lineage, wal: bool
+    forks: Forks, memory: Path, name: str, lineage: Lineage, wal: bool, step: int
 ) -> None:
     """The journal, the database itself, its -wal, a backup: each cut where the kill falls."""
     victim = Victim(forks, memory, name, lineage, wal=wal)
     # No multiple of the page size, so that pages are torn.
-    assert victim.survives("size", count(0, 10_000), rerun_each=4)
+    assert victim.survives("size", count(0, step), rerun_each=4)
 
 
 @pytest.mark.soak
