@@ -5,8 +5,6 @@ What a restore replaces is NAME_backup_YYYYmmdd_HHMMSS_replaced.db, or _replaced
 The time in the name, as the clocks of the machine showed it, is the backup's age.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

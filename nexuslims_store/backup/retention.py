@@ -1,7 +1,5 @@
 """Which old backups are kept, as restic's `forget` does it, and the removal of the others."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import closing

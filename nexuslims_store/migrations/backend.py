@@ -139,16 +139,6 @@ class _OnOurConnection(DatabaseBackend):  # type: ignore[misc]  # yoyo has no ty
     def ensure_internal_schema_updated(self) -> None:
         """Do nothing: `_ensure_tables` did, where yoyo would commit in between."""
 
-    def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:
-        if not params:
-            return self._given.execute(sql)  # a % in it stands for itself
-        # As text, because sqlite3's own way with datetimes is deprecated from Python 3.12 on.
-        texts = {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in params.items()
-        }
-        return super().execute(sql, texts)
-
     def get_log_data(
         self, migration: Any = None, operation: str = "apply"
     ) -> dict[str, str | datetime | None]:
@@ -192,6 +182,16 @@ class Backend(_OnOurConnection, SQLiteBackend):  # type: ignore[misc]  # yoyo ha
     def list_tables(self, **_: object) -> list[str]:
         return [row[0] for row in self._given.execute(self.list_tables_sql)]
 
+    def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Run a statement, with its parameters by name."""
+        # yoyo would put question marks for the names, which SQLite knows as they are. Times as
+        # text, because sqlite3's own way with them is deprecated from Python 3.12 on.
+        texts = {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in (params or {}).items()
+        }
+        return self._given.execute(sql, texts)
+
 
 class ServerBackend(_OnOurConnection, PostgresqlPsycopgBackend):  # type: ignore[misc]
     """yoyo on a connection of psycopg. A file is sent as a whole: its functions hold semicolons."""
@@ -206,6 +206,12 @@ class ServerBackend(_OnOurConnection, PostgresqlPsycopgBackend):  # type: ignore
         """Return the tables and views of the schema."""
         columns = self._given.execute(load("postgresql/catalogue.sql").list_columns)
         return list({table for table, _ in columns})
+
+    def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Run a statement, as yoyo does where it has parameters."""
+        if not params:
+            return self._given.execute(sql)  # a % in it stands for itself
+        return super().execute(sql, params)
 
 
 class _Savepoint(SavepointTransactionManager):  # type: ignore[misc]  # yoyo has no types
