@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexuslims_store import InvalidRowError, InvalidValueError, Store, UploadLog, queries
+from nexuslims_store.repository.stored import iter_failed_uploads, iter_uploads
 from nexuslims_store.repository.views import with_views
 
 pytestmark = pytest.mark.usefixtures("each_store")
@@ -204,6 +206,85 @@ def test_a_record_was_exported(
     assert store.upload_logs.was_exported(SESSION, "all") is everywhere
     assert store.upload_logs.was_exported(SESSION, strategy="first_success") is anywhere
     assert store.upload_logs.was_exported(SESSION, strategy="best_effort") is anywhere
+
+
+SPAN = [f"2025-06-0{day}T12:00:00+00:00" for day in (1, 2, 3)]
+FILTERS: list[dict[str, Any]] = [
+    {},
+    *({side: SPAN[1]} for side in ("start", "end")),
+    {"start": SPAN[0], "end": SPAN[2]},
+    *({"session_identifiers": some} for some in ([], ["1"], ["2", "1", "none"])),
+    *({"destinations": some} for some in ([], ["cdcs"], ["eln", "none"])),
+    {"destinations": ["cdcs"], "session_identifiers": ["1"], "end": SPAN[2]},
+]
+
+
+def test_attempts_of_a_span_of_sessions_and_at_destinations() -> None:
+    with memory_store() as store:
+        stored = store.upload_logs.insert_many(
+            upload(destination, session_identifier=session, timestamp=time)
+            for time in reversed(SPAN)
+            for session in "21"
+            for destination in ("cdcs", "eln")
+        )
+        for chosen, limit in product(FILTERS, (None, 0, 1, 3)):
+            bounds = {"start": SPAN[0], "end": "9", **chosen}
+            wanted = [
+                log.id
+                for log in sorted(stored, key=lambda log: (log.timestamp, log.id))
+                if bounds["start"] <= log.timestamp.isoformat() < bounds["end"]
+                and log.session_identifier in chosen.get("session_identifiers", "12")
+                and log.destination_name in chosen.get("destinations", ("cdcs", "eln"))
+            ]
+            wanted = wanted if limit is None else wanted[max(0, len(wanted) - limit) :]
+            given: dict[str, Any] = {
+                name: datetime.fromisoformat(value).replace(tzinfo=None)  # which is of UTC
+                if isinstance(value, str)
+                else value
+                for name, value in chosen.items()
+            }
+            found = store.upload_logs.iter_between(**given, limit=limit)
+            assert [log.id for log in found] == wanted, (chosen, limit)
+            shown = iter_uploads(store._database, **given, limit=limit)
+            assert [record["id"] for record in shown] == wanted, (chosen, limit)
+
+
+@pytest.mark.only_sqlite("PostgreSQL's columns hold but times")
+def test_attempts_of_no_time_are_shown_as_they_are_stored() -> None:
+    with memory_store() as store:
+        store.upload_logs.insert_many(
+            upload(destination, success=False, timestamp=SPAN[1]) for destination in "abcd"
+        )
+        for destination, column, value in (
+            ("b", "timestamp", "late"),
+            ("c", "timestamp", 5),
+            ("d", "success", 7),
+        ):
+            store.connection.execute(
+                f"UPDATE upload_log SET {column} = ? WHERE destination_name = ?",
+                (value, destination),
+            )
+        time = datetime.fromisoformat(SPAN[1])
+        shown = {
+            record["destination_name"]: (record["timestamp"], record["success"])
+            for record in iter_uploads(store._database)
+        }
+        assert shown == {
+            "a": (time, False),
+            "b": ("late", False),
+            "c": ("5", False),
+            "d": (time, 7),
+        }
+        in_span = iter_uploads(store._database, time)
+        assert [record["destination_name"] for record in in_span] == ["a", "d"]
+        for start, destinations, names in (
+            (None, None, "abc"),
+            (time, None, "abc"),
+            (time + timedelta(microseconds=1), None, "bc"),
+            (time, ["a", "b"], "ab"),
+        ):
+            failed = iter_failed_uploads(store._database, start, destinations=destinations)
+            assert sorted(str(record["destination_name"]) for record in failed) == list(names)
 
 
 @pytest.mark.parametrize("strategy", ["any", "", "ALL"])

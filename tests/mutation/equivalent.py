@@ -32,6 +32,11 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         )
     ),
     *(
+        (f"nexuslims_store/repository/{path}.py", f"== (None,) * {number}:", becomes, same)
+        for same in ("all are read, and the same are chosen",)
+        for path, number, becomes in (("stored", 4, "5"), ("upload_logs", 3, "4"))
+    ),
+    *(
         ("nexuslims_store/repository/pairing.py", stands, becomes, "the slow way finds the same")
         for stands, becomes in (
             ("self._known.update(self._instruments.as_dict())", "pass"),
