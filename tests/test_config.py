@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,8 @@ def test_what_cannot_be_meant_is_refused(variable: str, text: str) -> None:
     assert str(Path.cwd() / ".env") in str(caught.value)
     if "$" in text:
         assert f"export {variable}" in str(caught.value)
+    for word in {"HOME", "more"} & set(re.findall(r"\w+", text)):
+        assert word in str(caught.value)
 
 
 def test_a_home_folder_is_written_out(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -21,6 +21,9 @@ UNITS = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
         (0, "0 bytes"),
         (999, "999 bytes"),
         (1_000, "1.0 kB"),
+        (99_940, "99.9 kB"),
+        (100_000, "100 kB"),
+        (100_600, "101 kB"),
         (412_000, "412 kB"),
         (41_200, "41.2 kB"),
         (1_056_768, "1.1 MB"),
@@ -66,6 +69,7 @@ def test_ages(time: timedelta, words: str) -> None:
         (False, "no", False),
         (1234, "1234", 1234),
         (1234.5, "1234.5", 1234.5),
+        (float("-inf"), "-inf", "-inf"),
         (b"\n\x1b", "x'0a1b'", "x'0a1b'"),
         ("M\udcfcller", "M\\xfcller", "M\\xfcller"),
         ("Müller", "Müller", "Müller"),
@@ -88,6 +92,39 @@ def test_what_a_terminal_would_act_upon_is_escaped() -> None:
     assert display.printable("a\n\tb", keep_lines=True) == "a\n\\tb"
     assert display.printable("Müller, 顕微鏡") == "Müller, 顕微鏡"
     assert display.printable("M\udcfcller") == "M\\xfcller"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "NULL"),
+        ("NULL", "'NULL'"),
+        (7, "7"),
+        ("a\n", "'a\\n'"),
+        (b"ab", "x'6162'"),
+        ("x" * 300, f"'{'x' * 300}'"),
+        ("a" * 200 + "b" * 101, f"'{'a' * 199}…{'b' * 100}' (301 characters)"),
+        (b"a" * 300, "x'" + "61" * 98 + "6…" + "1" + "61" * 49 + "'"),
+        (b"a" * 301, "x'" + "61" * 98 + "6…" + "1" + "61" * 49 + "' (301 bytes)"),
+    ],
+)
+def test_a_value_in_a_sentence(value: object, words: str) -> None:
+    assert display.quoted(value) == words
+
+
+def test_what_is_cut_is_told_apart_by_its_end() -> None:
+    assert display.cut("abcdefghi", 9) == "abcdefghi"
+    assert display.cut("abcdefghij", 9) == "abcde…hij"
+    assert display.cut("abcdefghij", 9, "...") == "abc...hij"
+
+
+@pytest.mark.parametrize(
+    ("text", "width"), [("", 0), ("abc", 3), ("Müller", 6), ("Mu\u0308ller", 6), ("顕微鏡a", 7)]
+)
+def test_how_many_columns_a_text_takes(text: str, width: int) -> None:
+    assert display.columns(text) == width
+    assert display.padded(text, 9) == text + (9 - width) * " "
+    assert display.padded(text, 9, right=True) == (9 - width) * " " + text
 
 
 def test_one_is_no_plural() -> None:

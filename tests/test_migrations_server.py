@@ -184,6 +184,15 @@ OTHERS = {
         " INSERT INTO alembic_version (version_num) VALUES ('4f2c')",
         *(NotANexusLIMSDatabaseError, "4f2c"),
     ),
+    "many tables of another program's": (
+        "; ".join(f"CREATE TABLE {name} (id int)" for name in ("d", "b", "a", "c")),
+        *(NotANexusLIMSDatabaseError, "it has no NexusLIMS tables, but a, b, c, d"),
+    ),
+    "two version rows": (
+        "CREATE TABLE session_log (id int); CREATE TABLE alembic_version (version_num text);"
+        f" INSERT INTO alembic_version (version_num) VALUES ('{HEAD}'), ('v2_5_0a')",
+        *(UnknownRevisionError, "is at the revision"),
+    ),
     "tables without a version row": (
         "CREATE TABLE session_log (id int)",
         *(SchemaMismatchError, f"session_log.*if only that row is lost, put '{HEAD}' into"),
