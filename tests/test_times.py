@@ -12,7 +12,16 @@ from helpers.support import PID, SESSION, add_pair, instrument, log, memory_stor
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nexuslims_store import RecordStatus, Session, Store
+from nexuslims_store import InvalidValueError, RecordStatus, Session, Store
+from nexuslims_store.times import (
+    aware_end,
+    checked_timeout,
+    day_before,
+    from_instant,
+    instant,
+    stored_instant,
+    zone,
+)
 
 NEW_YORK = ZoneInfo("America/New_York")
 EPOCH = datetime(1970, 1, 1)
@@ -346,3 +355,80 @@ def test_the_ends_of_the_calendar(start: str, end: str) -> None:
         assert list(store.sessions.iter_between(session.dt_from, session.dt_to)) == [session]
         assert store.instruments.activity()[0].sessions_total == 1
         assert store.sessions.claim() == session
+
+
+# -- at the edges ----------------------------------------------------------------------
+
+TWICE = datetime(2025, 11, 2, 1, 30)  # by New York's clocks
+
+
+def test_an_end_in_the_hour_that_is_there_twice_is_not_before_its_start() -> None:
+    first, second = (TWICE.replace(tzinfo=NEW_YORK, fold=fold) for fold in (0, 1))
+    start = instant(first)
+    for began, end in ((None, first), (start, first), (start + 1, second)):
+        assert aware_end(TWICE, began, NEW_YORK).isoformat() == end.isoformat()
+    assert aware_end(first, start + 1, NEW_YORK) is first, "it says itself which of the two it is"
+    for never_or_once in (datetime(2025, 3, 9, 2, 30), datetime(2025, 7, 1)):
+        assert aware_end(never_or_once, 2**62, NEW_YORK).utcoffset() == (
+            never_or_once.replace(tzinfo=NEW_YORK).utcoffset()
+        )
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "timezone_name", "shown"),
+    [
+        (None, "UTC", None),
+        (1_000_001, "UTC", "1970-01-01T00:00:01.000001+00:00"),
+        (0, "Europe/Berlin", "1970-01-01T01:00:00+01:00"),
+        (0, "Mars/Olympus", "1970-01-01T00:00:00+00:00"),
+        (-62_135_596_800_000_000, "America/New_York", "0001-01-01T00:00:00+00:00"),
+        (-62_135_596_800_000_001, "UTC", "0001-01-01T00:00:00+00:00"),
+        (253_402_300_800_000_000, "UTC", "9999-12-31T23:59:59.999999+00:00"),
+    ],
+)
+def test_an_instant_is_shown_in_every_year(
+    microseconds: int | None, timezone_name: str, shown: str | None
+) -> None:
+    time = from_instant(microseconds, timezone_name)
+    assert (time and time.isoformat()) == shown
+
+
+def test_the_day_before_is_a_week_before() -> None:
+    assert day_before(instant(datetime(2025, 1, 13, tzinfo=UTC))) == "2025-01-06"
+
+
+@pytest.mark.parametrize(
+    ("stored", "timezone_name", "start", "shown"),
+    [
+        (b"2025-07-01T12:00:00Z", None, None, "2025-07-01T12:00:00+00:00"),
+        ("2025-07-01 12:00", b"Europe/Berlin", None, "2025-07-01T10:00:00+00:00"),
+        ("2025-07-01 12:00", "Mars/Olympus", None, None),
+        (f"{TWICE}", "America/New_York", f"{TWICE}", "2025-11-02T05:30:00+00:00"),
+        (f"{TWICE}", "America/New_York", "2025-11-02T06:00Z", "2025-11-02T06:30:00+00:00"),
+        *(("soon", "UTC", None, None), (b"\xff", "UTC", None, None), (5, "UTC", None, None)),
+    ],
+)
+def test_what_sql_takes_a_stored_time_for(
+    stored: object, timezone_name: object, start: object, shown: str | None
+) -> None:
+    found = stored_instant(stored, timezone_name, start)
+    assert found == (None if shown is None else instant(datetime.fromisoformat(shown)))
+
+
+def test_zones_are_those_of_places_in_any_capitals() -> None:
+    assert zone("america/new_york") is zone("America/New_York")
+    assert zone("utc").key == "UTC"
+    for name in ("localtime", "LOCALTIME", "Factory", "posix/UTC", "right/UTC", "Nowhere", "", "é"):
+        with pytest.raises(ValueError, match=f"{name!r} is no IANA time zone"):
+            zone(name)
+
+
+@pytest.mark.parametrize("timeout", [-0.001, float("nan"), float("-inf")])
+def test_a_timeout_is_not_negative(timeout: float) -> None:
+    with pytest.raises(InvalidValueError, match=r"timeout is .*: give the seconds to wait"):
+        checked_timeout(timeout)
+    assert (checked_timeout(0), checked_timeout(2_000_000), checked_timeout(2e6 + 1)) == (
+        0,
+        2e6,
+        2e6,
+    )
