@@ -333,7 +333,7 @@ def _use_of(connection: sqlite3.Connection, one: Named) -> str:
     if words[event].upper() == "DELETE":
         return f"EXPLAIN DELETE FROM {table}"  # noqa: S608
     if words[event + 1].upper() == "OF":  # one that is gone is no error, and the trigger never runs
-        on = next(p for p, word in enumerate(words) if p > event and word.upper() == "ON")
+        on = next(place for place, word in enumerate(words) if word.upper() == "ON")
         columns = [word for word in words[event + 2 : on] if word != ","]
     else:
         rows = connection.execute(

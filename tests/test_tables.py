@@ -144,6 +144,7 @@ def test_a_name_is_quoted_and_made_small_as_sqlite_does_it() -> None:
 def test_references_that_nothing_answers_are_dead(connection: sqlite3.Connection) -> None:
     connection.executescript(
         """
+        CREATE INDEX plain ON parents (part);
         CREATE TABLE odd (
           a REFERENCES nowhere, b REFERENCES parents (part), c REFERENCES parents (Name),
           d REFERENCES parents (other), e REFERENCES children, f, g,
@@ -183,6 +184,12 @@ def test_a_trigger_is_compiled_and_not_run(
     assert connection.execute("SELECT count(*) FROM parents").fetchone() == (1,)
 
 
+def test_a_trigger_of_a_column_that_is_gone_is_dead(connection: sqlite3.Connection) -> None:
+    sql = "CREATE TRIGGER late AFTER UPDATE OF part, gone ON parents BEGIN SELECT 1; END"
+    connection.execute(sql)
+    assert why_dead(connection, Named("trigger", "late", "parents", sql)) == "no such column: gone"
+
+
 def test_a_view_that_names_what_is_gone_is_dead(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE VIEW broken AS SELECT gone FROM parents")
     broken, seen = (Named("view", name, name, "") for name in ("broken", "seen"))
@@ -203,9 +210,11 @@ def test_a_snapshot_is_of_one_moment_and_ends_what_it_began(tmp_path: Path) -> N
             assert [one.in_transaction] == [True]
         assert [one.in_transaction] == [False]
         assert list(read(one).tables) == ["t"]
+        with snapshot(one):
+            one.execute("ROLLBACK")  # by whoever uses the connection
         one.execute("BEGIN")
         with snapshot(one):
-            one.execute("INSERT INTO t VALUES (1)")
+            one.execute("INSERT INTO t (a) VALUES (1)")
         assert [one.in_transaction] == [True]
         one.execute("ROLLBACK")
         assert one.execute("SELECT count(*) FROM t").fetchone() == (0,)

@@ -100,18 +100,21 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
 
 
 def _code(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that do something: no annotation, no decorator, no Literal."""
+    """The nodes that do something: no annotation, no decorator, no Literal, no `strict`."""
     for name, value in ast.iter_fields(tree):
         if name in {"annotation", "returns", "decorator_list"}:
             continue
         for node in value if isinstance(value, list) else [value]:
-            if isinstance(node, ast.AST) and not _for_type_checkers(node):
+            if isinstance(node, ast.AST) and not _for_readers(node):
                 yield node
                 yield from _code(node)
 
 
-def _for_type_checkers(node: ast.AST) -> bool:
+def _for_readers(node: ast.AST) -> bool:
+    """Whether a node is for type checkers or people alone: two lists are as long by design."""
     match node:
+        case ast.keyword(arg="strict"):
+            return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
         case ast.Subscript(value=ast.Name(id="Literal" | "Annotated" | "ClassVar")):
