@@ -179,7 +179,7 @@ CREATE TABLE session_log (
 );
 CREATE UNIQUE INDEX nxs_log ON session_log (session_identifier);
 CREATE TABLE others (id INTEGER);
-CREATE TABLE external_user_identifiers (id INTEGER PRIMARY KEY, External_System VARCHAR NOT NULL);
+CREATE TABLE external_user_identifiers (id INTEGER PRIMARY KEY, External_System VARCHAR NOT NULL, own);
 """
 DOCUMENTS: dict[schema.Format, str] = {
     "mermaid": """erDiagram
@@ -202,6 +202,7 @@ DOCUMENTS: dict[schema.Format, str] = {
     external_user_identifiers {
         INTEGER id PK "may be NULL"
         VARCHAR External_System
+        ANY own "may be NULL"
     }
 """,
     "markdown": f"""### `instruments`
@@ -244,6 +245,7 @@ Who a NexusLIMS user is in another system: a row of `external_user_identifiers`.
 |---|---|---|---|
 | `id` | INTEGER | key, may be NULL | {description(ExternalUserIdentifier, "id")} |
 | `External_System` | VARCHAR |  | The other system: {SYSTEMS} |
+| `own` |  | may be NULL | not NexusLIMS's: a column of your own |
 
 ### RecordStatus
 """,
@@ -275,7 +277,8 @@ CREATE UNIQUE INDEX nxs_log ON session_log (session_identifier);
 
 CREATE TABLE external_user_identifiers (
     id INTEGER PRIMARY KEY,
-    External_System VARCHAR NOT NULL
+    External_System VARCHAR NOT NULL,
+    own
 );
 """,
 }
@@ -286,7 +289,10 @@ def test_a_document_says_all_of_odd_tables(form: schema.Format) -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(ODD_TABLES)
         text = schema.FORMATS[form](connection)
+    assert text.count("### RecordStatus") == (form == "markdown")
     statuses = text.find("### RecordStatus\n") + len("### RecordStatus\n")
+    if form == "markdown":
+        assert text[statuses:].startswith("\nHow far the record of a session has come.\n\n| value ")
     assert (text[:statuses] if form == "markdown" else text) == DOCUMENTS[form]
 
 
