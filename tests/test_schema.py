@@ -179,7 +179,9 @@ CREATE TABLE session_log (
 );
 CREATE UNIQUE INDEX nxs_log ON session_log (session_identifier);
 CREATE TABLE others (id INTEGER);
-CREATE TABLE external_user_identifiers (id INTEGER PRIMARY KEY, External_System VARCHAR NOT NULL, own);
+CREATE TABLE external_user_identifiers (
+  id INTEGER PRIMARY KEY, External_System VARCHAR NOT NULL, own
+);
 """
 DOCUMENTS: dict[schema.Format, str] = {
     "mermaid": """erDiagram
