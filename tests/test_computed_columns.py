@@ -37,11 +37,13 @@ def add_stored(path: Path, table: str, definition: str) -> None:
     first = str(sql).index("(") + 1
     column = names.partition(",")[0].strip('"')
     place = str(sql).index(column, first)
+    fill = f"INSERT INTO {table} ({names}) SELECT {names} FROM former;"
+    if query(path, f"SELECT count(*) FROM {table}") == [(0,)]:
+        fill = ""  # SQLite 3.51 computes a default that is the same for all rows even of none
     execute(
         path,
         f"PRAGMA legacy_alter_table = ON; ALTER TABLE {table} RENAME TO former;"
-        f"{str(sql)[:place]}{definition}, {str(sql)[place:]};"
-        f"INSERT INTO {table} ({names}) SELECT {names} FROM former; DROP TABLE former;"
+        f"{str(sql)[:place]}{definition}, {str(sql)[place:]}; {fill} DROP TABLE former;"
         + "".join(f"{index};" for (index,) in indexes),
     )
 
