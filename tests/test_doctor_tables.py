@@ -6,6 +6,7 @@ import re
 import sqlite3
 import subprocess
 from contextlib import closing
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -153,14 +154,18 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("what", OWN.values(), ids=OWN)
+INDEXES = [
+    ("idx_nexuslims_username", "external_user_identifiers", "id", "nexuslims_username"),
+    ("ix_upload_log_destination_name", "upload_log", "id", "destination_name"),
+    ("nxs_session_log_to_build", "session_log", "id_session_log", "session_identifier"),
+]
+
+
+# Each thing with the name of one of the indexes; each of these is taken by three things or more.
 @pytest.mark.parametrize(
-    ("name", "table", "key", "column"),
-    [
-        ("idx_nexuslims_username", "external_user_identifiers", "id", "nexuslims_username"),
-        ("ix_upload_log_destination_name", "upload_log", "id", "destination_name"),
-        ("nxs_session_log_to_build", "session_log", "id_session_log", "session_identifier"),
-    ],
+    ("what", "name", "table", "key", "column"),
+    [(what, *index) for what, index in zip(OWN.values(), cycle(INDEXES), strict=False)],
+    ids=OWN,
 )
 def test_what_has_the_name_of_an_index_of_ours_is_one_finding_and_gives_it_back(
     path: Path, what: str, name: str, table: str, key: str, column: str
