@@ -42,6 +42,8 @@ def build(place, number, gate, built):
 
 processes = get_context("fork")
 place, number = sys.argv[1], int(sys.argv[2])
+with Store(place, read_only=True) as store:  # imports what each builder would import for itself
+    store.sessions.list_to_build()
 gate, built = processes.Barrier({PROCESSES} + 1), processes.Queue()
 builders = [
     processes.Process(target=build, args=(place, number, gate, built)) for _ in range({PROCESSES})
