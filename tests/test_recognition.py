@@ -1,0 +1,280 @@
+"""What is said of a file whose tables and version row make no revision, and what is advised."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from helpers.migration_checks import at
+from helpers.migration_files import HEAD, execute
+
+from nexuslims_store import (
+    NotANexusLIMSDatabaseError,
+    PendingMigrationsError,
+    SchemaMismatchError,
+    Store,
+    StoreError,
+    UnknownRevisionError,
+    migrations,
+)
+
+NO_REVISION = "{path}: its tables are those of no revision this package knows: {unlike}. Nothing "
+NO_REVISION += "was changed; {remedy}"
+ANEW = "make a copy of the file and put its tables right in it; `nexuslims-store schema --format "
+ANEW += f"sql` prints those of {HEAD}"
+STAMP = "if there are but columns of your own too many, `nexuslims-store migrate stamp {}` says so"
+USER = "ALTER TABLE session_log ADD COLUMN user VARCHAR(50)"
+RECORD_URL = "ALTER TABLE upload_log ADD COLUMN record_url VARCHAR(500)"
+NO_ROW = "DELETE FROM alembic_version;"
+USERS = "external_user_identifiers"
+# The columns of a table that begins like NexusLIMS's.
+SOME = "id INTEGER PRIMARY KEY, email, notes, created_at"
+
+
+def adding(*statements: str) -> str:
+    script = "; ".join(["BEGIN", *statements, "COMMIT"])
+    return f'add what it lacks: sqlite3 {{file}} "{script}"'
+
+
+@pytest.mark.parametrize(
+    ("revision", "script", "unlike", "remedy"),
+    [
+        (
+            HEAD,
+            "ALTER TABLE session_log RENAME COLUMN user TO person",
+            "session_log has person, which is not known; session_log lacks user",
+            adding(USER),
+        ),
+        (
+            HEAD,
+            "ALTER TABLE upload_log DROP COLUMN record_url; ALTER TABLE session_log DROP COLUMN "
+            "user",
+            "session_log lacks user; upload_log lacks record_url",
+            adding(USER, RECORD_URL),
+        ),
+        (
+            "v1_4_3",
+            f"{NO_ROW} ALTER TABLE session_log DROP COLUMN user",
+            "session_log lacks user",
+            adding(USER),
+        ),
+        (
+            "v2_4_0a",
+            f"{NO_ROW} ALTER TABLE upload_log DROP COLUMN record_url",
+            "upload_log lacks record_url",
+            adding(RECORD_URL),
+        ),
+        (
+            "v2_5_0a",
+            f"{NO_ROW} ALTER TABLE {USERS} DROP COLUMN notes",
+            f"{USERS} lacks notes",
+            adding(f"ALTER TABLE {USERS} ADD COLUMN notes VARCHAR"),
+        ),
+        # A column that must have a value is not added like that, and no other beside it.
+        (
+            HEAD,
+            "ALTER TABLE upload_log DROP COLUMN success; "
+            "ALTER TABLE upload_log DROP COLUMN record_url",
+            "upload_log lacks record_url; upload_log lacks success",
+            ANEW,
+        ),
+        (
+            HEAD,
+            "ALTER TABLE upload_log DROP COLUMN record_url; "
+            "ALTER TABLE instruments ADD COLUMN computer_ip TEXT",
+            "instruments has computer_ip, which is not known; upload_log lacks record_url",
+            ANEW,
+        ),
+        (HEAD, "DROP TABLE upload_log", "upload_log is missing", ANEW),
+        ("v2_4_0a", f"{NO_ROW} DROP TABLE instruments", "instruments is missing", ANEW),
+        ("v2_4_0b", f"CREATE TABLE {USERS} ({SOME}, external_id)", f"{USERS} is too many", ANEW),
+        # With half of its columns a table is another program's, with more it is NexusLIMS's.
+        (
+            "v2_4_0b",
+            f"CREATE TABLE {USERS} ({SOME})",
+            f"{USERS} is too many",
+            f"{USERS} is no table of NexusLIMS's, but has the name of one: give it another "
+            f"(ALTER TABLE {USERS} RENAME TO …)",
+        ),
+        (
+            HEAD,
+            "ALTER TABLE instruments ADD COLUMN computer_ip TEXT; ALTER TABLE instruments ADD own; "
+            "ALTER TABLE instruments ADD COLUMN calendar_name TEXT",
+            "instruments has calendar_name, which is not known; "
+            "instruments has computer_ip, which is not known; "
+            "instruments has own, which is not known",
+            "another revision has a column of that name; if it is your own here, give it another: "
+            'sqlite3 {file} "BEGIN; ALTER TABLE instruments RENAME COLUMN calendar_name TO '
+            "own_calendar_name; ALTER TABLE instruments RENAME COLUMN computer_ip TO "
+            'own_computer_ip; COMMIT"',
+        ),
+        (
+            HEAD,
+            f"{NO_ROW} ALTER TABLE upload_log ADD COLUMN own",
+            "upload_log has own, which is not known",
+            STAMP.format(HEAD),
+        ),
+        (
+            "v2_4_0a",
+            f"{NO_ROW} ALTER TABLE session_log ADD COLUMN own",
+            "session_log has own, which is not known",
+            STAMP.format("v2_4_0a"),
+        ),
+    ],
+)
+def test_tables_of_no_revision_are_told_what_helps(
+    tmp_path: Path, revision: str, script: str, unlike: str, remedy: str
+) -> None:
+    path = at(revision, tmp_path / "two words.db", script)
+    with pytest.raises(SchemaMismatchError) as caught:
+        Store(path)
+    advice = remedy.format(file=shlex.quote(str(path)))
+    assert str(caught.value) == NO_REVISION.format(path=path, unlike=unlike, remedy=advice)
+
+
+SEVERAL = "{path} has several version rows ({rows}), so its revision is not certain; {tables}"
+UNKNOWN = "{path} is at revision {row}, which this package does not know (its newest is {head}); "
+NEWER = "a newer NexusLIMS was there; upgrade nexuslims_store"
+THOSE = "its tables are those of {}: `nexuslims-store migrate stamp {}` says so"
+SAYS = "{path}: the version row says {row}, but its tables are those of {tables}; "
+SAYS += "`nexuslims-store migrate stamp {tables}` puts the version row right, then run "
+SAYS += "`nexuslims-store migrate`"
+
+
+def rows(*versions: str) -> str:
+    listed = ", ".join(f"('{version}')" for version in versions)
+    return f"{NO_ROW} INSERT INTO alembic_version (version_num) VALUES {listed};"
+
+
+@pytest.mark.parametrize(
+    ("revision", "script", "said"),
+    [
+        (HEAD, rows("v9_0_0"), UNKNOWN.format(path="{path}", row="'v9_0_0'", head=HEAD) + NEWER),
+        (
+            HEAD,
+            rows("dead"),
+            UNKNOWN.format(path="{path}", row="'dead'", head=HEAD)
+            + THOSE.format(HEAD, f"{HEAD} --force")
+            + f"; or else {NEWER}",
+        ),
+        (
+            HEAD,
+            f"{rows('dead')} DROP TABLE upload_log",
+            UNKNOWN.format(path="{path}", row="'dead'", head=HEAD) + NEWER,
+        ),
+        (
+            "v2_4_0b",
+            rows("v2_5_0a", "57f0798d0c6d", "it s"),
+            SEVERAL.format(
+                path="{path}",
+                rows="57f0798d0c6d, 'it s', v2_5_0a",
+                tables=THOSE.format("v2_4_0b", "v2_4_0b"),
+            ),
+        ),
+        (
+            "v2_4_0b",
+            f"{rows('v2_5_0a', 'v2_4_0b')} DROP TABLE upload_log",
+            SEVERAL.format(
+                path="{path}",
+                rows="v2_4_0b, v2_5_0a",
+                tables="its tables are those of no revision either",
+            ),
+        ),
+        ("v1_4_3", rows(HEAD), SAYS.format(path="{path}", row=HEAD, tables="v1_4_3")),
+        (
+            "v2_4_0b",
+            rows("0ea2bc3d2ebe"),
+            SAYS.format(path="{path}", row="0ea2bc3d2ebe (today v2_4_0a)", tables="v2_4_0b"),
+        ),
+    ],
+)
+def test_a_version_row_that_is_not_right(
+    tmp_path: Path, revision: str, script: str, said: str
+) -> None:
+    path = at(revision, tmp_path / "nexuslims.db", script)
+    with pytest.raises((UnknownRevisionError, SchemaMismatchError)) as caught:
+        Store(path)
+    assert str(caught.value) == said.format(path=path)
+
+
+def test_a_version_table_of_another_program_beside_a_trigger_of_its_name(tmp_path: Path) -> None:
+    path = at(
+        HEAD,
+        tmp_path / "nexuslims.db",
+        "DROP TABLE alembic_version; CREATE TABLE alembic_version (x);"
+        "CREATE VIEW own_alembic_version AS SELECT 1;"
+        "CREATE TRIGGER alembic_version AFTER INSERT ON session_log BEGIN SELECT 1; END",
+    )
+    with pytest.raises(SchemaMismatchError, match="has no column version_num") as caught:
+        Store(path)
+    assert 'RENAME TO "own_alembic_version_2"; CREATE TABLE alembic_version' in str(caught.value)
+
+
+LOG = "id_session_log, session_identifier, instrument"
+
+
+@pytest.mark.parametrize(
+    ("script", "left"),
+    [
+        (f"CREATE TABLE session_log_new ({LOG}, timestamp)", "session_log_new"),
+        (f"CREATE TABLE session_log_old ({LOG}, timestamp)", "session_log_old"),
+        (
+            "CREATE TABLE _alembic_tmp_instruments (instrument_pid, api_url, calendar_name, "
+            "calendar_url, location, schema_name, property_tag)",
+            "_alembic_tmp_instruments",
+        ),
+        (f"CREATE TABLE session_log_new ({LOG})", ""),  # half of its columns and less
+        (f"CREATE TABLE session_log_new ({LOG}, timestamp, mine)", ""),
+        (f"CREATE TABLE _alembic_tmp_alembic_version ({LOG}, timestamp)", ""),
+    ],
+)
+def test_what_an_interrupted_upgrade_left_is_told_from_a_table_of_ones_own(
+    tmp_path: Path, script: str, left: str
+) -> None:
+    path = at("v2_4_0a", tmp_path / "nexuslims.db", script)
+    said = f"was interrupted and left {left} behind" if left else "is at v2_4_0a, this package"
+    with pytest.raises((SchemaMismatchError, PendingMigrationsError), match=said):
+        Store(path)
+    assert migrations.current(path) == "v2_4_0a"
+
+
+MOST = "id, nexuslims_username, external_system, external_id, email, created_at, notes"
+NEXT = f"CREATE TABLE {USERS} ({MOST}, last_verified_at);"
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (NEXT, f"was interrupted and left {USERS} behind"),
+        (f"{rows('2e1408e573b1')} {NEXT}", f"was interrupted and left {USERS} behind"),
+        (f"{NEXT} INSERT INTO {USERS} (id) VALUES (1)", "its tables are those of v2_5_0a"),
+        (f"CREATE TABLE {USERS} ({MOST}, another)", f"{USERS} is too many"),
+    ],
+)
+def test_empty_tables_of_the_next_revision_are_of_an_upgrade_that_was_interrupted(
+    tmp_path: Path, script: str, said: str
+) -> None:
+    path = at("v2_4_0b", tmp_path / "nexuslims.db", script)
+    with pytest.raises(SchemaMismatchError, match=said):
+        Store(path)
+
+
+@pytest.mark.parametrize("table", ["mine", "instruments"])
+def test_tables_of_another_program_beside_an_empty_version_table(
+    tmp_path: Path, table: str
+) -> None:
+    path = tmp_path / "nexuslims.db"
+    execute(
+        path, f"CREATE TABLE alembic_version (version_num); CREATE TABLE {table} (name, tuning)"
+    )
+    with pytest.raises(NotANexusLIMSDatabaseError, match=f"has no NexusLIMS tables, but {table}."):
+        Store(path)
+
+
+def test_no_more_than_five_are_named(tmp_path: Path) -> None:
+    for count, said in ((5, "t0, t1, t2, t3, t4."), (6, "t0, t1, t2, t3, t4 and 1 more.")):
+        path = tmp_path / f"{count}.db"
+        execute(path, "".join(f"CREATE TABLE t{number} (x);" for number in range(count)))
+        with pytest.raises(StoreError, match=said):
+            Store(path)
