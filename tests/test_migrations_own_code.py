@@ -247,3 +247,19 @@ def test_a_name_of_nexuslimss_on_another_table_is_given_back(path: Path) -> None
     mend(path, taken.remedy)
     migrations.upgrade(path)
     assert {f.code for f in doctor.examine(path)} == {"harmless-drift", "unpaired"}
+
+
+def test_a_trigger_is_not_dead_by_the_fault_of_another(path: Path) -> None:
+    bodies = {
+        "fine": "SELECT 1",
+        "old": 'UPDATE instruments SET location = "computer_name"',  # else SQLite takes it for text
+        "good": "SELECT 2",
+    }
+    script = "".join(
+        f"CREATE TRIGGER {name} AFTER UPDATE ON instruments BEGIN {body}; END;"
+        for name, body in bodies.items()
+    )
+    at("v1_4_3", path, script)
+    migrations.upgrade(path)
+    (dead,) = (finding for finding in doctor.examine(path) if finding.code == "dead-trigger")
+    assert "the trigger old does not work" in dead.message

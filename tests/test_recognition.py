@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.migration_checks import at
-from helpers.migration_files import HEAD, execute
+from helpers.migration_files import HEAD, base, execute
 
 from nexuslims_store import (
     NotANexusLIMSDatabaseError,
@@ -86,7 +86,19 @@ def adding(*statements: str) -> str:
             "instruments has computer_ip, which is not known; upload_log lacks record_url",
             ANEW,
         ),
-        (HEAD, "DROP TABLE upload_log", "upload_log is missing", ANEW),
+        (
+            HEAD,
+            f"DROP TABLE upload_log; DROP TABLE session_log; DROP TABLE {USERS}",
+            f"{USERS} is missing; session_log is missing; upload_log is missing",
+            ANEW,
+        ),
+        (
+            "v1_4_3",
+            f"CREATE TABLE upload_log (id PRIMARY KEY); CREATE TABLE {USERS} (id PRIMARY KEY)",
+            f"{USERS} is too many; upload_log is too many",
+            "upload_log is no table of NexusLIMS's, but has the name of one: give it another "
+            "(ALTER TABLE upload_log RENAME TO …)",
+        ),
         ("v2_4_0a", f"{NO_ROW} DROP TABLE instruments", "instruments is missing", ANEW),
         ("v2_4_0b", f"CREATE TABLE {USERS} ({SOME}, external_id)", f"{USERS} is too many", ANEW),
         # With half of its columns a table is another program's, with more it is NexusLIMS's.
@@ -224,6 +236,12 @@ LOG = "id_session_log, session_identifier, instrument"
             "calendar_url, location, schema_name, property_tag)",
             "_alembic_tmp_instruments",
         ),
+        (
+            f"CREATE TABLE session_log_old ({LOG}, timestamp);"
+            f"CREATE TABLE session_log_new ({LOG}, timestamp);"
+            f"CREATE TABLE _alembic_tmp_session_log ({LOG}, timestamp)",
+            "_alembic_tmp_session_log, session_log_new, session_log_old",
+        ),
         (f"CREATE TABLE session_log_new ({LOG})", ""),  # half of its columns and less
         (f"CREATE TABLE session_log_new ({LOG}, timestamp, mine)", ""),
         (f"CREATE TABLE _alembic_tmp_alembic_version ({LOG}, timestamp)", ""),
@@ -278,3 +296,73 @@ def test_no_more_than_five_are_named(tmp_path: Path) -> None:
         execute(path, "".join(f"CREATE TABLE t{number} (x);" for number in range(count)))
         with pytest.raises(StoreError, match=said):
             Store(path)
+
+
+INSTRUMENTS = "CREATE TABLE instruments (instrument_pid PRIMARY KEY, api_url, calendar_name, "
+INSTRUMENTS += "calendar_url, location, schema_name, property_tag, filestore_path, harvester, "
+INSTRUMENTS += "timezone, computer_name, computer_ip, computer_mount);"
+
+
+@pytest.mark.parametrize(
+    ("version_table", "also", "said"),
+    [
+        (True, "", "was interrupted and left instruments behind"),
+        (True, "INSERT INTO instruments (instrument_pid) VALUES (1)", "session_log is missing"),
+        (False, "", "session_log is missing"),
+    ],
+)
+def test_the_first_table_of_all_may_be_of_an_upgrade_that_was_interrupted(
+    tmp_path: Path, version_table: bool, also: str, said: str
+) -> None:
+    path = tmp_path / "nexuslims.db"
+    if version_table:
+        base(path)
+    execute(path, INSTRUMENTS + also)
+    with pytest.raises(SchemaMismatchError, match=said):
+        Store(path)
+
+
+def test_several_rows_of_which_one_is_known_are_of_nexuslims(tmp_path: Path) -> None:
+    path = base(tmp_path / "nexuslims.db")
+    execute(path, f"{rows('v2_4_0a', 'zz')} CREATE TABLE songs (n INTEGER PRIMARY KEY);")
+    with pytest.raises(UnknownRevisionError, match="several version rows"):
+        Store(path)
+
+
+def test_what_sqlite_makes_by_itself_is_no_table_of_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "songs.db"
+    execute(path, "CREATE TABLE songs (n INTEGER PRIMARY KEY AUTOINCREMENT)")
+    with pytest.raises(NotANexusLIMSDatabaseError, match="tables, but songs"):
+        Store(path)
+
+
+ANEW_WITH = "PRAGMA legacy_alter_table = ON; ALTER TABLE session_log RENAME TO former;"
+ANEW_WITH += "CREATE TABLE session_log {}; DROP TABLE former;"
+KEYED = "id_session_log INTEGER PRIMARY KEY, session_identifier, instrument, timestamp, "
+KEYED += 'event_type, record_status, "user"'
+KEYLESS_UPLOADS = "ALTER TABLE upload_log RENAME TO uploads;"
+KEYLESS_UPLOADS += "CREATE TABLE upload_log AS SELECT * FROM uploads; DROP TABLE uploads;"
+
+
+@pytest.mark.parametrize(
+    ("made", "also", "said"),
+    [
+        # Who has lost the key has lost the CHECKs too, and nothing else.
+        (f"AS SELECT {LOG}, timestamp, event_type, record_status FROM former", "", "PRIMARY KEY"),
+        (f"({KEYED})", KEYLESS_UPLOADS, "upload_log has lost its PRIMARY KEY"),
+        (f"({KEYED})", "", "session_log lacks CONSTRAINT check_record_status"),
+        (
+            f"({KEYED}, CONSTRAINT check_event_type CHECK (event_type > ''))",
+            "",
+            "session_log lacks CONSTRAINT check_record_status",
+        ),
+        (f"({KEYED}, CONSTRAINT check_record_status CHECK (record_status > ''))", "", ""),
+    ],
+)
+def test_which_check_tells_a_revision(tmp_path: Path, made: str, also: str, said: str) -> None:
+    path = at(HEAD, tmp_path / "nexuslims.db", ANEW_WITH.format(made) + also)
+    if not said:
+        Store(path).close()
+        return
+    with pytest.raises(SchemaMismatchError, match=said):
+        Store(path)
