@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
-from collections.abc import Iterator
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from helpers.pages import browse, measure, needs_browser
 from helpers.reports import HOSTILE, NOW, fill_with_hostile, fill_years
+from helpers.shared import once
 
 from nexuslims_store import Store, demo, report
 
@@ -28,22 +29,31 @@ def demo_page(tmp_path_factory: pytest.TempPathFactory) -> str:
         return report.render(store, NOW)
 
 
-@pytest.fixture(scope="module")
-def years(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """Twenty years of sessions."""
+def all_pages(demo_page: str) -> dict[str, tuple[str, int]]:
+    """Pages of all lengths in all widths, and that of hostile values."""
+    pages = {f"demo {width}": (demo_page, width) for width in WIDTHS}
     with Store(":memory:", clock=lambda: NOW) as store:
         fill_years(store, 20)
-        yield store
+        for weeks in WEEKS:
+            page = report.render(store, NOW, weeks=weeks)
+            pages |= {f"{weeks} weeks {width}": (page, width) for width in WIDTHS}
+    with Store(":memory:", clock=lambda: NOW) as store:
+        fill_with_hostile(store)
+        page = report.render(store, NOW)
+    return pages | {f"hostile {width}": (page, width) for width in (390, 1200)}
 
 
 @pytest.fixture(scope="module")
-def looks(tmp_path_factory: pytest.TempPathFactory, demo_page: str, years: Store) -> dict[str, Any]:
-    """Pages of all lengths in all widths, measured at once."""
-    pages = {f"demo {width}": (demo_page, width) for width in WIDTHS}
-    for weeks in WEEKS:
-        page = report.render(years, NOW, weeks=weeks)
-        pages |= {f"{weeks} weeks {width}": (page, width) for width in WIDTHS}
-    return measure(tmp_path_factory.mktemp("looks"), pages)
+def looks(tmp_path_factory: pytest.TempPathFactory, demo_page: str) -> dict[str, Any]:
+    """All pages, measured at once, and by one process for all those of the run."""
+
+    def made(folder: Path) -> None:
+        found = measure(folder, all_pages(demo_page), dark={"demo dark": (demo_page, 800)})
+        (folder / "looks.json").write_text(json.dumps(found), encoding="utf-8")
+
+    folder = once(tmp_path_factory, "looks", made)
+    found: dict[str, Any] = json.loads((folder / "looks.json").read_text(encoding="utf-8"))
+    return found
 
 
 def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
@@ -131,28 +141,22 @@ def brightness(colour: str) -> float:
     return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
 
 
-def test_it_is_light_or_dark_as_the_reader_wants(
-    looks: dict[str, Any], demo_page: str, tmp_path: Path
-) -> None:
-    light = looks["demo 1200"]
+def test_it_is_light_or_dark_as_the_reader_wants(looks: dict[str, Any]) -> None:
+    light, dark = looks["demo 1200"], looks["demo dark"]
     assert brightness(light["body"]) > 240
     assert brightness(light["colour"]) < 80
-    dark = measure(tmp_path, {"": (demo_page, 800)}, "--blink-settings=preferredColorScheme=0")[""]
     assert brightness(dark["body"]) < 50
     assert brightness(dark["colour"]) > 200
 
 
-def test_hostile_values_are_shown_and_do_nothing(tmp_path: Path) -> None:
-    with Store(":memory:", clock=lambda: NOW) as store:
-        fill_with_hostile(store)
-        page = report.render(store, NOW)
-    found = measure(tmp_path, {"phone": (page, 390), "screen": (page, 1200)})
-    for name, width in (("phone", 390), ("screen", 1200)):
-        assert found[name]["hacked"] == [None, None]
-        assert not {"script", "img"} & set(found[name]["elements"])
-        assert HOSTILE in found[name]["text"]
-        assert found[name]["scroll"] <= width
-        assert found[name]["widest"] <= width
+def test_hostile_values_are_shown_and_do_nothing(looks: dict[str, Any]) -> None:
+    for width in (390, 1200):
+        found = looks[f"hostile {width}"]
+        assert found["hacked"] == [None, None]
+        assert not {"script", "img"} & set(found["elements"])
+        assert HOSTILE in found["text"]
+        assert found["scroll"] <= width
+        assert found["widest"] <= width
 
 
 def texts_of(pdf: bytes) -> bytes:

@@ -130,15 +130,25 @@ def browse(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def measure(folder: Path, pages: dict[str, tuple[str, int]], *options: str) -> dict[str, Any]:
-    """Measure pages, each in a frame of its own width, by the names they are given."""
+def measure(
+    folder: Path,
+    pages: dict[str, tuple[str, int]],
+    dark: dict[str, tuple[str, int]] | None = None,
+) -> dict[str, Any]:
+    """Measure pages, each in a frame of its own width, by the names they are given.
+
+    Those of `dark` are as for a reader who prefers that: a page in a frame is told to be as the
+    frame is.
+    """
+    dark = dark or {}
     frames = "\n".join(
-        f'<iframe width="{width}" height="1200" style="border: 0" '
+        f'<iframe width="{width}" height="1200" style="border: 0; color-scheme: {scheme}" '
         f'srcdoc="{html.escape(page)}"></iframe>'
-        for page, width in pages.values()
+        for scheme, framed in (("light", pages), ("dark", dark))
+        for page, width in framed.values()
     )
     file = folder / "measure.html"
     file.write_text(MEASURE.replace("FRAMES", frames), encoding="utf-8")
-    dump = browse(folder, "--window-size=1300,1300", *options, "--dump-dom", file.as_uri())
+    dump = browse(folder, "--window-size=1300,1300", "--dump-dom", file.as_uri())
     (found,) = re.findall(r'<pre id="measured">(.+?)</pre>', dump, re.S)
-    return dict(zip(pages, json.loads(html.unescape(found)), strict=True))
+    return dict(zip(pages | dark, json.loads(html.unescape(found)), strict=True))
