@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
+from itertools import product
 
 import pytest
 from helpers.servers import Server
@@ -75,6 +76,7 @@ DATES = (
         "2020-W54-1",
         "2020-W05-0",
         "2026-W10-3",  # the fourth of January is a Sunday
+        "2025W01112",  # no day of the week, but a separator that is a digit
     ),
     *("2020-W05-8", "2021W537", "2020W537", "2020W53", "2020W050", "2020W058", "9999-W52-5"),
     *("9999-W52-6", "9999W526", "9999W525", "0000-W10-1", "2020-W", "2020W5", ""),
@@ -168,6 +170,19 @@ NO_FUNCTION = """
     CREATE OR REPLACE FUNCTION nxs_instant(stored text, zone text, start text DEFAULT NULL)
     RETURNS bigint LANGUAGE sql STABLE AS 'SELECT NULL::bigint'
 """
+
+
+def test_an_end_of_a_repeated_hour_is_the_first_that_is_not_before_its_start(store: Store) -> None:
+    starts = [
+        *(None, "soon", "2025-11-02T00:59:00", "2025-11-02T01:30:00", "2025-11-02T01:30:00.000001"),
+        *("2025-11-02T05:30:00+00:00", "2025-11-02T05:30:00.000001Z", "2025-11-02T02:00:00"),
+    ]
+    ends = ["2025-11-02T01:00:00", "2025-11-02T01:30:00.123456", "2025-11-02T01:30:00"]
+    ends += ["2025-11-02T12:00:00", "2025-11-02T06:00:00Z"]
+    zone, cursor = "America/New_York", store.connection.cursor()
+    for end, start in product(ends, starts):
+        cursor.execute("SELECT nxs_instant(%s, %s, %s)", (end, zone, start))
+        assert cursor.fetchone() == (stored_instant(end, zone, start),), (end, start)
 
 
 @pytest.mark.slow

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import LiteralString
 
 import pytest
 from helpers.command_line import call
+from helpers.migration_files import expected as facts_of
 from helpers.servers import Server
 from helpers.support import SQL
 
@@ -69,14 +72,69 @@ def test_a_store_that_migrates_makes_the_tables(url: str) -> None:
 
 def tables(server: Server, name: str) -> list[tuple[str, ...]]:
     """What PostgreSQL's own program says of the tables of a database, yoyo's aside."""
+    return asked(
+        server,
+        "SELECT table_name, column_name, data_type, is_nullable, collation_name"
+        " FROM information_schema.columns WHERE table_schema = 'public'"
+        " AND table_name NOT LIKE '%yoyo%' ORDER BY 1, ordinal_position",
+        name,
+    )
+
+
+def asked(server: Server, sql: LiteralString, name: str = NAME) -> list[tuple[str, ...]]:
+    """What a query of PostgreSQL's own program gives."""
     import psycopg
 
     with psycopg.connect(server.url(name)) as connection:
-        return connection.execute(
-            "SELECT table_name, column_name, data_type, is_nullable, collation_name"
-            " FROM information_schema.columns WHERE table_schema = 'public'"
-            " AND table_name NOT LIKE '%yoyo%' ORDER BY 1, ordinal_position"
-        ).fetchall()
+        return connection.execute(sql).fetchall()
+
+
+TYPES = {"INTEGER": "bigint", "BOOLEAN": "boolean", "VARCHAR": "text"}
+
+
+def test_the_tables_are_those_of_a_file(server: Server, url: str) -> None:
+    migrations.upgrade(url)
+    expected = facts_of(HEAD)["tables"]
+    columns = []
+    for table, column, kind, nullable, _ in tables(server, NAME):
+        if table in expected:
+            columns.append((table, column, kind, "" if nullable == "YES" else "N"))
+    declared = [
+        (table, *re.fullmatch(r"(\w+) (\w+)(?:\(\d+\))? ?(N?)", column).groups())  # type: ignore[union-attr]
+        for table in sorted(expected)
+        for column in expected[table]["columns"]
+    ]
+    assert columns == [(*names, TYPES[kind], rest) for *names, kind, rest in declared]
+
+
+def test_the_checks_and_indexes_are_those_of_a_file(server: Server, url: str) -> None:
+    migrations.upgrade(url)
+    checks = asked(
+        server,
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE contype = 'c' AND connamespace = 'public'::regnamespace",
+    )
+    expected = facts_of(HEAD)
+    declared = {
+        name.partition(" ")[0]: re.findall("'\\w+'", name)
+        for table in expected["tables"].values()
+        for name in table["constraints"]
+        if " CHECK " in name
+    }
+    assert {name: re.findall("'\\w+'", text) for name, text in checks} == declared
+    assert all(re.search(r"CHECK \(+\w+ = ANY ", text) for _, text in checks)
+
+    indexes = asked(
+        server, "SELECT indexname, tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+    )
+    found = {name: f"{table} {text.partition(' (')[2]}" for name, table, text in indexes}
+    assert expected["indexes"].items() <= {
+        (name, re.sub("[(),]", "", text)) for name, text in found.items()
+    }
+    assert found["nxs_session_log_to_build"] == (
+        "session_log session_identifier, instrument, event_type)"
+        " WHERE (record_status = 'TO_BE_BUILT'::text)"
+    )
 
 
 @pytest.mark.slow
