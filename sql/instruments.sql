@@ -103,7 +103,7 @@ WHERE
     own.type = 'table'
     AND NOT (lower(own.name) = 'session_log' AND lower(reference."from") = 'instrument')
 GROUP BY own.name, reference.id
-ORDER BY own.name, reference.id;
+ORDER BY own.name;
 
 -- name: list_own_tables_of_instruments()
 -- Tables of a facility's own that refer to instruments, or to a table that does: a PID may follow

@@ -39,4 +39,4 @@ WHERE
 GROUP BY
     own.oid, own.relname, reference.oid, reference.confupdtype, reference.conrelid,
     reference.confrelid
-ORDER BY own.relname, reference.oid;
+ORDER BY own.relname;

@@ -96,6 +96,8 @@ class Serving:
             if asked["path"] and not self._loaded.changed(*there):
                 return [ELSEWHERE, "", ""]
             self._loaded.renew_parameters(items)
+            if asked["own_server"]:  # whatever others share
+                sys.modules["conftest"].Server = sys.modules["helpers.servers"].Server  # type: ignore[attr-defined]
         except Exception as error:  # noqa: BLE001 - whatever it is, importing would fail so too
             return [NOTICED, "", f"{type(error).__name__}: {error}"]
         for item, following in zip_longest(items, items[1:]):
