@@ -96,17 +96,39 @@ def test_one_step_at_a_time_down_and_up_again(path: Path) -> None:
         assert facts(path) == expected(revision)
 
 
+def test_a_file_of_sql_changes_no_version_row_but_its_own() -> None:
+    """As Alembic itself, whose branches have a row each."""
+
+    def run(script: Path, revision: str | None) -> None:
+        connection.executescript(script.read_text(encoding="utf-8"))
+        rows = connection.execute("SELECT version_num FROM alembic_version")
+        assert {name for (name,) in rows} == {"another", revision} - {None}
+
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
+        connection.execute("INSERT INTO alembic_version (version_num) VALUES ('another')")
+        for step in history():
+            run(step.path, step.revision)
+        for step in reversed(history()):
+            run(step.rollback_path, step.down_revision)
+
+
 def test_the_index_of_the_sessions_to_build_comes_and_goes_with_the_head(path: Path) -> None:
     migrations.upgrade(path, REVISIONS[-2])
     assert not query(path, "SELECT * FROM sqlite_master WHERE name LIKE 'nxs!_%' ESCAPE '!'")
     migrations.upgrade(path)
-    assert query(path, "SELECT * FROM sqlite_master WHERE name = 'nxs_session_log_to_build'")
+    made = "SELECT sql FROM sqlite_master WHERE name = 'nxs_session_log_to_build'"
+    ((sql,),) = query(path, made)
+    assert " ".join(sql.split()).endswith(
+        " session_log (session_identifier, instrument, event_type)"
+        " WHERE record_status = 'TO_BE_BUILT'"
+    )
 
     execute(path, "DROP INDEX nxs_session_log_to_build")
     report = migrations.upgrade(path)
     assert report.changed
     assert not report.applied
-    assert query(path, "SELECT * FROM sqlite_master WHERE name = 'nxs_session_log_to_build'")
+    assert query(path, made) == [(sql,)]
 
     migrations.downgrade(path)
     assert not query(path, "SELECT * FROM sqlite_master WHERE name LIKE 'nxs!_%' ESCAPE '!'")

@@ -84,6 +84,22 @@ def test_a_facilitys_own_references_to_instruments(each_store: str) -> None:
         assert reached == (names if store.url is None else set())
 
 
+def test_the_logs_of_an_instrument_that_is_renamed(each_store: str) -> None:
+    instruments = [instrument(pid, api_url=f"http://{pid}") for pid in "ABC"]
+    with memory_store(*instruments) as store:
+        run(
+            store,
+            "INSERT INTO session_log (session_identifier, instrument, timestamp, event_type,"
+            " record_status) VALUES (?, ?, '2025-07-01', 'START', 'ERROR')",
+            *((str(place), pid) for place, pid in enumerate("ABAB")),
+        )
+        names = {"instrument_pid": "A", "new_pid": "C"}
+        renaming = queries.load("instruments.sql").rename_instrument_of_logs
+        assert store._database.change(renaming, names) == 2
+        logs = [*store.session_logs.iter_all()]
+        assert [log.instrument for log in logs] == [*"CBCB"]
+
+
 # -- backups and version rows ----------------------------------------------------------
 
 

@@ -108,8 +108,10 @@ class Reach:
         elif mutant.path.startswith("sql/"):
             folder = mutant.path.rpartition("/")[0]
             counts = self._of_line(RUNNERS[folder], 0)
-            # Tests may run the files of a folder themselves, or have their server made by them.
-            itself = re.compile(r"\bserver\b" if server else f'"{Path(folder).name}"')
+            # Tests may run the files of a folder themselves, have their server made by them, or see
+            # what a process prints of them.
+            printed = r'|\bto_sql\b|"--sql"|"schema"' if folder == "sql/migrations" else ""
+            itself = re.compile(r"\bserver\b" if server else f'"{Path(folder).name}"{printed}')
             for file, tests in self._of_file.items():
                 if itself.search(self._text(file)):
                     counts.update(tests)
