@@ -122,6 +122,21 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "no table has no foreign keys, and the next join leaves it out",
     ),
     (
+        "sql/instruments.sql",
+        "own.type = 'table'",
+        "own.type = 'table' -> TRUE",
+        "what is no table has no foreign keys",
+    ),
+    *(
+        (
+            f"sql/migrations/0003.v2_4_0b_add_check_constraints{way}.sql",
+            "ORDER BY id_session_log",
+            "DESC",
+            "in any order the rows are the same; in that of the key it is faster",
+        )
+        for way in ("", ".rollback")
+    ),
+    (
         "sql/session_log.sql",
         "INNER JOIN nxs_event AS claim",
         "LEFT JOIN",
@@ -151,6 +166,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "rpad(replace(whole, ':', ''), 6, '0')",
         "6 -> 7",
         "behind six digits nothing is looked at",
+    ),
+    (
+        "sql/postgresql/migrations/post-apply.sql",
+        "OR substr(digits, 3) >= '60'",
+        ">= -> >",
+        "four digits are never those two",
     ),
     (
         "sql/postgresql/migrations/post-apply.sql",

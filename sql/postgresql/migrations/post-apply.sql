@@ -21,7 +21,8 @@ BEGIN
     IF
         translate(whole, '123456789', '000000000')
         NOT IN ('00', '00:00', '00:00:00', '0000', '000000')
-        OR substr(digits, 3) >= '60' OR substr(digits, 5) >= '60'
+        OR substr(digits, 3) >= '60'
+        OR substr(digits, 5) >= '60'
         OR (
             stored <> whole
             AND (length(whole) < 6 OR fraction = '' OR ltrim(fraction, '0123456789') <> '')
