@@ -14,7 +14,7 @@ from helpers.support import ROOT
 
 # Tests that a shell's `&`, a person's umask or environment made fail or hang.
 SENSITIVE = (
-    "test_cli.py::test_ctrl_c_ends_even_a_wait_for_a_lock",
+    "test_cli.py::test_ctrl_c_ends_even_a_wait_for_a_lock_but_no_cleaning_up",
     "test_cli_questions.py::test_a_terminal_is_asked",
     "test_backup.py::test_a_copy_has_the_mode_of_its_source_and_nobody_reads_it_before",
     "test_config.py",
