@@ -186,13 +186,19 @@ class Bystander:
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=0)
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute("PRAGMA journal_mode = MEMORY")
+        self._version = -1
         self.before = self.rows()
 
     def rows(self) -> dict[str, list[tuple[Any, ...]]]:
-        return {
-            table: self._connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()
-            for table in TABLES
-        }
+        """What it sees; read again only where others have written since."""
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self._rows = {
+                table: self._connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()
+                for table in TABLES
+            }
+            self._version = version
+        return self._rows
 
     def restore(self) -> None:
         """Also finds a lock that is held, were it one to read only."""
@@ -202,12 +208,14 @@ class Bystander:
         for table in reversed(changed):
             self._connection.execute(f"DELETE FROM {table}")
         for table in changed:
-            for row in self.before[table]:
-                named = self._connection.execute(f"SELECT * FROM {table}").description
-                columns = ", ".join(f'"{column}"' for column, *_ in named)
-                marks = ", ".join("?" * len(row))
-                self._connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", row)
+            named = self._connection.execute(f"SELECT * FROM {table}").description
+            columns = ", ".join(f'"{column}"' for column, *_ in named)
+            marks = ", ".join("?" * len(named))
+            self._connection.executemany(
+                f"INSERT INTO {table} ({columns}) VALUES ({marks})", self.before[table]
+            )
         self._connection.execute("COMMIT")
+        self._rows = self.before
 
     def close(self) -> None:
         self._connection.close()
