@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from helpers.interop.facts import REMOVE_COMPUTER_FIELDS
 from helpers.migration_files import (
     HEAD,
     MIRRORED,
@@ -94,6 +95,24 @@ def test_one_step_at_a_time_down_and_up_again(path: Path) -> None:
     for revision in REVISIONS:
         migrations.upgrade(path, "+1", backup=False)
         assert facts(path) == expected(revision)
+
+
+def test_what_instruments_have_after_the_last_step_down(path: Path) -> None:
+    migrations.upgrade(path, REMOVE_COMPUTER_FIELDS)
+    columns = "instrument_pid, api_url, calendar_url, location, {name}, property_tag, "
+    columns += "filestore_path, harvester, timezone"
+    rows = [tuple(f"{pid} {number}" for number in range(9)) for pid in "ZAM"]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(
+            f"INSERT INTO instruments ({columns.format(name='display_name')})"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+    migrations.downgrade(path, backup=False)
+    as_before = f"SELECT {columns.format(name='schema_name')} FROM instruments ORDER BY rowid"
+    assert query(path, as_before) == rows
+    others = "SELECT DISTINCT calendar_name, computer_name, computer_ip, computer_mount"
+    assert query(path, f"{others} FROM instruments") == [("", None, None, None)]
 
 
 def test_a_file_of_sql_changes_no_version_row_but_its_own() -> None:
