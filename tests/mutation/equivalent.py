@@ -155,6 +155,29 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("to_timestamp(max(instant) / 1000000)", "2 -> 3"),
         )
     ),
+    *(
+        ("sql/postgresql/views.sql", stands, "< -> <=", "what is longer is never those two")
+        for stands in ("12) < '24'", "15) < '6'", "18) < '6'", "5) < '15'")
+    ),
+    *(
+        (
+            "sql/postgresql/instruments.sql",
+            stands,
+            "LEFT JOIN",
+            "a key has its table and its columns",
+        )
+        for stands in (
+            "INNER JOIN pg_class AS own",
+            "INNER JOIN pg_attribute AS child",
+            "INNER JOIN pg_attribute AS parent",
+        )
+    ),
+    (
+        "sql/postgresql/instruments.sql",
+        "reference.contype = 'f'",
+        "TRUE",
+        "only a foreign key refers to a table",
+    ),
     (
         "sql/postgresql/instruments.sql",
         "SELECT '' AS name",

@@ -111,8 +111,8 @@ def _on_server(item: pytest.Item) -> bool:
     return "[postgresql" in item.nodeid or "server" in getattr(item, "fixturenames", ())
 
 
-@cache
-def _shared_server() -> None:
+@cache  # which keeps it, also where a fork has one of its own
+def _shared_server() -> Any:
     """Start a PostgreSQL server for all forks, in place of that of `tests/conftest.py`."""
     helpers = sys.modules["helpers.servers"]
     shared: Any = helpers.Server()
@@ -129,6 +129,7 @@ def _shared_server() -> None:
 
     shared.make_template, shared.remove = (lambda: None), remove
     sys.modules["conftest"].Server = given  # type: ignore[attr-defined]
+    return shared
 
 
 # -- putting it in ---------------------------------------------------------------------
