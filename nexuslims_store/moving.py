@@ -113,10 +113,11 @@ class _Move:
             closing(open_server(url, timeout=self._timeout)) as server,
             server.transaction(),
         ):
+            options = Options(backup=False, timeout=self._timeout, say=self._say)
             version = file.rows("PRAGMA data_version")  # which another program's commit changes
             with file.snapshot():
                 _check_file(file)
-                change(server, make_plan(server, "upgrade", "head"), Options(say=self._say))
+                change(server, make_plan(server, "upgrade", "head"), options)
                 _refuse_rows(server)
                 rows |= self._carry(file, server, lambda *sent: _copy(server, *sent))
             if file.rows("PRAGMA data_version") != version:

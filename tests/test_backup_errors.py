@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from nexuslims_store.backup import Backup, copying, files, list_backups, name_fo
 from nexuslims_store.backup import retention as retaining
 from nexuslims_store.errors import BackupError, ReadOnlyError, StorageFullError, StoreError
 
+OPEN_FILES = Path("/proc/self/fd")
 NO_ROOM = (
     "no room to write {file} ({error}): free some space on its disk and try again; nothing was"
 )
@@ -82,6 +85,45 @@ def test_where_names_run_out_of_links_nothing_is_overwritten(
     assert (new.read_text(), taken.read_text()) == ("new", "taken")
     files.give_name(new, free, None)
     assert (free.read_text(), new.exists()) == ("new", False)
+
+
+@posix
+def test_without_links_one_after_the_other_takes_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows needs no links")
+    import fcntl
+
+    def none(*_: object) -> None:
+        raise OSError(errno.EPERM, "no hard links")
+
+    monkeypatch.setattr(os, "link", none)
+    new, free = tmp_path / "new", tmp_path / "free"
+    new.write_text("new")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with ThreadPoolExecutor() as pool:
+        giving = pool.submit(files.give_name, new, free, None)
+        with pytest.raises(TimeoutError):
+            giving.result(0.3)
+        os.close(folder)  # and the lock with it
+    giving.result()
+    assert free.read_text() == "new"
+
+
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="the system does not say what is open")
+@pytest.mark.parametrize("links", [True, False])
+def test_no_file_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.EPERM, "no hard links")
+
+    if not links:
+        monkeypatch.setattr(os, "link", none)
+    path = build(tmp_path / "a.db")
+    before = os.listdir(OPEN_FILES)
+    copying.copy(path, tmp_path / "b.db")
+    assert os.listdir(OPEN_FILES) == before
 
 
 @posix

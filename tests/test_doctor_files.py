@@ -181,6 +181,28 @@ def test_a_wal_that_nobody_checkpoints(path: Path, monkeypatch: pytest.MonkeyPat
         assert doctor.examine(path, clock=lambda: NOW) == []
 
 
+def test_a_wal_is_large_beyond_64_megabytes(path: Path) -> None:
+    spoil(path, "PRAGMA journal_mode = WAL;")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE session_log SET user = 'u'")
+        for more in (0, 1):
+            os.truncate(f"{path}-wal", 64 * 2**20 + more)
+            found = [finding.message for finding in doctor.examine(path, clock=lambda: NOW)]
+            assert ["has grown to 64 MB" in message for message in found] == [True] * more
+
+
+def test_a_hundred_complaints_about_the_pages_are_enough(path: Path) -> None:
+    spoil(
+        path,
+        "CREATE TABLE own (number); WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL "
+        "SELECT i + 1 FROM n WHERE i < 200) INSERT INTO own (number) SELECT i FROM n;"
+        "CREATE INDEX numbers ON own (number) WHERE number < 0; PRAGMA writable_schema = ON;"
+        "UPDATE sqlite_master SET sql = 'CREATE INDEX numbers ON own (number)' "
+        "WHERE name = 'numbers'",
+    )
+    assert [finding.code for finding in examine(path)] == ["damaged"] * 100
+
+
 def test_views_are_never_read(path: Path) -> None:
     spoil(
         path,

@@ -275,3 +275,27 @@ def test_commands_in_remedies_run(path: Path) -> None:
         done = call("--db", path, *shlex.split(shell))
         assert done.status == 0, done.err
     assert "instruments add Other" in the("unknown-instrument", found).remedy
+
+
+@pytest.mark.parametrize(
+    ("pid", "typed"),
+    [
+        ("T", "T"),
+        ("T" * 80, "T" * 80),
+        ("T" * 81, "PID"),
+        ("", "PID"),
+        ("two\nlines", "PID"),
+        ("two words", "'two words'"),
+    ],
+)
+def test_a_name_that_can_be_typed_is_in_the_command(path: Path, pid: str, typed: str) -> None:
+    spoil(path, EVENT + f"(9, 's', '{pid}', '2025-06-01T09:00:00', 'START', 'ERROR')")
+    remedy = the("unknown-instrument", examine(path)).remedy
+    assert remedy.startswith(f"nexuslims-store instruments add {typed} --")
+
+
+def test_of_a_long_reason_the_first_300_characters_are_said(path: Path) -> None:
+    spoil(path, f"UPDATE instruments SET timezone = '{'x' * 1000}'")
+    _, _, reason = the("bad-time-zone", examine(path)).message.partition(" (1,000 characters): ")
+    assert reason.startswith("'xxx")
+    assert len(reason) == 300

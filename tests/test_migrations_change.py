@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_another_run_was_quicker_with_a_file_that_is_there(path: Path) -> None:
     migrations.upgrade(path, backup=False)
-    report = change.move(path, "upgrade", "head", Options())
+    report = change.move(path, "upgrade", "head", Options(True, 5))
     assert (report.changed, report.backup, report.after) == (False, None, HEAD)
     execute(path, "DELETE FROM upload_log")  # nothing is locked
     assert not backups(path)
@@ -36,12 +36,12 @@ def test_another_run_was_quicker_with_a_file_that_is_there(path: Path) -> None:
 def test_another_run_was_quicker_to_make_a_file(path: Path) -> None:
     plan = plan_for_new_file(path, "head")
     before = path.read_bytes()
-    assert change.create(path, plan, Options()) is None
+    assert change.create(path, plan, Options(True, 5)) is None
     assert path.read_bytes() == before
     journal = path.with_name("new.db-journal")
     journal.touch()
     with pytest.raises(StoreError, match=r"new\.db-journal is in the way"):
-        change.create(path.with_name("new.db"), plan, Options())
+        change.create(path.with_name("new.db"), plan, Options(True, 5))
     assert {one.name for one in path.parent.iterdir()} == {path.name, journal.name}
 
 

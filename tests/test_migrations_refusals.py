@@ -72,6 +72,9 @@ def test_wrong_stamp(path: Path) -> None:
     report = migrations.stamp(path, "v1")
 
     assert (report.before, report.after, report.changed) == (HEAD, "v1_4_3", True)
+    assert (report.created, report.adopted, report.harvesters_filled) == (False, False, 0)
+    assert (report.plan.empty, report.plan.created, report.plan.marks_wrong) == (False,) * 3
+    assert 0 < report.seconds < 60
     assert migrations.current(path) == "v1_4_3"
     migrations.upgrade(path)
     assert facts(path) == expected(HEAD)

@@ -180,6 +180,7 @@ def test_no_backup_when_nothing_is_to_do(older: Path) -> None:
     report = migrations.upgrade(older)
 
     assert (report.changed, report.backup, report.applied) == (False, None, ())
+    assert report.plan.up
     assert (older.stat().st_mtime_ns, older.read_bytes()) == (stamp, before)
     assert not backups(older)
 

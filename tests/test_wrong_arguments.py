@@ -17,7 +17,16 @@ from helpers.support import instrument, log, new_database, upload
 from pydantic import BaseModel, ValidationError
 
 import nexuslims_store
-from nexuslims_store import Claim, Store, StoreError, compat, migrations, testing
+from nexuslims_store import (
+    Claim,
+    Store,
+    StoreError,
+    backup,
+    compat,
+    doctor,
+    migrations,
+    testing,
+)
 
 ODD: list[Any] = [None, 5, -1, "x", object()]
 # What an annotation says that each of them fits; what is in no list fits none.
@@ -164,3 +173,13 @@ def test_an_argument_of_the_wrong_type_is_named(
                 if not fits(value, annotation):
                     wrong[repr(value)] = "nothing"
     assert wrong == {}
+
+
+def test_every_wait_is_of_half_a_minute_unless_another_is_asked_for() -> None:
+    waits = {
+        called.name: called.parameters["timeout"].default
+        for called in [*CALLED.values(), *functions(backup), *functions(doctor)]
+        if "timeout" in called.parameters
+    }
+    assert {"migrations.plan", "backup.restore", "doctor.examine"} <= waits.keys()
+    assert set(waits.values()) == {30.0}, waits

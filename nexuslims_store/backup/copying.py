@@ -227,14 +227,13 @@ def copy_pages(
 
 
 def check(database: sqlite3.Connection, path: Path) -> None:
-    """Raise unless SQLite finds every page in order."""
+    """Raise unless SQLite finds every page in order. The connection is to write no more."""
     # Else pages would be looked at as they were written, and not as they are on the disk.
     database.execute("PRAGMA shrink_memory")
     # A row that breaks a CHECK is no damage. There must be a backup of such a database too, or
     # it could never be mended.
     database.execute("PRAGMA ignore_check_constraints = ON")
     findings = [str(row[0]) for row in database.execute("PRAGMA integrity_check(5)")]
-    database.execute("PRAGMA ignore_check_constraints = OFF")
     if findings != ["ok"]:
         raise _damaged(path, "; ".join(findings))
 

@@ -78,10 +78,10 @@ def temporary_file(destination: Path, *, mode: int = 0o600) -> Iterator[Path]:
         yield temporary
     finally:
         for suffix in ("", *SIDECARS):
-            # What cannot be removed is hidden and named by the doctor; the first error is the
-            # one to tell.
+            # Most are not there. What cannot be removed is hidden and named by the doctor; the
+            # first error is the one to tell.
             with suppress(OSError):
-                Path(f"{temporary}{suffix}").unlink(missing_ok=True)
+                Path(f"{temporary}{suffix}").unlink()
 
 
 def publish(temporary: Path, names: Iterable[Path], like: os.stat_result | None) -> Path:

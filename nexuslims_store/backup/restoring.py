@@ -244,7 +244,7 @@ def _bring_in(
             copy.execute(f"PRAGMA page_size = {page_size(live)}")
             copy.execute("VACUUM")
         in_wal_mode = pragma(live, "journal_mode") == "wal"
-        version = pragma(watch, "data_version") if in_wal_mode else 0
+        version = pragma(watch, "data_version") if in_wal_mode else None
         place = next(_names_to_keep(path))
         with temporary_file(place) as earlier:
             copy_to_temporary(live, path, earlier, place, timeout=timeout, damaged_too=True)
@@ -252,7 +252,7 @@ def _bring_in(
 
         def step(done: int, total: int) -> None:
             # From the first step on, the write lock is held: nobody writes after this look.
-            if in_wal_mode and done < total and pragma(watch, "data_version") != version:
+            if version is not None and done < total and pragma(watch, "data_version") != version:
                 raise DatabaseLockedError(
                     f"another program wrote to {path} while it was being kept; its content is "
                     "as that program left it. Stop the program, and restore again"

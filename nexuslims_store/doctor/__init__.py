@@ -235,7 +235,7 @@ def _examine_rows(
             "instruments": together.look_at_instruments,
             "upload_log": together.look_at_uploads,
         }
-        if {"instrument_pid", "timezone"} <= columns.get("instruments", frozenset()):
+        if columns.get("instruments", frozenset()).issuperset(("instrument_pid", "timezone")):
             looks["session_log"] = together.look_at_events
         # By the highest rowid of each, which is a measure of its length.
         ends = {table: max(rows.last_rowid(database, table), 0) for table in tables}
@@ -260,7 +260,7 @@ def _examine_rows(
         done_with &= looks.keys()
         if "session_log" in done_with:
             yield from _as_far_as_it_goes(database, "its events", together.examine_events())
-        if {"session_log", "upload_log"} <= done_with:
+        if done_with.issuperset(("session_log", "upload_log")):
             yield from _as_far_as_it_goes(database, "its uploads", together.examine_uploads())
     if at_head:
         yield from _as_far_as_it_goes(
@@ -319,7 +319,8 @@ def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
     obstacles: tuple[str, ...] = ()
     if not state.keyless and not (state.stamped and revision == head()):
         with database.translated():
-            obstacles = make_plan(database.connection, path, "upgrade", "head").obstacles
+            plan = make_plan(database.connection, path, "upgrade", "head", timeout=database.timeout)
+            obstacles = plan.obstacles
     for obstacle in obstacles:
         what, _, remedy = obstacle.partition("; ")
         yield Finding("in-the-way", "warning", f"{path} cannot be migrated: {what}", remedy)

@@ -103,10 +103,6 @@ class _OnOurConnection(DatabaseBackend):  # type: ignore[misc]  # yoyo has no ty
         """Return the files of the history by their id, and `post-apply`."""
         return _files(self.on_server)
 
-    def has_transaction(self) -> bool:
-        """Whether the connection is in a transaction still."""
-        raise NotImplementedError
-
     # -- what yoyo calls ---------------------------------------------------------------
 
     def connect(self, dburi: object) -> Any:  # noqa: ARG002 -- the name is yoyo's
@@ -155,19 +151,17 @@ class _OnOurConnection(DatabaseBackend):  # type: ignore[misc]  # yoyo has no ty
         }
 
     def _ensure_tables(self) -> None:
-        newest = max(internalmigrations.schema_versions)
-        version: Any = 0
         if self.version_table in self.list_tables():
+            newest = max(internalmigrations.schema_versions)
             (version,) = self._given.execute(load("yoyo.sql")["get_table_version"]).fetchone()
-        if not isinstance(version, int):
-            return  # nothing that yoyo writes; the table for it came with the newest version
-        if version > newest:
-            raise MigrationError(
-                f"yoyo's own tables are of version {version}, this yoyo knows {newest}: a newer "
-                "yoyo was there; upgrade yoyo-migrations"
-            )
-        if version < newest:
-            internalmigrations.upgrade(self)
+            if not isinstance(version, int):
+                return  # nothing that yoyo writes; the table for it came with the newest version
+            if version > newest:
+                raise MigrationError(
+                    f"yoyo's own tables are of version {version}, this yoyo knows {newest}: a "
+                    "newer yoyo was there; upgrade yoyo-migrations"
+                )
+        internalmigrations.upgrade(self)
 
 
 class Backend(_OnOurConnection, SQLiteBackend):  # type: ignore[misc]  # yoyo has no types
@@ -255,7 +249,7 @@ def _statements(script: str) -> list[str]:
     statements, lines = [], ""
     for line in script.splitlines(keepends=True):
         lines += line
-        if ";" in line and sqlite3.complete_statement(lines):
+        if sqlite3.complete_statement(lines):
             statements.append(lines)
             lines = ""
     return statements

