@@ -28,6 +28,7 @@ USER = "ALTER TABLE session_log ADD COLUMN user VARCHAR(50)"
 RECORD_URL = "ALTER TABLE upload_log ADD COLUMN record_url VARCHAR(500)"
 NO_ROW = "DELETE FROM alembic_version;"
 USERS = "external_user_identifiers"
+TABLES = (USERS, "instruments", "session_log", "upload_log")
 # The columns of a table that begins like NexusLIMS's.
 SOME = "id INTEGER PRIMARY KEY, email, notes, created_at"
 
@@ -123,8 +124,8 @@ def adding(*statements: str) -> str:
         ),
         (
             HEAD,
-            f"{NO_ROW} ALTER TABLE upload_log ADD COLUMN own",
-            "upload_log has own, which is not known",
+            f"{NO_ROW} {''.join(f'ALTER TABLE {table} ADD COLUMN own;' for table in TABLES)}",
+            "; ".join(f"{table} has own, which is not known" for table in TABLES),
             STAMP.format(HEAD),
         ),
         (
@@ -276,6 +277,8 @@ def test_empty_tables_of_the_next_revision_are_of_an_upgrade_that_was_interrupte
     path = at("v2_4_0b", tmp_path / "nexuslims.db", script)
     with pytest.raises(SchemaMismatchError, match=said):
         Store(path)
+    if "interrupted" in said:  # the version row is right, unless its name is a former one
+        assert migrations.plan(path).adopt == ("2e1408e573b1" in script)
 
 
 @pytest.mark.parametrize("table", ["mine", "instruments"])

@@ -94,7 +94,7 @@ def without_key(tables: Mapping[str, Table], revision: str | None) -> tuple[str,
     return tuple(
         name
         for name, expected in tables_at(revision).items()
-        if name in tables and sorted(tables[name].key) != sorted(expected.key)
+        if name in tables and set(tables[name].key) != set(expected.key)
     )
 
 

@@ -296,6 +296,31 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             "- substr(log.timestamp, 20, 7) + 0.5 AS INTEGER",
         )
     ),
+    *(
+        ("nexuslims_store/recognition/layouts.py", stands, becomes, why)
+        for why in ("what is not seen at once to be the head's is compared with all, and is",)
+        for stands, becomes in (
+            ("there = {name: table for", "not in"),
+            ("and not any(column.generated", "not -> "),
+            ("and set(table.check_names) <= set(there[name].check_names)", " < "),
+        )
+    ),
+    *(
+        ("nexuslims_store/recognition/judging.py", stands, becomes, why)
+        for stands, becomes, why in (
+            ("st_size == 1", "not catalogue.names and -> ", "a file of a byte has no names"),
+            ("else tuple(sorted(new))", "list", "what is left unfinished is one table"),
+        )
+    ),
+    *(
+        ("nexuslims_store/recognition/compiling.py", stands, becomes, why)
+        for stands, becomes, why in (
+            ("break", "continue", "what is there already is not made a second time"),
+            ('"RELEASE alone"', "pass", "what follows is a savepoint inside of it, and no less"),
+            ("if one.kind ==", 'one.kind == "view" or -> ', "a view compiles without triggers too"),
+            ("others = [", 'o.kind == "trigger" and -> ', "no view is dropped as a trigger"),
+        )
+    ),
 )
 
 
