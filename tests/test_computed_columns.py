@@ -137,13 +137,15 @@ def test_a_column_of_ones_own_goes_to_a_table_of_ones_own(tmp_path: Path) -> Non
         path,
         "ALTER TABLE instruments ADD COLUMN room_key TEXT DEFAULT 'k7';"
         "ALTER TABLE instruments ADD COLUMN door TEXT AS (room_key || '!');"
-        "CREATE INDEX find ON instruments (room_key);",
+        "CREATE INDEX find ON instruments (room_key);"
+        "CREATE INDEX place ON instruments (location);",
     )
     with pytest.raises(MigrationError, match="columns door, room_key,") as caught:
         migrations.upgrade(path)
     assert "which keeps room_key in a table of your own" in str(caught.value)
     assert ".schema` prints" in str(caught.value)  # door needs what is gone
     mend(path, str(caught.value))
+    assert query(path, "SELECT tbl_name FROM sqlite_master WHERE name = 'place'")
     migrations.upgrade(path)
     assert query(path, "SELECT instrument_pid, room_key FROM own_instruments") == [("sem", "k7")]
 

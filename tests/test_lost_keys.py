@@ -346,6 +346,7 @@ def test_what_makes_it_anew_keeps_every_word_of_a_column_of_ones_own(tmp_path: P
     rows = query(path, "SELECT number, b, id_session_log FROM session_log")
     (lost,) = (finding for finding in doctor.examine(path) if finding.code == "lost-key")
     assert "number, the key that it has, is UNIQUE then" in lost.message
+    assert "sqlite_sequence" not in lost.remedy  # which it is in no more
     mend(path, lost.remedy)
     ((sql,),) = query(path, "SELECT sql FROM sqlite_master WHERE name = 'session_log'")
     for words in (OWN, "number INTEGER UNIQUE", "UNIQUE (b, number)"):
@@ -354,3 +355,32 @@ def test_what_makes_it_anew_keeps_every_word_of_a_column_of_ones_own(tmp_path: P
     assert query(path, "SELECT tbl_name FROM sqlite_master WHERE name = 'mine'")
     left = {finding.code for finding in doctor.examine(path) if finding.severity != "note"}
     assert left == {"computed-column"}
+
+
+def test_what_cannot_be_typed_into_a_shell_is_not_advised(tmp_path: Path) -> None:
+    path = good(tmp_path)
+    replace(path, "session_log")
+    execute(path, "CREATE INDEX mine ON session_log (instrument) WHERE instrument > 'a\tb'")
+    (lost,) = (finding for finding in doctor.examine(path) if finding.code == "lost-key")
+    assert lost.remedy.startswith("put the table right in a copy of the file")
+
+
+def test_a_number_that_is_there_is_not_given_to_another_row_before(tmp_path: Path) -> None:
+    path = good(tmp_path)
+    ((sql,),) = query(path, "SELECT sql FROM sqlite_master WHERE name = 'session_log'")
+    made = sql.replace("id_session_log INTEGER NOT NULL", "id_session_log INT")
+    listed = "session_identifier, instrument, timestamp, event_type, record_status"
+    execute(
+        path,
+        f"PRAGMA legacy_alter_table = ON; ALTER TABLE session_log RENAME TO former; {made};"
+        f"INSERT INTO session_log ({listed}) SELECT {listed} FROM former WHERE id_session_log = 1;"
+        "INSERT INTO session_log SELECT * FROM former; DROP TABLE former;",
+    )
+    (drift,) = (finding for finding in doctor.examine(path) if finding.code == "drift")
+    mend(path, drift.remedy)
+    kept = query(path, "SELECT id_session_log FROM session_log ORDER BY id_session_log")
+    assert kept == [(number,) for number in range(1, 7)]
+    assert (
+        query(path, "SELECT event_type FROM session_log WHERE id_session_log IN (1, 6)")
+        == [("START",)] * 2
+    )

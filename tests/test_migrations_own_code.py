@@ -265,3 +265,16 @@ def test_a_trigger_is_not_dead_by_the_fault_of_another(path: Path) -> None:
     migrations.upgrade(path)
     (dead,) = (finding for finding in doctor.examine(path) if finding.code == "dead-trigger")
     assert "the trigger old does not work" in dead.message
+
+
+def test_what_another_trigger_keeps_from_working_does_not_work_either(path: Path) -> None:
+    bodies = {"fine": "SELECT 1", "gone": "SELECT x FROM nowhere", "good": "SELECT 2"}
+    script = "".join(
+        f"CREATE TRIGGER {name} AFTER INSERT ON visits BEGIN {body}; END;"
+        for name, body in bodies.items()
+    )
+    at(HEAD, path, f"CREATE TABLE visits (day);{script}")
+    found = [finding.message for finding in doctor.examine(path) if finding.code == "dead-trigger"]
+    assert len(found) == 3
+    for name, message in zip(bodies, found, strict=True):
+        assert f"the trigger {name} does not work: no such table: main.nowhere" in message

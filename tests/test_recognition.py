@@ -31,6 +31,11 @@ USERS = "external_user_identifiers"
 TABLES = (USERS, "instruments", "session_log", "upload_log")
 # The columns of a table that begins like NexusLIMS's.
 SOME = "id INTEGER PRIMARY KEY, email, notes, created_at"
+ANEW_WITH = "PRAGMA legacy_alter_table = ON; ALTER TABLE session_log RENAME TO former;"
+ANEW_WITH += "CREATE TABLE session_log {}; DROP TABLE former;"
+KEYED = "id_session_log INTEGER PRIMARY KEY, session_identifier, instrument, timestamp, "
+KEYED += 'event_type, record_status, "user"'
+RECORD_STATUS = f"({KEYED}, CONSTRAINT check_record_status CHECK (record_status > ''))"
 
 
 def adding(*statements: str) -> str:
@@ -102,6 +107,14 @@ def adding(*statements: str) -> str:
         ),
         ("v2_4_0a", f"{NO_ROW} DROP TABLE instruments", "instruments is missing", ANEW),
         ("v2_4_0b", f"CREATE TABLE {USERS} ({SOME}, external_id)", f"{USERS} is too many", ANEW),
+        # One is a column that could have another name, the other is none.
+        (
+            "v1_4_3",
+            "ALTER TABLE instruments ADD COLUMN display_name;" + ANEW_WITH.format(RECORD_STATUS),
+            "instruments has display_name, which is not known; "
+            "session_log has CONSTRAINT check_record_status, which is not known",
+            ANEW,
+        ),
         # With half of its columns a table is another program's, with more it is NexusLIMS's.
         (
             "v2_4_0b",
@@ -339,10 +352,6 @@ def test_what_sqlite_makes_by_itself_is_no_table_of_another_program(tmp_path: Pa
         Store(path)
 
 
-ANEW_WITH = "PRAGMA legacy_alter_table = ON; ALTER TABLE session_log RENAME TO former;"
-ANEW_WITH += "CREATE TABLE session_log {}; DROP TABLE former;"
-KEYED = "id_session_log INTEGER PRIMARY KEY, session_identifier, instrument, timestamp, "
-KEYED += 'event_type, record_status, "user"'
 KEYLESS_UPLOADS = "ALTER TABLE upload_log RENAME TO uploads;"
 KEYLESS_UPLOADS += "CREATE TABLE upload_log AS SELECT * FROM uploads; DROP TABLE uploads;"
 
@@ -359,7 +368,7 @@ KEYLESS_UPLOADS += "CREATE TABLE upload_log AS SELECT * FROM uploads; DROP TABLE
             "",
             "session_log lacks CONSTRAINT check_record_status",
         ),
-        (f"({KEYED}, CONSTRAINT check_record_status CHECK (record_status > ''))", "", ""),
+        (RECORD_STATUS, "", ""),
     ],
 )
 def test_which_check_tells_a_revision(tmp_path: Path, made: str, also: str, said: str) -> None:
@@ -368,4 +377,11 @@ def test_which_check_tells_a_revision(tmp_path: Path, made: str, also: str, said
         Store(path).close()
         return
     with pytest.raises(SchemaMismatchError, match=said):
+        Store(path)
+
+
+def test_all_that_should_be_plain_tables_are_named(tmp_path: Path) -> None:
+    made = "ALTER TABLE {0} RENAME TO own_{0}; CREATE VIEW {0} AS SELECT * FROM own_{0};"
+    path = at(HEAD, tmp_path / "nexuslims.db", "".join(made.format(table) for table in TABLES))
+    with pytest.raises(SchemaMismatchError, match=f"{', '.join(TABLES)} should be a plain table"):
         Store(path)
