@@ -307,7 +307,7 @@ def test_tables_of_another_program_beside_an_empty_version_table(
 
 
 def test_no_more_than_five_are_named(tmp_path: Path) -> None:
-    for count, said in ((5, "t0, t1, t2, t3, t4."), (6, "t0, t1, t2, t3, t4 and 1 more.")):
+    for count, said in ((5, r"t0, t1, t2, t3, t4\."), (6, r"t0, t1, t2, t3, t4 and 1 more\.")):
         path = tmp_path / f"{count}.db"
         execute(path, "".join(f"CREATE TABLE t{number} (x);" for number in range(count)))
         with pytest.raises(StoreError, match=said):

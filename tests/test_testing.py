@@ -42,6 +42,21 @@ def test_sessions_follow_each_other() -> None:
         assert store.sessions.get("mine") == named == store.sessions.list_to_build()[0]
 
 
+def test_a_session_of_which_nothing_is_said_is_the_same_each_time() -> None:
+    with make_store(make_instrument("B"), make_instrument("A")) as store:
+        first = add_session(store, uploads={"cdcs": True, "eln": False})
+        second = add_session(store)
+        address = "https://nemo.example.com/api/usage_events/?id="
+        assert [one.session_identifier for one in (first, second)] == [f"{address}1", f"{address}2"]
+        assert (first.instrument.name, first.user) == ("A", "ned")
+        assert first.dt_from.isoformat() == "2025-01-02T09:00:00-05:00"
+        assert first.dt_to - first.dt_from == timedelta(hours=2, minutes=30)
+        assert second.dt_from - first.dt_from == timedelta(days=1)
+        latest = store.upload_logs.latest(first.session_identifier)
+        messages = {name: log.error_message for name, log in latest.items()}
+        assert messages == {"cdcs": None, "eln": "the destination did not answer"}
+
+
 @pytest.mark.parametrize("status", RecordStatus)
 def test_a_session_is_left_as_a_builder_leaves_it(status: RecordStatus) -> None:
     with make_store() as store:
