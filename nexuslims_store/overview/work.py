@@ -161,7 +161,7 @@ def read(
     *,
     lease: timedelta = LEASE,
     since: datetime | None = None,
-    with_use: bool = True,
+    with_use: bool,
 ) -> Work:
     """Look at the work of the record builders, a statement at a time: no writer waits for all.
 

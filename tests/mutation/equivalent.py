@@ -106,6 +106,8 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("sessions", "lru_cache(maxsize=1024)", "1025", "what is not kept is asked again"),
             ("sessions", "translated(_TEMPORARY_FILE, ", "0 -> 1", "nobody else has it to lock"),
             ("sessions", "value.isascii() or", " or -> ", "is_utf_8 says the same of ASCII"),
+            ("sessions", "(row[2] in self._known or", "3", "what is known is text anyhow"),
+            ("sessions", "self._copy.close()", "pass", "what nobody has is closed too"),
             ("sessions", "nothing is written here", "pass", "nothing comes to it"),
         )
     ),
