@@ -108,6 +108,13 @@ def test_what_the_block_has_settled_stays(store: Store, caplog: pytest.LogCaptur
     assert caplog.records == []
 
 
+def test_what_the_block_has_settled_stays_without_a_claim_too(store: Store) -> None:
+    (session,) = store.sessions.list_to_build()
+    with store.sessions.building(session):
+        store.sessions.finish(session, "NO_FILES_FOUND")
+    assert status(store) == "NO_FILES_FOUND"
+
+
 def test_a_claim_that_was_lost_meanwhile(
     store: Store, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
