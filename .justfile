@@ -9,7 +9,7 @@ _list:
 test *arguments:
     {{ python }} -m pytest -q -n 3 {{ arguments }}
 
-# the tests without the slow ones, about a minute
+# the tests without the slow ones, two to three minutes
 fast *arguments:
     {{ python }} -m pytest -q -n 3 -m "not slow and not soak and not interop" {{ arguments }}
 
