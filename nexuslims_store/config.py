@@ -152,7 +152,7 @@ def require_file(path: str | os.PathLike[str], name: str) -> None:
     # A Path has made one slash of two. One letter is a drive of Windows.
     address = r"\s*([a-z][a-z0-9+.-]+:/|postgres(ql)?:|(host(addr)?|port|user|dbname|password)=)"
     given = os.fspath(path).lower()
-    if (":" in given or "=" in given) and re.match(address, given):  # few have either
+    if (":" in given or "=" in given) and re.match(address, given):  # else it need not be compiled
         raise StoreError(
             f"{name} is no path of an SQLite file, but the address of a server; that of a "
             "PostgreSQL database is postgresql://USER@HOST/DATABASE, in a str and no Path, and may "

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from helpers.odd_sessions import ZONES, Known, Model, Row
-from helpers.support import instrument, memory_store, run
+from helpers.support import ask, instrument, memory_store, run
 
 from nexuslims_store import RecordStatus, Store, queries
 from nexuslims_store.repository.views import with_views
@@ -107,13 +107,6 @@ def insert(store: Store, rows: Sequence[tuple[int, Row]]) -> None:
         ' event_type, record_status, "user") VALUES (?, ?, ?, ?, ?, ?, ?)',
         *((n, r.session, r.instrument, r.time, r.event, r.status, r.user) for n, r in rows),
     )
-
-
-def ask(store: Store, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
-    """The rows that a statement gives, by its name with the file's before it."""
-    file, name = statement.split(".")
-    sql = queries.load(f"{file}.sql")[name]
-    return [tuple(row) for row in with_views(store._database).rows(sql, parameters)]
 
 
 class UndoError(Exception):

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
 
 import pytest
-from helpers.support import instrument, memory_store, run
+from helpers.support import ask, instrument, memory_store, run
 
-from nexuslims_store import Store, queries
+from nexuslims_store import queries
 
 pytestmark = pytest.mark.usefixtures("each_store")
-
-
-def ask(store: Store, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
-    """The rows that a statement gives, by its name with the file's before it."""
-    file, name = statement.split(".")
-    return [*map(tuple, store._database.rows(queries.load(f"{file}.sql")[name], parameters))]
 
 
 # -- a facility's own foreign keys -----------------------------------------------------

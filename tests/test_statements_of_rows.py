@@ -16,10 +16,9 @@ from itertools import groupby, product
 from typing import Any
 
 import pytest
-from helpers.support import instrument, memory_store, run
+from helpers.support import ask, instrument, memory_store, run
 
 from nexuslims_store import ExternalSystem, Instrument, Store, queries
-from nexuslims_store.repository.views import with_views
 
 pytestmark = pytest.mark.usefixtures("each_store")
 
@@ -30,13 +29,6 @@ TIMES = (
     *("2025-06-02T12:00:00+00:00", "2025-06-02T14:00:00+02:00", "2025-06-02T12:00:00"),
     *("2025-06-02T08:30:00-04:00", "2025-06-03T00:30:00+14:00", "2025-06-01 23:59:59Z", "soon"),
 )
-
-
-def ask(store: Store, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
-    """The rows that a statement gives, by its name with the file's before it."""
-    file, name = statement.split(".")
-    sql = queries.load(f"{file}.sql")[name]
-    return [tuple(row) for row in with_views(store._database).rows(sql, parameters)]
 
 
 # -- uploads ---------------------------------------------------------------------------

@@ -12,7 +12,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from nexuslims_store.migrations.script import filled_by, made_again, text_of
+from nexuslims_store.migrations.script import (
+    filled_by,
+    made_again,
+    make_version_table,
+    text_of,
+)
 from nexuslims_store.migrations.shapes import folded, known_indexes
 from nexuslims_store.recognition import Catalogue
 from nexuslims_store.recognition.advice import listed
@@ -21,7 +26,6 @@ from nexuslims_store.recognition.layouts import own_columns
 from nexuslims_store.recognition.own import taking_out
 from nexuslims_store.recognition.remaking import taking_references_out
 from nexuslims_store.revisions import (
-    VERSION_TABLE,
     between,
     head,
     is_own_index,
@@ -71,7 +75,7 @@ def rehearse(
         for setting in ("trusted_schema = OFF", "foreign_keys = OFF", "legacy_alter_table = ON"):
             memory.execute(f"PRAGMA {setting}")
         make_empty(memory, others)
-        memory.execute(tables_at(head())[VERSION_TABLE].sql.replace("TABLE", "TABLE IF NOT EXISTS"))
+        memory.execute(make_version_table())
         for table in leftovers:
             memory.execute(f"DROP TABLE {quoted(table)}")
         referring = dead_references(read(memory).tables)

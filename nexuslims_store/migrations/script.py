@@ -57,12 +57,17 @@ def made_again(name: str, table: Table) -> list[str]:
     ]
 
 
+def make_version_table() -> str:
+    """Return the SQL that makes the table of the version row, where there is none."""
+    return tables_at(head())[VERSION_TABLE].sql.replace("TABLE", "TABLE IF NOT EXISTS")
+
+
 def version_row(revision: str | None) -> list[str]:
     """Return the SQL that makes a revision's row the only one, None: leaves no row."""
     statements = load("alembic_version.sql")
     row = statements.add_revision.replace(":revision", f"'{revision}'")
     return [
-        tables_at(head())[VERSION_TABLE].sql.replace("TABLE", "TABLE IF NOT EXISTS"),
+        make_version_table(),
         statements.remove_revisions,
         *([] if revision is None else [row]),
     ]

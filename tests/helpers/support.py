@@ -18,8 +18,10 @@ from nexuslims_store import (
     SessionLog,
     Store,
     UploadLog,
+    queries,
     testing,
 )
+from nexuslims_store.repository.views import with_views
 from nexuslims_store.revisions import head
 from nexuslims_store.testing import make_instrument, make_store
 
@@ -212,6 +214,13 @@ def run(store: Store, sql: str, *rows: tuple[Any, ...]) -> None:
     cursor: Any = store.connection.cursor()
     sql = sql if store.url is None else sql.replace("?", "%s")
     cursor.executemany(sql, rows) if rows else cursor.execute(sql)
+
+
+def ask(store: Store, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
+    """The rows that a statement gives, by its name with the file's before it."""
+    file, name = statement.split(".")
+    sql = queries.load(f"{file}.sql")[name]
+    return [tuple(row) for row in with_views(store._database).rows(sql, parameters)]
 
 
 def write(place: Store | Path | str, *statements: str | tuple[str, tuple[Any, ...]]) -> None:
