@@ -16,7 +16,7 @@ from helpers.migration_files import (
     expected,
     facts,
 )
-from helpers.platforms import as_root
+from helpers.platforms import as_one_who_migrates
 
 import nexuslims_store
 from nexuslims_store import migrations
@@ -85,7 +85,7 @@ for path in ("/read-only/new.db", "/read-only/older.db"):
 """
 
 
-@as_root
+@as_one_who_migrates
 def test_a_user_that_the_system_does_not_know() -> None:
     folder = Path(tempfile.mkdtemp())  # pytest's own folders are root's alone
     try:

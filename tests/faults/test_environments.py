@@ -18,7 +18,7 @@ from helpers.faults import workout
 from helpers.faults.files import State, make, state
 from helpers.faults.killing import Forks
 from helpers.faults.operations import OPERATIONS
-from helpers.platforms import as_root, is_root
+from helpers.platforms import as_one_who_migrates, is_root
 from helpers.support import HEAD
 
 from nexuslims_store import ReadOnlyError, Store, migrations
@@ -134,7 +134,7 @@ def open_folder() -> Iterator[Path]:
         folder.chmod(0o777)
 
 
-@as_root
+@as_one_who_migrates
 def test_a_user_without_a_name(forks: Forks, open_folder: Path) -> None:
     outcome = forks.one("work_out", open_folder / "a.db", uid=NOBODY)
     assert not outcome.error, outcome.trace
@@ -142,7 +142,7 @@ def test_a_user_without_a_name(forks: Forks, open_folder: Path) -> None:
     assert {file.stat().st_uid for file in open_folder.iterdir()} == {NOBODY}
 
 
-@as_root
+@as_one_who_migrates
 @pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - {"create", "restore to a new file"}))
 @pytest.mark.parametrize(
     ("kind", "file_mode", "folder_mode", "says"),
