@@ -197,7 +197,7 @@ def _stage(
         with closing(connect(source, mode="rw", timeout=timeout)) as backup:
             copy_to_temporary(backup, source, staged, real, timeout=timeout, progress=progress)
         with closing(connect(staged, mode="ro", timeout=timeout)) as copy:
-            refuse_empty(recognise(copy, source), source)
+            refuse_empty(recognise(copy, source, timeout=timeout), source)
 
 
 def _open_alone(real: Path, timeout: float) -> sqlite3.Connection:
@@ -233,7 +233,7 @@ def _bring_in(
     # Damaged, half migrated, of an unknown revision: good reasons to restore. That it is another
     # program's database is none.
     with suppress(CorruptDatabaseError, SchemaMismatchError, UnknownRevisionError):
-        recognise(live, path)
+        recognise(live, path, timeout=timeout)
 
     with (
         closing(connect(staged, mode="rw", timeout=timeout)) as copy,

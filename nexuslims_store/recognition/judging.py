@@ -102,9 +102,7 @@ def refuse_other_files(connection: sqlite3.Connection, catalogue: Catalogue, pat
         )
 
 
-def check_head(
-    connection: sqlite3.Connection, path: Path, *, write: bool, timeout: float = 30.0
-) -> str:
+def check_head(connection: sqlite3.Connection, path: Path, *, write: bool, timeout: float) -> str:
     """Return the head revision if the file is at it, ready for a store that reads, or writes.
 
     The connection refuses what is written to a table that has lost its key.
@@ -184,9 +182,7 @@ def judge(catalogue: Catalogue, path: Path) -> State:
         stamped = row == revision
     elif unfinished := _unfinished(catalogue, said):
         leftovers, revision, stamped = (*leftovers, *unfinished), said, row == said
-    elif said is not None and fits(
-        catalogue.layout, said, keyless=without_key(catalogue.tables, said)
-    ):
+    elif fits(catalogue.layout, said, keyless=without_key(catalogue.tables, said)):
         revision, stamped = said, row == said
     else:
         raise mismatch(catalogue, path, row, said, found)
@@ -234,4 +230,5 @@ def _unfinished(catalogue: Catalogue, said: str | None) -> tuple[str, ...]:
     there = catalogue.layout
     new = tables_in(there) - tables_in(here)
     of_new = {(table, trait) for table, trait in following if table in new}
-    return () if new & catalogue.filled or here | of_new != there else tuple(sorted(new))
+    unfinished = here | of_new == there and not new & catalogue.filled
+    return tuple(sorted(new)) if unfinished else ()

@@ -80,7 +80,7 @@ def mend(path: Path, remedy: str) -> str:
 
 def store_says(path: Path) -> str:
     with closing(sqlite3.connect(path)) as connection:
-        return check_head(connection, path, write=False)
+        return check_head(connection, path, write=False, timeout=30.0)
 
 
 def refused(path: Path, error: type[StoreError], *words: str) -> None:

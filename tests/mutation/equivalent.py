@@ -323,7 +323,9 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         ("nexuslims_store/recognition/judging.py", stands, becomes, why)
         for stands, becomes, why in (
             ("st_size == 1", "not catalogue.names and -> ", "a file of a byte has no names"),
-            ("else tuple(sorted(new))", "list", "what is left unfinished is one table"),
+            ("return tuple(sorted(new)) if", "list", "what is left unfinished is one table"),
+            ("return ()", "return None", "either is nothing to who asks"),
+            ("timeout: float = 30.0", "31.0", "who does not say it has the file locked already"),
         )
     ),
     *(
