@@ -28,7 +28,9 @@ VERSIONS = "CREATE TABLE alembic_version (version_num);"
 
 
 def row(*versions: str) -> str:
-    inserted = "".join(f"INSERT INTO alembic_version VALUES ('{v}');" for v in versions)
+    inserted = "".join(
+        f"INSERT INTO alembic_version (version_num) VALUES ('{v}');" for v in versions
+    )
     return f"DELETE FROM alembic_version; {inserted}"
 
 
@@ -43,7 +45,7 @@ def at(connection: sqlite3.Connection, revision: str | None, script: str) -> sql
     for table in tables_at(revision).values():
         connection.execute(table.sql)
     if revision is not None:
-        connection.execute("INSERT INTO alembic_version VALUES (?)", (revision,))
+        connection.execute("INSERT INTO alembic_version (version_num) VALUES (?)", (revision,))
     connection.executescript(script)
     return connection
 
@@ -52,14 +54,14 @@ def at(connection: sqlite3.Connection, revision: str | None, script: str) -> sql
 
 CREATED = f"""
 CREATE TABLE Instruments (id, location TEXT AS (id), own AS (id), two DEFAULT (1 + 1), c DEFAULT 1);
-CREATE TABLE session_log (id); INSERT INTO session_log VALUES (1);
+CREATE TABLE session_log (id); INSERT INTO session_log (id) VALUES (1);
 CREATE TABLE upload_log (id, z AS (id), a AS (id));
 CREATE TABLE "zebras and more" (x); CREATE TABLE birds (x INTEGER PRIMARY KEY AUTOINCREMENT);
 CREATE TABLE lions (x); CREATE TABLE ants (x); CREATE VIEW cats AS SELECT 1;
 CREATE VIEW yoyo_lock AS SELECT 1; CREATE VIEW {USERS} AS SELECT 1;
 CREATE TABLE _yoyo_log (x); CREATE TABLE session_log_new (id); CREATE TABLE _alembic_tmp_x (id);
 CREATE TABLE ALEMBIC_version (version_num);
-INSERT INTO alembic_version VALUES ('b'), (2), ('a'), (NULL);
+INSERT INTO alembic_version (version_num) VALUES ('b'), (2), ('a'), (NULL);
 CREATE TRIGGER t1 AFTER INSERT ON session_log BEGIN SELECT 1; END;
 CREATE TRIGGER t2 AFTER INSERT ON alembic_version BEGIN SELECT 1; END;
 CREATE TRIGGER t3 AFTER INSERT ON birds BEGIN SELECT 1; END;
