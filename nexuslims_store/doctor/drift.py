@@ -6,7 +6,7 @@ made, its own downgrades and its demo each look a little different (`sql/shapes/
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -63,7 +63,6 @@ def examine_tables(database: SQLiteDatabase, revision: str, *, alembics: bool) -
     with database.translated():
         contents = read(database.connection)
     keyless = without_key(contents.tables, revision)
-    nulls = set(_columns_with_nulls(database, contents.tables, expected))
     for name in expected:
         if name == VERSION_TABLE and not alembics:
             continue  # as is said of the file
@@ -74,25 +73,7 @@ def examine_tables(database: SQLiteDatabase, revision: str, *, alembics: bool) -
                 yield from (finding for finding in about if finding.code == "taken-name")
         # One that is missing keeps the file from being recognised.
         elif name in contents.tables:
-            yield from _compare(database, contents, name, revision, nulls)
-
-
-def _columns_with_nulls(
-    database: SQLiteDatabase, there: Mapping[str, Table], expected: Mapping[str, Table]
-) -> Iterator[tuple[str, str]]:
-    """Yield the tables and columns that hold a NULL which keeps them from being migrated.
-
-    Their rows are findings.
-    """
-    passing = {c for step in history() for c in filled_by(step, up=True)}
-    for name, table in expected.items():
-        kept = table.columns.keys() & tables_at(head())[name].columns.keys() - passing
-        for key, column in table.columns.items():
-            if key in kept and name in there and column.not_null and key in there[name].columns:
-                found = there[name].columns[key]
-                query = f"SELECT 1 FROM {quoted(name)} WHERE {quoted(key)} IS NULL LIMIT 1"  # noqa: S608
-                if not found.not_null and not found.key and database.rows(query):
-                    yield name, key
+            yield from _compare(database, contents, name, revision)
 
 
 def examine_code(database: SQLiteDatabase) -> Iterator[Finding]:
@@ -158,21 +139,16 @@ def _in_words(reference: Reference) -> str:
 
 
 def _compare(
-    database: SQLiteDatabase,
-    contents: Contents,
-    name: str,
-    revision: str,
-    nulls: Collection[tuple[str, str]],
+    database: SQLiteDatabase, contents: Contents, name: str, revision: str
 ) -> Iterator[Finding]:
     there, expected = contents.tables[name], tables_at(revision)[name]
     harmless: dict[str, list[str]] = {}
     drifted: list[Difference] = []
     for difference in _differences(there, expected):
         origin = _origin(name, difference, revision)
-        if difference.kind == "nullable" and origin and (name, difference.subject) in nulls:
-            continue  # which keeps it from being migrated
         if origin is not None:
-            harmless.setdefault(origin, []).append(difference.text)
+            if difference.kind != "nullable" or not _holds_up(database, name, difference.subject):
+                harmless.setdefault(origin, []).append(difference.text)
         elif difference.kind in {"index", "no index", "unique"} or (
             difference.kind == "other index" and revision == head()
         ):
@@ -199,6 +175,14 @@ def _compare(
             f"{name} is not quite the table that {revision} has, which does no harm: {listed}",
             table=name,
         )
+
+
+def _holds_up(database: SQLiteDatabase, table: str, column: str) -> bool:
+    """Whether a NULL in a column keeps the file from being migrated; its row is a finding."""
+    filled = {name for step in history() for name in filled_by(step, up=True)}
+    kept = tables_at(head())[table].columns.keys() - filled
+    query = f"SELECT 1 FROM {quoted(table)} WHERE {quoted(column)} IS NULL LIMIT 1"  # noqa: S608
+    return column in kept and bool(database.rows(query))
 
 
 def _about_index(
@@ -258,7 +242,7 @@ def _origin(table: str, difference: Difference, revision: str) -> str | None:
     layout = layout_of({table: expected})
     for origin, shape in shapes().items():
         # Only what looks like this revision's: its tables are made anew at others.
-        if layout and table in shape and layout_of({table: shape[table]}) == layout:
+        if table in shape and layout_of({table: shape[table]}) == layout:
             known = _differences(shape[table], expected)
             if any((d.kind, d.subject) == (difference.kind, difference.subject) for d in known):
                 return origin
@@ -270,7 +254,7 @@ def _origin(table: str, difference: Difference, revision: str) -> str | None:
 
 def _differences(there: Table, expected: Table) -> Iterator[Difference]:
     columns = [name for name in there.columns if name in expected.columns]
-    if columns != [name for name in expected.columns if name in there.columns]:
+    if columns != list(expected.columns):
         yield Difference("order", "", "its columns are in another order")
     own = there.columns.keys() - expected.columns.keys()
     collations, right = ddl.collations(there.sql), ddl.collations(expected.sql)
@@ -283,12 +267,12 @@ def _differences(there: Table, expected: Table) -> Iterator[Difference]:
         listed = ", ".join(unique)
         yield Difference("not unique", listed, f"({listed}) is not UNIQUE")
     for index in there.indexes:
-        # A UNIQUE on the key says nothing new.
-        key = all(there.columns[name].key for name in index.columns if name in there.columns)
+        # A UNIQUE of what holds the key says nothing new.
+        key = set(there.key) <= set(index.columns)
         known = index.columns in expected.unique or (
             index.sql is None and own.intersection(index.columns)
         )
-        if index.unique and not index.of_key and not known and not key:
+        if index.unique and not known and not key:
             kind, subject = ("unique", index.name) if index.sql else ("constraint", "")
             yield Difference(kind, subject, f"({', '.join(index.columns)}) is UNIQUE")
     yield from _check_differences(there, expected)
@@ -300,7 +284,7 @@ def _differences(there: Table, expected: Table) -> Iterator[Difference]:
     yield from _index_differences(there, expected)
     lost = ddl.constraint_names(expected.sql) - ddl.constraint_names(there.sql)
     # Those of CHECKs are told with their rules.
-    for name in sorted(lost - {name or "" for name in expected.checks.values()}):
+    for name in sorted(lost - set(expected.checks.values())):
         yield Difference("constraint name", name, f"no constraint is named {name}")
     words = {word.upper() for word in ddl.tokens(there.sql)}
     if "AUTOINCREMENT" in words:
@@ -333,10 +317,10 @@ def _check_differences(there: Table, expected: Table) -> Iterator[Difference]:
     names = {folded(rule): name for rule, name in there.checks.items()}
     for rule, constraint in expected.checks.items():
         if folded(rule) not in names:
-            yield Difference("no check", constraint or "", f"it lacks CHECK ({rule})")
+            yield Difference("no check", rule, f"it lacks CHECK ({rule})")
         elif constraint != names[folded(rule)]:
             text = f"the constraint {constraint} has another name or none"
-            yield Difference("constraint name", constraint or "", text)
+            yield Difference("constraint name", rule, text)
     known = {folded(rule) for rule in expected.checks}
     own = there.columns.keys() - expected.columns.keys()
     others = sorted(
