@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +19,14 @@ from helpers.platforms import posix
 
 from nexuslims_store.backup import Backup, copying, files, list_backups, name_for
 from nexuslims_store.backup import retention as retaining
-from nexuslims_store.errors import BackupError, ReadOnlyError, StorageFullError, StoreError
+from nexuslims_store.errors import (
+    BackupError,
+    DatabaseLockedError,
+    NotANexusLIMSDatabaseError,
+    ReadOnlyError,
+    StorageFullError,
+    StoreError,
+)
 
 OPEN_FILES = Path("/proc/self/fd")
 NO_ROOM = (
@@ -68,6 +78,35 @@ def test_a_trial_run_tells_of_a_folder_that_cannot_be_written(
     monkeypatch.setattr(copying, "mounted_read_only", lambda _: mounted)
     with pytest.raises(ReadOnlyError, match=says):
         name_for(path, tmp_path / "copy.db")
+
+
+@pytest.mark.parametrize(
+    ("mounted", "kind"), [(False, ReadOnlyError), (True, NotANexusLIMSDatabaseError)]
+)
+def test_on_a_read_only_disk_a_source_that_cannot_be_read_is_told_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounted: bool, kind: type[StoreError]
+) -> None:
+    path = tmp_path / "a.db"
+    path.write_text("no database")
+    monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
+    monkeypatch.setattr(copying, "mounted_read_only", lambda _: mounted)
+    with pytest.raises(kind) as caught:
+        name_for(path, tmp_path / "copy.db")
+    assert type(caught.value) is kind
+
+
+def test_a_trial_run_does_not_wait_for_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = build(tmp_path / "a.db", sessions=1)
+    monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
+    monkeypatch.setattr(copying, "mounted_read_only", lambda _: True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        with pytest.raises(DatabaseLockedError, match="still after 0 s"):
+            name_for(path, tmp_path / "copy.db")
+        assert time.monotonic() - began < 0.9
 
 
 def test_where_names_run_out_of_links_nothing_is_overwritten(

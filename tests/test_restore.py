@@ -150,7 +150,10 @@ def test_others_that_have_the_file_open_go_on(home: Path, backup: Path, wal: boo
 
 @pytest.mark.parametrize(
     "kind",
-    ["text", "short text", "header", "cut by half", "tables", "zeroed pages", "flipped byte"],
+    [
+        *("text", "short text", "header", "cut by half", "tables", "zeroed pages"),
+        *("flipped byte", "cut by 100 bytes"),
+    ],
 )
 @both_modes
 def test_a_damaged_database_is_kept_as_it_is_and_restored(
@@ -165,10 +168,10 @@ def test_a_damaged_database_is_kept_as_it_is_and_restored(
     assert stat.S_IMODE(live.stat().st_mode) == 0o640 or os.name == "nt"
     assert kept is not None
     assert names(home) == sorted(["live.db", kept.name])
-    if kind in {"zeroed pages", "flipped byte"}:
+    if kind in {"zeroed pages", "flipped byte", "cut by 100 bytes"}:
         # SQLite can open it, so that programs which have it open go on with the same file.
         assert live.stat().st_ino == inode
-        assert kept.read_bytes()[512:] == damaged[512:]
+        assert kept.read_bytes()[512:] == damaged[512:] + bytes(-len(damaged) % 512)
     else:
         assert kept.read_bytes() == damaged
 

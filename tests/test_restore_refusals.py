@@ -101,6 +101,34 @@ def test_a_backup_that_cannot_be_used(
         restore(backup, home / "live.db")
     # The path of the database is not at fault.
     assert "NX_DB_PATH" not in str(refused.value)
+    if kind not in {"damaged", "truncated"}:  # for which all of it must be read
+        with pytest.raises(expected) as told:
+            module.revision_of(backup)
+        assert str(told.value) == str(refused.value)
+
+
+def test_a_restore_without_a_name_is_refused(backup: Path) -> None:
+    nameless = Path("-")
+    for work in (
+        lambda: module.revision_of(nameless),
+        lambda: restore(nameless, backup),
+        lambda: restore(backup, nameless),
+    ):
+        with pytest.raises(StoreError, match="'-' is no file or folder"):
+            work()
+
+
+def test_what_is_in_the_way_of_a_new_file_is_told_before_anything_is_written(
+    home: Path, backup: Path
+) -> None:
+    (home / "live.db-wal").touch()
+
+    def begun(done: int, total: int) -> None:
+        raise AssertionError("has begun")
+
+    for name, says in (("live.db", "live.db-wal is in the way"), ("no/live.db", "there is no fol")):
+        with unchanged(home), pytest.raises(BackupError, match=says):
+            restore(backup, home / name, progress=begun)
 
 
 def test_another_programs_database_is_not_overwritten(home: Path, backup: Path) -> None:

@@ -134,6 +134,8 @@ def damage(path: Path, kind: str) -> None:
             data[3] ^= 0x55
         case "cut by half":
             del data[len(data) // 2 :]
+        case "cut by 100 bytes":
+            del data[-100:]
         case "tables":
             data = data.replace(b"CREATE TABLE", b"CREATE STOOL")
         case "zeroed pages":
