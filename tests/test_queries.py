@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import re
 import sqlite3
 import warnings
@@ -77,7 +78,7 @@ def test_a_statement_is_the_same_text_each_time() -> None:
         ("--name: get_it(\nSELECT 1;", 1, "header"),
         ("-- name: get_it(a)\nSELECT 1;", 1, r"\(a\)"),
         ("-- name: get_it()\nSELECT :a;", 1, r"\(a\)"),
-        ("\n\n-- name: get_it(a)\nSELECT :a, :b;", 3, "a, b"),
+        ("\n\n-- name: get_it(c)\nSELECT :f, :b, :e, :c, :a, :d;", 3, r"\(c\).*\(a, b, c, d, e, f\)"),
         ("-- About.\n\nSELECT 1;\n", 3, "no `-- name"),
         ("-- name: first()\n\n-- name: second()\nSELECT 1;", 1, "no statement"),
         (GOOD + "-- name: last()\n", 6, "no statement"),
@@ -90,8 +91,15 @@ def test_a_mistake_is_reported_with_file_and_line(text: str, line: int, says: st
 
 
 def test_an_unknown_name_is_reported_with_those_there_are() -> None:
-    with pytest.raises(StoreError, match=r"some\.sql: .*get_them.*get_it"):
-        _ = Queries(Path("some.sql"), GOOD).get_them
+    queries = Queries(Path("some.sql"), GOOD + "-- name: find_it()\nSELECT 1;\n")
+    with pytest.raises(StoreError, match=r"^some\.sql: .*get_them; there are: find_it, get_it$"):
+        _ = queries.get_them
+
+
+def test_what_python_asks_for_is_no_name_of_a_statement() -> None:
+    queries = Queries(Path("some.sql"), GOOD)
+    assert not hasattr(queries, "__array__")
+    assert copy.deepcopy(queries).get_it == queries.get_it
 
 
 def test_a_missing_file_is_reported() -> None:

@@ -66,6 +66,18 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "events that are all new need no correction, and get none",
     ),
     (
+        "nexuslims_store/queries.py",
+        "setattr(self, query.name, query.sql)",
+        "pass",
+        "what is no attribute is looked up by its name each time, which is slower",
+    ),
+    (
+        "nexuslims_store/queries.py",
+        "header_line = 0",
+        "0 -> 1",
+        "no statement stands before a header, which says its line",
+    ),
+    (
         "nexuslims_store/repository/overviews.py",
         "_A_DAY = ",
         "",
