@@ -78,6 +78,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "no statement stands before a header, which says its line",
     ),
     (
+        "nexuslims_store/revisions.py",
+        "return steps if position(start) <= position(end)",
+        "<=",
+        "between a revision and itself there are no steps",
+    ),
+    (
         "nexuslims_store/repository/overviews.py",
         "_A_DAY = ",
         "",
