@@ -78,7 +78,7 @@ def test_a_statement_is_the_same_text_each_time() -> None:
         ("--name: get_it(\nSELECT 1;", 1, "header"),
         ("-- name: get_it(a)\nSELECT 1;", 1, r"\(a\)"),
         ("-- name: get_it()\nSELECT :a;", 1, r"\(a\)"),
-        ("\n\n-- name: get_it(c)\nSELECT :f, :b, :e, :c, :a, :d;", 3, r"\(c\).*\(a, b, c, d, e, f\)"),
+        ("\n\n-- name: get_it(c)\nSELECT :f, :b, :e, :c, :a, :d;", 3, "a, b, c, d, e, f"),
         ("-- About.\n\nSELECT 1;\n", 3, "no `-- name"),
         ("-- name: first()\n\n-- name: second()\nSELECT 1;", 1, "no statement"),
         (GOOD + "-- name: last()\n", 6, "no statement"),

@@ -80,7 +80,7 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
     (
         "nexuslims_store/revisions.py",
         "return steps if position(start) <= position(end)",
-        "<=",
+        "<=  -> ",
         "between a revision and itself there are no steps",
     ),
     (
