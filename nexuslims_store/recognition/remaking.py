@@ -197,11 +197,8 @@ def around_views(contents: Contents, statements: Iterable[str]) -> list[str]:
 def free_name(contents: Contents, wanted: str) -> str:
     """Return a name that nothing in the file has: this one, or with the first number that is."""
     taken = contents.names("table", "view", "index", "trigger")
-    number, name = 1, wanted
-    while small(name) in taken:
-        number += 1
-        name = f"{wanted}_{number}"
-    return name
+    numbered = (f"{wanted}_{number}" for number, _ in enumerate(taken, 2))
+    return next(name for name in (wanted, *numbered) if small(name) not in taken)
 
 
 def made_by(sql: str, *indexes: str) -> Table:
