@@ -76,6 +76,7 @@ def test_it_shuts_no_reader_out_and_its_remedy_works(tmp_path: Path, table: str,
     (found,) = (finding for finding in doctor.examine(path) if finding.code == "computed-column")
     assert found.remedy in str(caught.value)
     assert "stamp" not in found.remedy
+    assert "which touches no other value; a view of your own can compute it in" in found.remedy
     back = mend(path, found.remedy)
     with Store(path) as store:
         store.sessions.reset("built")

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+from helpers.migration_checks import at
+from helpers.migration_files import execute
 from helpers.support import NOW, instrument, new_database, new_store, write
 
 from nexuslims_store import Claim, RecordStatus, SessionOverview, Store, StoreError, UnpairedSession
-from nexuslims_store.overview import LEASE, Work, examine
+from nexuslims_store.config import dump_line
+from nexuslims_store.overview import LEASE, Work
+from nexuslims_store.overview import examine as examine_within
 from nexuslims_store.results import CLOCK_SKEW
 from nexuslims_store.testing import add_session
 
 MOMENT = timedelta(microseconds=1)
+PART = "id_session_log, session_identifier, instrument, timestamp"
+examine = partial(examine_within, timeout=30.0)
 
 
 def claimed(since: datetime | str) -> Claim:
@@ -115,6 +122,52 @@ def test_what_is_not_asked_for_is_not_summed_up(tmp_path: Path) -> None:
     assert examine(path, with_use=False).work.instruments == []
     (used,) = examine(path).work.instruments
     assert used.sessions_total == 1
+
+
+@pytest.mark.parametrize(
+    ("revision", "script", "pending"),
+    [
+        ("v2_5_0b", "", False),
+        ("v2_5_0a", "", True),
+        ("v2_5_0b", "DELETE FROM alembic_version", True),
+        ("v2_5_0b", f"CREATE TABLE session_log_new ({PART})", True),
+    ],
+)
+def test_when_a_migration_is_pending(
+    tmp_path: Path, revision: str, script: str, pending: bool
+) -> None:
+    overview = examine(at(revision, tmp_path / "nexuslims.db", script))
+    assert overview.pending is pending
+    told = "the schema is not up to date: run `nexuslims-store migrate`"
+    assert (told in overview.needs()) is pending
+
+
+def test_the_oldest_to_build_of_an_older_file_is_one_that_can_be(tmp_path: Path) -> None:
+    path = at("v2_4_0b", tmp_path / "nexuslims.db", "DELETE FROM session_log")
+    found = []
+    for session, start, end in (
+        ("no start", "odd", "2025-06-01T09:00:00"),
+        ("backwards", "2025-06-01T10:00:00", "2025-06-01T09:00:00"),
+        ("no end", "2025-06-01T10:30:00", "odd"),
+        ("longer", "2025-06-01T13:00:00", "2025-06-01T14:00:00"),
+        ("of a moment", "2025-06-01T12:00:00", "2025-06-01T12:00:00"),
+    ):
+        listed = f"('{session}', 'sem', '{start}', 'START'), ('{session}', 'sem', '{end}', 'END')"
+        execute(
+            path,
+            "INSERT INTO session_log (session_identifier, instrument, timestamp, event_type, "
+            f"record_status) SELECT *, 'TO_BE_BUILT' FROM (VALUES {listed})",
+        )
+        oldest = examine(path).work.oldest_to_build
+        found.append(oldest and oldest.session_identifier)
+    assert found == [None, None, None, "longer", "of a moment"]
+
+
+def test_a_look_at_a_server_waits_for_no_writer(server_url: str) -> None:
+    with Store(server_url) as store, store.transaction():
+        overview = examine_within(server_url, timeout=0.05)
+    assert (overview.path, overview.backups, overview.journal_mode) == (server_url, None, None)
+    assert overview.backup_command == dump_line(server_url)
 
 
 def test_a_backup_is_old_after_and_not_at_its_age(tmp_path: Path) -> None:

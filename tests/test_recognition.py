@@ -29,6 +29,8 @@ RECORD_URL = "ALTER TABLE upload_log ADD COLUMN record_url VARCHAR(500)"
 NO_ROW = "DELETE FROM alembic_version;"
 USERS = "external_user_identifiers"
 TABLES = (USERS, "instruments", "session_log", "upload_log")
+OPTIONAL = ("email", "last_verified_at", "notes")
+FORMER = ("calendar_name", "computer_ip", "computer_mount", "computer_name", "schema_name")
 # The columns of a table that begins like NexusLIMS's.
 SOME = "id INTEGER PRIMARY KEY, email, notes, created_at"
 ANEW_WITH = "PRAGMA legacy_alter_table = ON; ALTER TABLE session_log RENAME TO former;"
@@ -58,6 +60,18 @@ def adding(*statements: str) -> str:
             "user",
             "session_log lacks user; upload_log lacks record_url",
             adding(USER, RECORD_URL),
+        ),
+        (
+            HEAD,
+            "".join(f"ALTER TABLE {USERS} DROP COLUMN {column};" for column in OPTIONAL[::-1])
+            + "ALTER TABLE upload_log DROP COLUMN record_url",
+            "; ".join(f"{USERS} lacks {c}" for c in OPTIONAL) + "; upload_log lacks record_url",
+            adding(
+                f"ALTER TABLE {USERS} ADD COLUMN email VARCHAR",
+                f"ALTER TABLE {USERS} ADD COLUMN last_verified_at VARCHAR",
+                f"ALTER TABLE {USERS} ADD COLUMN notes VARCHAR",
+                RECORD_URL,
+            ),
         ),
         (
             "v1_4_3",
@@ -125,15 +139,12 @@ def adding(*statements: str) -> str:
         ),
         (
             HEAD,
-            "ALTER TABLE instruments ADD COLUMN computer_ip TEXT; ALTER TABLE instruments ADD own; "
-            "ALTER TABLE instruments ADD COLUMN calendar_name TEXT",
-            "instruments has calendar_name, which is not known; "
-            "instruments has computer_ip, which is not known; "
-            "instruments has own, which is not known",
+            "".join(f"ALTER TABLE instruments ADD COLUMN {c};" for c in (*FORMER[::-1], "own")),
+            "; ".join(f"instruments has {c}, which is not known" for c in sorted([*FORMER, "own"])),
             "another revision has a column of that name; if it is your own here, give it another: "
-            'sqlite3 {file} "BEGIN; ALTER TABLE instruments RENAME COLUMN calendar_name TO '
-            "own_calendar_name; ALTER TABLE instruments RENAME COLUMN computer_ip TO "
-            'own_computer_ip; COMMIT"',
+            'sqlite3 {file} "BEGIN; '
+            + "".join(f"ALTER TABLE instruments RENAME COLUMN {c} TO own_{c}; " for c in FORMER)
+            + 'COMMIT"',
         ),
         (
             HEAD,

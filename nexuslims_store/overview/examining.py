@@ -66,9 +66,9 @@ class Overview:
     @property
     def backup_command(self) -> str:
         """The command that makes a backup where they were looked for."""
-        if not isinstance(self.path, Path) or self.backups is None:
+        if self.backups is None:
             return dump_line(str(self.path))
-        if self.backups == self.path.parent:
+        if self.backups == Path(self.path).parent:
             return "nexuslims-store backup"
         return f"nexuslims-store backup {shlex.quote(str(self.backups / '_')[:-1])}"
 
@@ -76,7 +76,7 @@ class Overview:
 def examine(
     path: Path | str,
     *,
-    timeout: float = 30.0,
+    timeout: float,
     lease: timedelta = LEASE,
     since: datetime | None = None,
     backups: Path | None = None,

@@ -316,6 +316,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             "- substr(log.timestamp, 20, 7) + 0.5 AS INTEGER",
         )
     ),
+    (
+        "nexuslims_store/overview/examining.py",
+        "open_server(url, read_only=True",
+        "False",
+        "nothing is written by looking",
+    ),
     *(
         ("nexuslims_store/recognition/layouts.py", stands, becomes, why)
         for why in ("what is not seen at once to be the head's is compared with all, and is",)
