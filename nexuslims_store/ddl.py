@@ -140,10 +140,10 @@ def checks(sql: str) -> dict[str, str | None]:
     return found
 
 
-def constraint_names(sql: str) -> set[str]:
+def constraint_names(sql: str) -> list[str]:
     """Return the names that a CREATE TABLE statement gives to its constraints."""
     words = tokens(sql)
-    return {name.strip('"') for word, name in pairwise(words) if word.upper() == "CONSTRAINT"}
+    return [name.strip('"') for word, name in pairwise(words) if word.upper() == "CONSTRAINT"]
 
 
 def collations(sql: str) -> dict[str, str]:
@@ -158,11 +158,11 @@ def collations(sql: str) -> dict[str, str]:
     return found
 
 
-def options(sql: str) -> set[str]:
+def options(sql: str) -> list[str]:
     """Return what stands behind the columns of a CREATE TABLE statement: WITHOUT ROWID, STRICT."""
     words = [word.upper() for word in tokens(sql)]
     last = len(words) - words[::-1].index(")") if ")" in words else len(words)
-    return {option for option in " ".join(words[last:]).split(" , ") if option.strip(" ;")}
+    return [option for option in " ".join(words[last:]).split(" , ") if option.strip(" ;")]
 
 
 def without_references(

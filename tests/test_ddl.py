@@ -70,7 +70,7 @@ def test_the_rules_of_a_table() -> None:
         "c": "x y",
     }
     assert ddl.checks("CHECK (b)") == {"b": None}
-    assert ddl.constraint_names(TABLE) == {"positive", "pair"}
+    assert ddl.constraint_names(TABLE) == ["positive", "pair"]
     assert ddl.collations(TABLE) == {
         "id": "BINARY",
         "kind": "NOCASE",
@@ -82,8 +82,8 @@ def test_the_rules_of_a_table() -> None:
         "b": "RTRIM",
         "collate": "BINARY",
     }
-    assert ddl.options(TABLE) == {"STRICT", "WITHOUT ROWID"}
-    assert ddl.options("CREATE TABLE a (b);") == ddl.options("CREATE TABLE a AS SELECT 1") == set()
+    assert ddl.options(TABLE) == ["STRICT", "WITHOUT ROWID"]
+    assert ddl.options("CREATE TABLE a (b);") == ddl.options("CREATE TABLE a AS SELECT 1") == []
 
 
 def cut(sql: str, *columns: str) -> tuple[str, list[tuple[tuple[str, ...], str, tuple[str, ...]]]]:

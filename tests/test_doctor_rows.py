@@ -137,6 +137,53 @@ def test_a_bad_row_is_found(
 WARNINGS = {"repeated-event", "unpaired", "orphaned-upload"}
 
 
+@pytest.mark.parametrize(
+    ("script", "column"),
+    [
+        ("UPDATE upload_log SET session_identifier = x'00'", "session_identifier"),
+        (
+            "UPDATE upload_log SET session_identifier = 'gone', destination_name = x'00'",
+            "destination_name",
+        ),
+        (EVENT + "(9, 'built', x'00', '2025-06-01T09:00:00Z', 'START', 'ERROR')", "instrument"),
+        (
+            EVENT + "(9, x'00', 'Titan', '2025-06-01T09:00:00Z', 'START', 'ERROR'),"
+            "(10, 'x', 'Titan', '2025-06-01T09:00:00Z', 'START', 'ERROR')",
+            "session_identifier",
+        ),
+    ],
+)
+def test_what_is_named_by_no_text_is_one_finding(path: Path, script: str, column: str) -> None:
+    spoil(path, script)
+    assert [(one.code, one.column) for one in examine(path)] == [("unreadable-value", column)]
+
+
+def test_an_end_without_a_start_is_named_by_itself(path: Path) -> None:
+    spoil(path, "DELETE FROM session_log WHERE id_session_log = 3")
+    (finding,) = examine(path)
+    assert (finding.code, finding.row_id) == ("unpaired", 4)
+    assert finding.message.startswith("session_log, row 4: session 'waiting' on 'Titan' cannot be")
+    assert finding.remedy.startswith("correct it in the scheduler if it is wrong there, and run")
+
+
+def test_both_events_of_what_makes_no_session_are_named(path: Path) -> None:
+    spoil(
+        path, "UPDATE session_log SET timestamp = '2020-01-01T00:00:00Z' WHERE id_session_log = 4"
+    )
+    assert the("unpaired", examine(path)).message.startswith("session_log, row 3 and 4: session ")
+
+
+@pytest.mark.parametrize(("pid", "row_id"), [("7", "7"), ("'x'", "x"), ("x'58'", None)])
+def test_an_instrument_is_named_by_what_is_stored(path: Path, pid: str, row_id: str | None) -> None:
+    spoil(
+        path,
+        f"DELETE FROM session_log; UPDATE instruments SET instrument_pid = {pid}, harvester = 'h',"
+        "filestore_path = '..'; DELETE FROM upload_log",
+    )
+    found = [(one.code, one.row_id) for one in examine(path) if one.severity == "warning"]
+    assert found == [("unknown-harvester", row_id), ("path-outside", row_id)]
+
+
 def test_all_bad_rows_at_once_are_each_found(path: Path) -> None:
     spoil(
         path,

@@ -282,15 +282,17 @@ def _differences(there: Table, expected: Table) -> Iterator[Difference]:
         listed = "; ".join(" ".join(key) for key in sorted(keys)) or "none"
         yield Difference("foreign keys", "", f"its foreign keys are others: {listed}")
     yield from _index_differences(there, expected)
-    lost = ddl.constraint_names(expected.sql) - ddl.constraint_names(there.sql)
     # Those of CHECKs are told with their rules.
-    for name in sorted(lost - set(expected.checks.values())):
-        yield Difference("constraint name", name, f"no constraint is named {name}")
+    named = {*ddl.constraint_names(there.sql), *expected.checks.values()}
+    for name in ddl.constraint_names(expected.sql):
+        if name not in named:
+            yield Difference("constraint name", name, f"no constraint is named {name}")
     words = {word.upper() for word in ddl.tokens(there.sql)}
     if "AUTOINCREMENT" in words:
         yield Difference("autoincrement", "", "its key is AUTOINCREMENT")
-    for option in sorted(ddl.options(there.sql) - ddl.options(expected.sql)):
-        yield Difference(option, "", f"it is {option}")
+    for option in ddl.options(there.sql):
+        if option not in ddl.options(expected.sql):
+            yield Difference(option, "", f"it is {option}")
 
 
 def _small(keys: frozenset[tuple[str, ...]]) -> set[tuple[str, ...]]:

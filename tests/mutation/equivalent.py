@@ -170,6 +170,14 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("room <= 100", " < ", "no mark ends at the edge to a millionth"),
         )
     ),
+    *(
+        ("nexuslims_store/report/plain.py", stands, becomes, why)
+        for stands, becomes, why in (
+            ("longest = max(", "0 -> 1", "there is no bar to be drawn then"),
+            ("longest = max(", "1 -> 2", "all bars are of no length then"),
+            ("widest = max(", "0 -> 1", "there is no label to be padded then"),
+        )
+    ),
     (
         "nexuslims_store/cli/interrupts.py",
         "os.read(reading, 64)",
