@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import signal
 import sqlite3
@@ -14,12 +15,13 @@ from typing import Any
 
 import pytest
 from helpers.command_line import call
-from helpers.platforms import needs_posix
+from helpers.platforms import needs_posix, posix
 from helpers.servers import Server
-from helpers.support import contents, write
+from helpers.support import contents, plainly, write
 
 from nexuslims_store import InvalidRowError, Store, StoreError, demo, migrations
-from nexuslims_store.moving import move
+from nexuslims_store.moving import _why_not, move
+from nexuslims_store.tables import Column
 from nexuslims_store.testing import add_session, make_instrument, make_store
 
 
@@ -150,8 +152,37 @@ def test_what_the_tables_refuse_is_named_by_its_row(
         assert store.instruments.list() == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "not_null", "fits", "odd"),
+    [
+        ("VARCHAR", True, ["", "ẞ", "x" * 9], {None: "is NULL", "a\0": "has a NUL in it (a\0)"}),
+        ("VARCHAR", False, [None, "0"], {5: "is 5, which is no text", b"a": "is the BLOB x'61'"}),
+        ("VARCHAR", False, [], {"\ud800": "is not UTF-8", 1.5: "is 1.5, which is no text"}),
+        ("INTEGER", True, [0, -5, 2**63 - 1], {None: "is NULL", 1.5: "is 1.5, which is no text"}),
+        (
+            "BOOLEAN",
+            True,
+            [0, 1],
+            {2: "is 2, not 0 or 1", -1: "is -1, not 0 or 1", None: "is NULL"},
+        ),
+        ("BOOLEAN", False, [None], {"1": "is '1', not 0 or 1", b"\1": "is the BLOB x'01'"}),
+    ],
+)
+def test_what_is_odd_about_a_value_is_said(
+    kind: str, not_null: bool, fits: list[object], odd: dict[object, str]
+) -> None:
+    column = Column("c", kind, not_null, None, 0, generated=False)
+    assert {value: _why_not(column, value) for value in fits} == dict.fromkeys(fits, "")
+    assert {value: _why_not(column, value) for value in odd} == odd
+
+
 def own_column(path: Path) -> None:
     write(path, "ALTER TABLE instruments ADD COLUMN room TEXT")
+
+
+def own_columns(path: Path) -> None:
+    for column in ("upload_log ADD COLUMN room", "instruments ADD COLUMN z", "instruments ADD a"):
+        write(path, f"ALTER TABLE {column} TEXT")
 
 
 def computed_column(path: Path) -> None:
@@ -166,6 +197,11 @@ def older(path: Path) -> None:
     ("change", "words"),
     [
         (own_column, r"none of NexusLIMS's.*instruments\.room.*take room out.*own_instruments"),
+        (
+            own_columns,
+            r"lost: instruments\.a, instruments\.z, upload_log\.room\. Nothing was moved; .*"
+            "take z, a out of instruments .*; take room out of upload_log",
+        ),
         (computed_column, r"instruments\.g.*take g out of instruments \(sqlite3 .*brings it back"),
         (older, "migrate"),
     ],
@@ -176,6 +212,22 @@ def test_a_file_that_would_lose_something_is_refused(
     change(copy)
     with pytest.raises(StoreError, match=words):
         move(copy, server_url)
+
+
+def test_a_server_that_would_lose_something_is_refused(
+    server: Server, server_url: str, tmp_path: Path
+) -> None:
+    database = name_of(server_url)
+    server.execute("CREATE TABLE visits (room TEXT)", database=database)
+    move(server_url, tmp_path / "visits.db")
+    server.execute("ALTER TABLE upload_log ADD COLUMN room TEXT", database=database)
+    with pytest.raises(StoreError, match=r"upload_log\.room\. Nothing.*; move them to a table of"):
+        move(server_url, tmp_path / "room.db")
+    assert [file.name for file in tmp_path.iterdir()] == ["visits.db"]
+
+
+def name_of(url: str) -> str:
+    return url.partition("@/")[2].partition("?")[0]
 
 
 def test_rows_that_are_there_are_never_mixed_with_others(copy: Path, server_url: str) -> None:
@@ -197,6 +249,52 @@ def test_no_file_is_written_over(copy: Path, server_url: str) -> None:
     assert [file.name for file in copy.parent.iterdir()] == ["nexuslims.db"]
 
 
+NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "error", "says"),
+    [
+        ("a.db", "b.db", StoreError, "^one of the two is to be"),
+        (NOWHERE, NOWHERE, StoreError, "^one of the two is to be"),
+        (5, NOWHERE, TypeError, "^source must be"),
+        (NOWHERE, 5, TypeError, "^destination must be"),
+        ("-", NOWHERE, StoreError, "'-' is no file"),
+        (NOWHERE, "-", StoreError, "'-' is no file"),
+        ("mysql://h/d", NOWHERE, StoreError, "^the path is no path of an SQLite file"),
+        (NOWHERE, Path("postgres://h/d"), StoreError, "^the path is no path of an SQLite file"),
+    ],
+)
+def test_what_is_neither_a_file_nor_a_server_is_refused_at_once(
+    source: Any, destination: Any, error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        move(source, destination)
+
+
+@pytest.mark.parametrize("left", ["-journal", "-wal"])
+def test_what_another_database_left_is_not_played_into_a_new_file(
+    left: str, server_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"new.db{left}").touch()
+    with pytest.raises(StoreError, match=f"new.db{left} is in the way"):
+        move(server_url, tmp_path / "new.db")
+    assert [file.name for file in tmp_path.iterdir()] == [f"new.db{left}"]
+
+
+@posix
+def test_a_new_file_is_for_all_to_read_and_where_a_link_leads(
+    server_url: str, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to("real.db")
+    move(server_url, link)
+    assert link.is_symlink()
+    assert (tmp_path / "real.db").stat().st_mode & 0o777 == 0o644
+    with pytest.raises(StoreError, match="exists already, and only a new"):
+        move(server_url, link)
+
+
 def test_a_file_that_is_none_is_refused(
     server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +314,22 @@ def test_a_dry_run_leaves_all_as_it_is(copy: Path, server_url: str, tmp_path: Pa
     assert call("move", copy, server_url).status == 0
     assert call("move", server_url, tmp_path / "back.db", "--dry-run").status == 0
     assert [file.name for file in tmp_path.iterdir()] == ["nexuslims.db"]
+
+
+def test_the_file_is_read_with_its_log_and_both_stay_as_they_are(
+    copy: Path, server_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "left").mkdir()
+    left = [tmp_path / "left" / f"nexuslims.db{suffix}" for suffix in ("", "-wal")]
+    with plainly(copy) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("UPDATE session_log SET \"user\" = 'eve'")
+        for file in left:  # as a program that is killed leaves them
+            file.write_bytes((tmp_path / file.name).read_bytes())
+    before = [file.read_bytes() for file in left]
+    move(left[0], server_url)
+    assert [file.read_bytes() for file in left] == before
+    assert {row[-1] for row in contents(server_url)["session_log"]} == {"eve"}
 
 
 def test_what_is_written_to_the_file_meanwhile_is_noticed(copy: Path, server_url: str) -> None:
@@ -246,26 +360,58 @@ def test_what_is_written_to_the_server_meanwhile_is_of_another_moment(
     assert by_key(tmp_path / "back.db") == by_key(copy)
 
 
-def test_a_value_that_does_not_arrive_undoes_all(
-    copy: Path, server: Server, server_url: str
+@pytest.mark.parametrize(
+    ("spoil", "row"),
+    [
+        ("NEW.notes := 'spoilt'; RETURN NEW;", 1),
+        ("RETURN CASE WHEN NEW.id < 10 THEN NEW END;", 10),
+        (
+            "IF NEW.id = 1 THEN INSERT INTO external_user_identifiers"
+            " (id, nexuslims_username, external_system, external_id, created_at)"
+            " VALUES (999, 'x', 'nemo', 'x', 'x'); END IF; RETURN NEW;",
+            999,
+        ),
+    ],
+    ids=["changed", "left out", "added"],
+)
+def test_what_does_not_arrive_as_it_was_sent_undoes_all(
+    spoil: str, row: int, tmp_path: Path, server: Server, server_url: str
 ) -> None:
-    database = server_url.partition("@/")[2].partition("?")[0]
+    with make_store(*map(make_instrument, "abcdefghij"), path=tmp_path / "a.db") as store:
+        for number in range(1, 11):
+            store.external_ids.store(f"user {number}", "nemo", f"{number}")
     server.execute(
-        "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN NEW.notes := 'spoilt'; RETURN NEW; END $$",
+        f"CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {spoil} END $$",
         "CREATE TRIGGER spoil BEFORE INSERT ON external_user_identifiers"
         " FOR EACH ROW EXECUTE FUNCTION spoil()",
-        database=database,
+        database=name_of(server_url),
     )
-    with pytest.raises(StoreError, match="external_user_identifiers, row 1 did not arrive"):
-        move(copy, server_url)
+    with pytest.raises(StoreError, match=f"^external_user_identifiers, row {row} did not arrive"):
+        move(tmp_path / "a.db", server_url)
     with Store(server_url) as store:
         assert store.external_ids.list() == []
 
 
+def test_a_server_that_is_lost_meanwhile_is_not_a_row_that_it_refuses(
+    copy: Path, server: Server, server_url: str
+) -> None:
+    def lose(line: str) -> None:
+        if "session_log" in line:
+            server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                f" WHERE datname = '{name_of(server_url)}'"
+            )
+
+    with pytest.raises(StoreError, match=f"^{re.escape(server_url)}: the connection.* was lost"):
+        move(copy, server_url, say=lose)
+    with Store(server_url) as store:
+        assert store.instruments.list() == []
+
+
 VICTIM = """
 import os, signal, sys
-from nexuslims_store.moving import move
+from nexuslims_store.moving import _why_not, move
+from nexuslims_store.tables import Column
 
 def die(line):
     if "session_log" in line:
@@ -304,9 +450,12 @@ def test_of_two_moves_at_once_one_is_refused(copy: Path, server_url: str) -> Non
     assert "has rows in" in refused
 
 
-def test_progress_is_told_to_the_end(sample: Path, server_url: str, tmp_path: Path) -> None:
+def test_progress_is_told_to_the_end(sample: Path, server_url: str) -> None:
     steps: list[tuple[int, int]] = []
-    move(sample, server_url, progress=lambda done, total: steps.append((done, total)))
+    lines: list[str] = []
+    move(sample, server_url, say=lines.append, progress=lambda *step: steps.append(step))
+    tables = ["external_user_identifiers", "instruments", "upload_log", "session_log"]
+    assert lines[-4:] == [f"moving {table}" for table in tables]
     rows = sum(map(len, contents(sample).values()))
     assert steps == sorted(steps)
     assert steps[-1] == (2 * rows, 2 * rows)

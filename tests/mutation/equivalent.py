@@ -65,6 +65,14 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "<=",
         "events that are all new need no correction, and get none",
     ),
+    *(
+        ("nexuslims_store/moving.py", stands, becomes, why)
+        for stands, becomes, why in (
+            ("options = Options(backup=False", "True", "a server's backup is pg_dump's"),
+            ("upgrade(temporary, backup=False)", "True", "an empty file has no backup"),
+            ("closing(open_server(url, read_only=True", "False", "all is in a snapshot to read"),
+        )
+    ),
     (
         "nexuslims_store/queries.py",
         "setattr(self, query.name, query.sql)",
@@ -210,6 +218,27 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             "in any order the rows are the same; in that of the key it is faster",
         )
         for way in ("", ".rollback")
+    ),
+    *(
+        (
+            f"sql/migrations/{step}.sql",
+            "WHERE version_num = 'v",
+            "-> TRUE",
+            "no other row is there: a file with several is refused",
+        )
+        for step in (
+            "0001.v1_4_3_initial_schema_baseline.rollback",
+            *(
+                f"{step}{way}"
+                for step in (
+                    "0002.v2_4_0a_add_upload_log_table",
+                    "0003.v2_4_0b_add_check_constraints",
+                    "0004.v2_5_0a_add_external_user_identifiers",
+                    "0005.v2_5_0b_remove_computer_fields",
+                )
+                for way in ("", ".rollback")
+            ),
+        )
     ),
     (
         "sql/session_log.sql",
