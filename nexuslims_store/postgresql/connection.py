@@ -61,7 +61,7 @@ _DEFAULTS = {
 }
 
 
-def connect(url: str, *, read_only: bool = False, timeout: float = 30.0) -> Connection:
+def connect(url: str, *, read_only: bool, timeout: float) -> Connection:
     """Connect to a database of a server.
 
     Parameters
@@ -140,7 +140,7 @@ class PostgreSQLDatabase(Database):
     _connection: Connection | None = None
     _no_use = "it was never opened"
 
-    def __init__(self, url: str, *, read_only: bool = False, timeout: float = 30.0) -> None:
+    def __init__(self, url: str, *, read_only: bool, timeout: float) -> None:
         super().__init__()
         self.url = self.name = without_password(url)
         self.read_only = read_only
@@ -236,8 +236,6 @@ class PostgreSQLDatabase(Database):
 
     def change_many(self, sql: str, parameters: Iterable[Parameters]) -> int:
         """Run one INSERT, UPDATE or DELETE for each set of parameters, all inside a transaction."""
-        if self._open:
-            self._check()
         with self.transaction(), self.translated():
             cursor = self._ready().cursor()
             cursor.executemany(statements()[sql][0], parameters)
@@ -251,7 +249,7 @@ class PostgreSQLDatabase(Database):
         if self._open:
             self._check()
         name = f"nxs_{next(self._numbers)}"
-        text, _ = statements().get(sql, (sql, False))
+        text = statements().get(sql, (sql,))[0]
         try:
             self._execute(
                 f"DECLARE {name} NO SCROLL CURSOR WITH HOLD FOR {text}", parameters, prepare=False
