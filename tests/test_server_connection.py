@@ -13,7 +13,6 @@ from contextlib import closing, suppress
 from typing import Any
 
 import pytest
-from helpers.servers import Server
 
 from nexuslims_store import DatabaseLockedError, StoreError
 from nexuslims_store.opening import open_server
@@ -52,19 +51,22 @@ def other(database: Database, **options: Any) -> Any:
 # -- closing ---------------------------------------------------------------------------
 
 
-def test_it_is_closed_once_by_its_own_thread(database: Database) -> None:
+def test_only_its_own_thread_uses_and_closes_it(database: Database) -> None:
     connection = database.connection
     told: list[str] = []
 
-    def close() -> None:
-        with suppress(StoreError):
-            database.close()
-            told.append("closed")
+    def try_all() -> None:
+        for call in (database.close, lambda: database.rows(LIST), lambda: database.connection):
+            try:
+                call()
+            except StoreError as error:
+                told.append(str(error))
 
-    thread = threading.Thread(target=close)
+    thread = threading.Thread(target=try_all)
     thread.start()
     thread.join()
-    assert (told, database.closed, connection.closed) == ([], False, False)
+    assert [" belongs to the thread that opened it" in said for said in told] == [True] * 3
+    assert (database.closed, connection.closed) == (False, False)
     for _ in range(2):
         database.close()
         assert (database.closed, connection.closed) == (True, True)
@@ -242,6 +244,14 @@ def test_no_statement_joins_the_transaction_of_another_task(
     asyncio.run(main())
 
 
+def test_how_many_rows_were_changed(database: Database) -> None:
+    for name in ("a", "b"):
+        add(database, name)
+    others = [A | {"nexuslims_username": name} for name in ("b", "c")]
+    assert [database.change(REMOVE, A) for _ in range(2)] == [1, 0]
+    assert [database.change_many(REMOVE, each) for each in (others, others, [])] == [1, 0, 0]
+
+
 def test_the_rows_of_a_stream_are_let_go_when_its_transaction_is_over(database: Database) -> None:
     for name in ("a", "b"):
         add(database, name)
@@ -316,25 +326,6 @@ def test_a_text_that_cannot_be_sent_ends_nothing(database: Database, text: str) 
         with pytest.raises(StoreError, match="cannot be "):
             database.rows("SELECT %(text)s", {"text": text})
         assert users(database) == ["a"]
-
-
-# -- opening ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("more", [0, 1])
-def test_the_oldest_server_that_will_do(
-    server: Server, database: Database, monkeypatch: pytest.MonkeyPatch, more: int
-) -> None:
-    from nexuslims_store.postgresql import connection as module
-
-    version = database.connection.info.server_version
-    monkeypatch.setattr(module, "_MINIMUM_SERVER", version + more)
-    if not more:
-        with other(database) as another:
-            assert users(another) == []
-        return
-    with pytest.raises(StoreError, match="nexuslims_store needs 15 or newer"):
-        open_server(database.url)
 
 
 @pytest.mark.parametrize(

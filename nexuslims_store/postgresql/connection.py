@@ -215,8 +215,9 @@ class PostgreSQLDatabase(Database):
             connection.execute("ROLLBACK", prepare=False)
             self._must_roll_back = False
         while self._left and pgconn.transaction_status == TransactionStatus.IDLE:
+            name = self._left.pop()
             with suppress(errors.InvalidCursorName):  # its transaction was rolled back
-                connection.execute(f"CLOSE {self._left.pop()}", prepare=False)
+                connection.execute(f"CLOSE {name}", prepare=False)
 
     # -- statements --------------------------------------------------------------------
 

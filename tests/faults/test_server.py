@@ -16,6 +16,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -212,7 +213,8 @@ def test_a_server_that_will_not_do_keeps_no_connection(
                 monkeypatch.setattr(
                     postgresql.connection, "_MINIMUM_SERVER", here.info.server_version
                 )
-                with contextlib.closing(postgresql.connection.connect(server.url(name))):
+                connect = partial(postgresql.connection.connect, read_only=True, timeout=30)
+                with contextlib.closing(connect(server.url(name))):
                     pass
                 newer = here.info.server_version + 1
                 monkeypatch.setattr(postgresql.connection, "_MINIMUM_SERVER", newer)
