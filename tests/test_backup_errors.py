@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +19,15 @@ from helpers.command_line import call, filled
 from helpers.database_files import build
 from helpers.platforms import posix
 
-from nexuslims_store.backup import Backup, copying, files, list_backups, name_for
+from nexuslims_store.backup import (
+    Backup,
+    copying,
+    files,
+    list_backups,
+    name_for,
+    restore,
+    revision_of,
+)
 from nexuslims_store.backup import retention as retaining
 from nexuslims_store.errors import (
     BackupError,
@@ -56,6 +66,32 @@ def test_what_the_system_answers(
 def test_an_error_without_a_number_is_told_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match=r"\(odd\)"), files.file_errors(tmp_path / "copy.db"):
         raise OSError("odd")
+
+
+@pytest.mark.parametrize(
+    ("status", "locked"),
+    [
+        (sqlite3.SQLITE_OK, False),
+        (sqlite3.SQLITE_DONE, False),
+        (sqlite3.SQLITE_BUSY, True),
+        (sqlite3.SQLITE_LOCKED, True),
+        (sqlite3.SQLITE_BUSY_RECOVERY, True),
+        (sqlite3.SQLITE_LOCKED_SHAREDCACHE, True),
+        (sqlite3.SQLITE_IOERR_READ, None),  # which the call itself raises
+    ],
+)
+def test_what_a_step_of_a_copy_comes_to(tmp_path: Path, status: int, locked: bool | None) -> None:
+    told: list[tuple[int, int]] = []
+    step = copying.after_each_step(tmp_path, 3, lambda *call: told.append(call))
+    with pytest.raises(DatabaseLockedError, match="after 3 s") if locked else nullcontext():
+        step(status, 3, 10)
+    assert told == ([(7, 10)] if locked is False else [])
+    copying.after_each_step(tmp_path, 3, None)(sqlite3.SQLITE_OK, 3, 10)
+
+
+@pytest.mark.parametrize("work", [copying.copy, restore, revision_of, retaining.old_backups])
+def test_for_half_a_minute_a_lock_is_waited_for(work: Callable[..., object]) -> None:
+    assert inspect.signature(work).parameters["timeout"].default == 30
 
 
 def test_a_folder_that_may_not_be_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import call
-from helpers.database_files import KILL_AT_EVERY_LINE, build, content, names, query, run
+from helpers.database_files import KILL_AT_EVERY_LINE, build, content, names, query, restore, run
 from helpers.platforms import as_root, is_root, needs_posix, no_root, posix
 
 from nexuslims_store import Store
-from nexuslims_store.backup import PARTIAL_FILES, copy, list_backups, name_for, restore
+from nexuslims_store.backup import PARTIAL_FILES, copy, list_backups, name_for
 from nexuslims_store.connection import MEMORY
 from nexuslims_store.errors import (
     BackupError,

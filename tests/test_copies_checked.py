@@ -10,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from helpers.database_files import build, content, files
+from helpers.database_files import build, content, files, restore
 from helpers.platforms import posix
 
-from nexuslims_store.backup import copy, copying, restore
+from nexuslims_store.backup import copy, copying
 from nexuslims_store.errors import BackupError, CorruptDatabaseError
 
 PAGE = 4096

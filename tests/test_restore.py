@@ -21,12 +21,12 @@ from helpers.database_files import (
     journal_mode,
     names,
     query,
+    restore,
     start,
     unchanged,
 )
 from helpers.platforms import is_root, posix
 
-from nexuslims_store.backup import restore
 from nexuslims_store.errors import BackupError
 
 KEPT = "live_backup_*.db"

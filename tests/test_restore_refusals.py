@@ -21,13 +21,14 @@ from helpers.database_files import (
     insert_pair,
     names,
     query,
+    restore,
     run,
     start,
     unchanged,
 )
 from helpers.platforms import posix
 
-from nexuslims_store.backup import copying, restore
+from nexuslims_store.backup import copying
 from nexuslims_store.backup import restoring as module
 from nexuslims_store.errors import (
     BackupError,
@@ -268,7 +269,6 @@ def test_a_full_disk_leaves_the_database_as_it_was(home: Path, backup: Path, kin
     full = run(
         """
 from nexuslims_store.errors import StorageFullError
-from nexuslims_store.backup import restore
 backup, live, kind = *map(Path, sys.argv[1:3]), sys.argv[3]
 look = Path.read_text if kind == "text" else content
 before, after = look(live), content(backup)

@@ -215,6 +215,13 @@ def copy_pages(
     pages: int = PAGES_AT_A_TIME,
 ) -> None:
     """Make the target's content the source's by SQLite's backup call, or raise and leave it."""
+    source.backup(target, pages=pages, progress=after_each_step(locked, timeout, progress))
+
+
+def after_each_step(
+    locked: Path, timeout: float, progress: Progress | None
+) -> Callable[[int, int, int], None]:
+    """Return what SQLite's backup call is to call: with the outcome, how much is left and all."""
 
     def step(status: int, remaining: int, total: int) -> None:
         if status & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
@@ -223,7 +230,7 @@ def copy_pages(
         if progress is not None and status in {sqlite3.SQLITE_OK, sqlite3.SQLITE_DONE}:
             progress(total - remaining, total)
 
-    source.backup(target, pages=pages, progress=step)
+    return step
 
 
 def check(database: sqlite3.Connection, path: Path) -> None:

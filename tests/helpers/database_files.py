@@ -8,13 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from nexuslims_store import backup
 from nexuslims_store.config import sql_folder
 
 both_modes = pytest.mark.parametrize("wal", [False, True], ids=["delete", "wal"])
+
+# Where nobody else is, the lock that is waited for is one's own: that is soon told.
+restore = partial(backup.restore, timeout=3)
 
 
 def build(
