@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,22 @@ def demo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return demo.create(tmp_path_factory.mktemp("demo") / "demo.db", seed=2)
 
 
+def filled(url: str, demo_file: Path) -> str:
+    """Fill a database with the rows of a demo; its URL, with a password that nothing may show."""
+    moving.move(demo_file, url)
+    return url.replace("nexus@", f"nexus:{PASSWORD}@")
+
+
 @pytest.fixture
 def url(server_url: str, demo_file: Path) -> str:
-    """A database with the rows of a demo; its URL, with a password that nothing may show."""
-    moving.move(demo_file, server_url)
-    return server_url.replace("nexus@", f"nexus:{PASSWORD}@")
+    return filled(server_url, demo_file)
+
+
+@pytest.fixture(scope="module")
+def same_url(server: Server, demo_file: Path) -> Iterator[str]:
+    """The same for all tests that change nothing there."""
+    with server.database() as url:
+        yield filled(url, demo_file)
 
 
 LOOKS = [
@@ -51,8 +63,10 @@ LOOKS = [
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_a_look_gives_the_same_as_at_the_file(look: str, url: str, demo_file: Path) -> None:
-    on_file, on_server = (call("--db", place, *shlex.split(look)) for place in (demo_file, url))
+def test_a_look_gives_the_same_as_at_the_file(look: str, same_url: str, demo_file: Path) -> None:
+    on_file, on_server = (
+        call("--db", place, *shlex.split(look)) for place in (demo_file, same_url)
+    )
     without = [  # how large a database is differs
         [line for line in found.lines if "size_bytes" not in line] for found in (on_file, on_server)
     ]
@@ -61,11 +75,11 @@ def test_a_look_gives_the_same_as_at_the_file(look: str, url: str, demo_file: Pa
     assert PASSWORD not in on_server.out + on_server.err
 
 
-def test_status_says_where_it_is_and_what_the_builders_do(url: str, demo_file: Path) -> None:
-    shown = url.replace(f":{PASSWORD}", "")
+def test_status_says_where_it_is_and_what_the_builders_do(same_url: str, demo_file: Path) -> None:
+    shown = same_url.replace(f":{PASSWORD}", "")
     on_file, on_server = (
         json.loads(call("--db", path, "status", "--json").out.replace(name, "DB"))
-        for path, name in ((demo_file, str(demo_file)), (url, shlex.quote(shown)))
+        for path, name in ((demo_file, str(demo_file)), (same_url, shlex.quote(shown)))
     )
     for found in (on_file, on_server):
         found["oldest_to_build"].pop("waiting_seconds")  # time passes
@@ -74,14 +88,16 @@ def test_status_says_where_it_is_and_what_the_builders_do(url: str, demo_file: P
     assert on_server["path"] == shown
     assert on_server["journal_mode"] is None
     assert on_server["size"] > 1_000_000
-    page = call("--db", url, "status")
+    page = call("--db", same_url, "status")
     assert "pg_dump --format=custom" in page.out
     assert PASSWORD not in page.out
 
 
-def test_the_report_is_of_the_same_figures(url: str, demo_file: Path) -> None:
-    shown = url.replace(f":{PASSWORD}", "")
-    on_file, on_server = (call("--db", place, "report", "--text") for place in (demo_file, url))
+def test_the_report_is_of_the_same_figures(same_url: str, demo_file: Path) -> None:
+    shown = same_url.replace(f":{PASSWORD}", "")
+    on_file, on_server = (
+        call("--db", place, "report", "--text") for place in (demo_file, same_url)
+    )
     assert PASSWORD not in on_server.out
     # Lines are broken by the length of the name.
     there = on_server.out.replace(shlex.quote(shown), "DB").replace(shown, "DB")
@@ -198,8 +214,8 @@ FOR_FILES = {
 
 
 @pytest.mark.parametrize("command", FOR_FILES)
-def test_what_is_for_files_says_so_first(command: str, url: str) -> None:
-    refused = call("--db", url, *shlex.split(command))
+def test_what_is_for_files_says_so_first(command: str, same_url: str) -> None:
+    refused = call("--db", same_url, *shlex.split(command))
     assert refused.status == 2
     assert refused.out == ""
     assert "SQLite files" in refused.err
@@ -208,16 +224,18 @@ def test_what_is_for_files_says_so_first(command: str, url: str) -> None:
     assert PASSWORD not in refused.err
 
 
-def test_a_demo_is_a_file(url: str) -> None:
-    refused = call("demo", url, "--seed", "3")
+def test_a_demo_is_a_file(same_url: str) -> None:
+    refused = call("demo", same_url, "--seed", "3")
     assert refused.status == 2
     assert "move" in refused.err
     assert PASSWORD not in refused.err
 
 
 @pytest.mark.parametrize("option", ["restore", "sessions list --output", "report --output"])
-def test_a_url_in_a_files_place_is_not_repeated(option: str, url: str, demo_file: Path) -> None:
-    refused = call("--db", demo_file, *option.split(), url)
+def test_a_url_in_a_files_place_is_not_repeated(
+    option: str, same_url: str, demo_file: Path
+) -> None:
+    refused = call("--db", demo_file, *option.split(), same_url)
     assert refused.status == 2
     assert PASSWORD not in refused.err
 
@@ -304,15 +322,15 @@ def test_the_readmes_commands_move_a_file(server_url: str, demo_file: Path, tmp_
 # -- how it is named -------------------------------------------------------------------
 
 
-def test_the_environment_names_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NX_DB_PATH", url)
+def test_the_environment_names_it(same_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NX_DB_PATH", same_url)
     assert call("migrate", "current").out == "v2_5_0b\n"
     assert len(call("instruments", "list", "--json").json) == 10
 
 
-def test_a_server_that_is_not_there_is_one_line(url: str) -> None:
+def test_a_server_that_is_not_there_is_one_line(same_url: str) -> None:
     for wrong in (
-        url.replace("host=", "host=/nowhere"),
+        same_url.replace("host=", "host=/nowhere"),
         f"postgresql://nexus:{PASSWORD}@127.0.0.1:1/nexus",
         f"postgresql://nexus:{PASSWORD}@[::1/nexus",
     ):
