@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.command_line import call
 from helpers.findings import good
-from helpers.migration_checks import at, mend
+from helpers.migration_checks import at, make_file, mend
 from helpers.migration_files import HEAD, backups, execute, expected, facts, query
 
 from nexuslims_store import MigrationError, SchemaMismatchError, Store, doctor, migrations
@@ -93,7 +93,7 @@ def test_it_shuts_no_reader_out_and_its_remedy_works(tmp_path: Path, table: str,
 @pytest.mark.parametrize("table", COLUMNS)
 def test_what_it_computes_is_never_run(tmp_path: Path, table: str, definition: str) -> None:
     path = tmp_path / "nexuslims.db"
-    migrations.upgrade(path)
+    make_file(path)
     add_stored(path, table, definition)  # which has no rows yet, where it would fail
     if "DEFAULT" not in definition:
         path.unlink()

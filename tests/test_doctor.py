@@ -9,6 +9,7 @@ import pytest
 from helpers import migration_files, older_lineage
 from helpers.command_line import call
 from helpers.findings import EVENT, codes, examine, good, spoil, the
+from helpers.migration_checks import make_file
 
 from nexuslims_store import Store, migrations
 
@@ -38,7 +39,7 @@ def test_in_wal_mode_too(path: Path) -> None:
 @pytest.mark.parametrize("revision", migration_files.REVISIONS[:-1])
 def test_an_older_revision_is_noted_and_examined(tmp_path: Path, revision: str) -> None:
     path = tmp_path / "old.db"
-    migrations.upgrade(path, revision)
+    make_file(path, revision)
     finding = the("older-revision", examine(path))
     assert finding.severity == "note"
     assert revision in finding.message
@@ -109,7 +110,7 @@ def test_the_command_finds_nothing(tmp_path: Path) -> None:
 
 def test_the_command_notes_what_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
-    migrations.upgrade(path, "v1_4_3")
+    make_file(path, "v1_4_3")
     done = call("doctor", "--db", path)
     assert done.status == 0
     assert "note: " in done.out

@@ -11,8 +11,8 @@ import pytest
 from helpers import migration_files
 from helpers.command_line import call
 from helpers.findings import EVENT, codes, examine, good, spoil, the
+from helpers.migration_checks import make_file
 
-from nexuslims_store import migrations
 from nexuslims_store.doctor import Finding
 
 
@@ -211,7 +211,7 @@ def test_all_bad_rows_at_once_are_each_found(path: Path) -> None:
 
 def test_garbage_status_in_an_unchecked_older_table(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
-    migrations.upgrade(path, "v2_4_0a")
+    make_file(path, "v2_4_0a")
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
             EVENT + "(-5, 's', 'x', '2025-01-01', 'start', ?)", ("<script>" + "x" * 10**6,)

@@ -13,7 +13,7 @@ import pytest
 from helpers import migration_files
 from helpers.command_line import call
 from helpers.findings import EVENT, codes, examine, good, spoil, the
-from helpers.migration_checks import mend
+from helpers.migration_checks import make_file, mend
 
 from nexuslims_store import migrations
 
@@ -196,7 +196,7 @@ def test_what_has_the_name_of_an_index_of_ours_is_one_finding_and_gives_it_back(
 
 def test_leftovers_of_an_interrupted_upgrade(tmp_path: Path) -> None:
     path = tmp_path / "left.db"
-    migrations.upgrade(path, "v2_4_0a")
+    make_file(path, "v2_4_0a")
     spoil(
         path,
         "CREATE TABLE session_log_new (id_session_log, session_identifier, instrument, "
@@ -210,7 +210,7 @@ def test_leftovers_of_an_interrupted_upgrade(tmp_path: Path) -> None:
 
 def test_a_wrong_stamp(tmp_path: Path) -> None:
     path = tmp_path / "wrong.db"
-    migrations.upgrade(path, "v1_4_3")
+    make_file(path, "v1_4_3")
     spoil(path, "UPDATE alembic_version SET version_num = 'v2_5_0b'")
     spoil(path, EVENT + "(3, 's', 'gone', '2025-01-01', 'START', 'ERROR')")
     found = examine(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers.command_line import call
 from helpers.findings import TITAN, good
-from helpers.migration_checks import at, mend
+from helpers.migration_checks import at, make_file, mend
 from helpers.migration_files import HEAD, backups, execute, expected, facts, query
 
 from nexuslims_store import (
@@ -224,7 +224,7 @@ def test_a_column_that_is_gone_is_not_read_as_its_name(tmp_path: Path) -> None:
 
 def test_the_error_of_one_file_is_never_that_of_another(tmp_path: Path) -> None:
     path, other = good(tmp_path), tmp_path / "other.db"
-    migrations.upgrade(other)
+    make_file(other)
     replace(path, "upload_log")
     statement = "INSERT INTO upload_log (session_identifier) VALUES ('1')"
     with Store(path) as store, Store(other) as another:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers import older_lineage
 from helpers.command_line import call
-from helpers.migration_checks import MOVES, at, mend, refused
+from helpers.migration_checks import MOVES, at, make_file, mend, refused
 from helpers.migration_files import HEAD, backups, execute, expected, facts, query
 
 from nexuslims_store import MigrationError, SchemaMismatchError, Store, doctor, migrations
@@ -103,7 +103,7 @@ def column_survives(start: str | None, end: str | None, table: str) -> bool:
 def test_each_step_keeps_an_own_column_or_is_refused_by_its_name(
     path: Path, start: str, end: str | None, direction: Direction, table: str
 ) -> None:
-    migrations.upgrade(path, start)
+    make_file(path, start)
     execute(path, f"ALTER TABLE {table} ADD COLUMN mine VARCHAR DEFAULT 'kept'")
     before = path.read_bytes()
     move = getattr(migrations, direction)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import call
-from helpers.migration_checks import MOVES, at, mend
+from helpers.migration_checks import MOVES, at, make_file, mend
 from helpers.migration_files import HEAD, backups, execute, query
 
 from nexuslims_store import (
@@ -81,7 +81,7 @@ GONE = [
 def test_what_needs_a_column_that_goes_is_named_in_both_directions(
     path: Path, start: str, end: str, direction: Direction, table: str, column: str
 ) -> None:
-    migrations.upgrade(path, start)
+    make_file(path, start)
     execute(
         path,
         f"CREATE VIEW mine AS SELECT {column} FROM {table};"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers import older_lineage
-from helpers.migration_checks import at, refused
+from helpers.migration_checks import at, make_file, refused
 from helpers.migration_files import (
     HEAD,
     backups,
@@ -96,7 +96,7 @@ def test_several_version_rows(path: Path) -> None:
 
 
 def test_tables_of_a_newer_yoyo_beside_those_of_this_one(path: Path) -> None:
-    migrations.upgrade(path, "v2_4_0b")
+    make_file(path, "v2_4_0b")
     execute(path, "INSERT INTO _yoyo_version (version, installed_at_utc) VALUES (99, '2030-01-01')")
     before = path.read_bytes()
     with pytest.raises(MigrationError, match="upgrade yoyo-migrations"):

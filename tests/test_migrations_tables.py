@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers.interop.facts import REMOVE_COMPUTER_FIELDS
+from helpers.migration_checks import make_file
 from helpers.migration_files import (
     HEAD,
     MIRRORED,
@@ -78,7 +79,7 @@ def test_up_from_nothing(path: Path, revision: str) -> None:
 
 @pytest.mark.parametrize("revision", BASE_AND_REVISIONS)
 def test_down_from_the_head(path: Path, revision: str | None) -> None:
-    migrations.upgrade(path)
+    make_file(path)
     report = migrations.downgrade(path, revision or "base", backup=False)
 
     assert facts(path) == expected(revision)
@@ -88,7 +89,7 @@ def test_down_from_the_head(path: Path, revision: str | None) -> None:
 
 
 def test_one_step_at_a_time_down_and_up_again(path: Path) -> None:
-    migrations.upgrade(path)
+    make_file(path)
     for revision in reversed(BASE_AND_REVISIONS[:-1]):
         migrations.downgrade(path, backup=False)
         assert facts(path) == expected(revision)
@@ -98,7 +99,7 @@ def test_one_step_at_a_time_down_and_up_again(path: Path) -> None:
 
 
 def test_what_instruments_have_after_the_last_step_down(path: Path) -> None:
-    migrations.upgrade(path, REMOVE_COMPUTER_FIELDS)
+    make_file(path, REMOVE_COMPUTER_FIELDS)
     columns = "instrument_pid, api_url, calendar_url, location, {name}, property_tag, "
     columns += "filestore_path, harvester, timezone"
     rows = [tuple(f"{pid} {number}" for number in range(9)) for pid in "ZAM"]
@@ -133,7 +134,7 @@ def test_a_file_of_sql_changes_no_version_row_but_its_own() -> None:
 
 
 def test_the_index_of_the_sessions_to_build_comes_and_goes_with_the_head(path: Path) -> None:
-    migrations.upgrade(path, REVISIONS[-2])
+    make_file(path, REVISIONS[-2])
     assert not query(path, "SELECT * FROM sqlite_master WHERE name LIKE 'nxs!_%' ESCAPE '!'")
     migrations.upgrade(path)
     made = "SELECT sql FROM sqlite_master WHERE name = 'nxs_session_log_to_build'"
@@ -169,7 +170,7 @@ def test_yoyo_and_its_marks_agree_with_ours(path: Path) -> None:
 
 
 def test_yoyo_goes_on_from_where_we_stopped(path: Path) -> None:
-    migrations.upgrade(path, "v2_4_0a")
+    make_file(path, "v2_4_0a")
     yoyo(path, "apply")
 
     assert facts(path) == expected(HEAD)
@@ -194,7 +195,7 @@ def test_marks_follow_the_version_row(path: Path) -> None:
 
 
 def test_marks_of_other_migrations_are_left_alone(path: Path) -> None:
-    migrations.upgrade(path)
+    make_file(path)
     execute(
         path,
         "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc) "

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from helpers import older_lineage
+from helpers.migration_checks import make_file
 from helpers.migration_files import (
     HEAD,
     REVISIONS,
@@ -59,7 +60,7 @@ def older(path: Path) -> Path:
     ],
 )
 def test_targets_up(path: Path, start: str, target: str, end: str) -> None:
-    migrations.upgrade(path, start)
+    make_file(path, start)
     planned = migrations.plan(path, target)
     report = migrations.upgrade(path, target)
 
@@ -79,7 +80,7 @@ def test_targets_up(path: Path, start: str, target: str, end: str) -> None:
     ],
 )
 def test_targets_down(path: Path, target: str, end: str | None) -> None:
-    migrations.upgrade(path)
+    make_file(path)
     planned = migrations.plan(path, target, direction="downgrade")
     assert migrations.downgrade(path, target).after == planned.after == end
     assert migrations.current(path) == end
@@ -99,7 +100,7 @@ def test_targets_down(path: Path, target: str, end: str | None) -> None:
     ],
 )
 def test_wrong_targets_up(path: Path, target: str, words: str) -> None:
-    migrations.upgrade(path, "v2_4_0b")
+    make_file(path, "v2_4_0b")
     before = path.read_bytes()
     for attempt in (migrations.upgrade, migrations.plan):
         with pytest.raises(MigrationError) as caught:
@@ -110,7 +111,7 @@ def test_wrong_targets_up(path: Path, target: str, words: str) -> None:
 
 
 def test_wrong_targets_down(path: Path) -> None:
-    migrations.upgrade(path, "v2_4_0b")
+    make_file(path, "v2_4_0b")
     for target in (HEAD, "+1", "head"):
         with pytest.raises(MigrationError, match="newer: use upgrade"):
             migrations.downgrade(path, target)
@@ -131,7 +132,7 @@ def test_a_wrong_target_makes_no_file(path: Path) -> None:
 
 
 def test_pending(path: Path) -> None:
-    migrations.upgrade(path, "v2_4_0b")
+    make_file(path, "v2_4_0b")
     assert [step.revision for step in migrations.pending(path)] == REVISIONS[3:]
     migrations.upgrade(path)
     assert migrations.pending(path) == []

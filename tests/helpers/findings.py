@@ -6,7 +6,9 @@ import re
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from test_remedies import DESTROYS
 
@@ -37,22 +39,30 @@ EVENT = (
 def good(folder: Path) -> Path:
     """Make a good database at the head revision, with a little of everything."""
     path = folder / "a facility's.db"
-    with Store(path, migrate=True, clock=lambda: NOW) as store:
-        store.instruments.add(TITAN)
-        store.sessions.add("built", "Titan", START, END, "ada", RecordStatus.COMPLETED)
-        store.sessions.add("waiting", "Titan", START, END, "ada")
-        store.upload_logs.insert(
-            UploadLog(
-                session_identifier="built",
-                destination_name="cdcs",
-                success=True,
-                timestamp=NOW,
-                metadata_json='{"a": 1}',
-            )
-        )
-        store.external_ids.store("ada", "nemo", "17")
-        assert store.sessions.claim() is not None
+    path.write_bytes(_good_image())
     return path
+
+
+@cache
+def _good_image() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "good.db"
+        with Store(path, migrate=True, clock=lambda: NOW) as store:
+            store.instruments.add(TITAN)
+            store.sessions.add("built", "Titan", START, END, "ada", RecordStatus.COMPLETED)
+            store.sessions.add("waiting", "Titan", START, END, "ada")
+            store.upload_logs.insert(
+                UploadLog(
+                    session_identifier="built",
+                    destination_name="cdcs",
+                    success=True,
+                    timestamp=NOW,
+                    metadata_json='{"a": 1}',
+                )
+            )
+            store.external_ids.store("ada", "nemo", "17")
+            assert store.sessions.claim() is not None
+        return path.read_bytes()
 
 
 def spoil(path: Path, script: str) -> None:

@@ -8,12 +8,14 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from helpers.migration_files import REVISIONS, backups, execute
+from helpers.migration_files import HEAD, REVISIONS, backups, execute
 from nexuslims_store import migrations
 from nexuslims_store.errors import StoreError
 from nexuslims_store.recognition import check_head
@@ -50,9 +52,23 @@ def python(code: str, *arguments: object, options: tuple[str, ...] = (), **kwarg
     return str(result.stdout)
 
 
+def make_file(path: Path, revision: str = HEAD) -> Path:
+    """Write an empty file of a revision, as an upgrade makes it."""
+    path.write_bytes(_image(revision))
+    return path
+
+
+@cache
+def _image(revision: str) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "nexuslims.db"
+        migrations.upgrade(path, revision)
+        return path.read_bytes()
+
+
 def at(revision: str, path: Path, script: str = "") -> Path:
     """Make a file of a revision, with a session in it, and run a script on it."""
-    migrations.upgrade(path, revision)
+    make_file(path, revision)
     newer = REVISIONS.index(revision) >= REVISIONS.index("v2_5_0b")
     name = "display_name" if newer else "calendar_name, schema_name"
     values = "'d'" if newer else "'n', 'd'"
