@@ -83,9 +83,8 @@ def test_completed_records_were_exported_and_others_were_not(tmp_path: Path) -> 
             }
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("weeks", [1, 6])
-@pytest.mark.parametrize("day", [1, 2])  # a Sunday and a Monday
+# The second of June is a Monday.
+@pytest.mark.parametrize(("seed", "weeks", "day"), [(0, 1, 1), (1, 1, 2), (2, 6, 1), (3, 6, 2)])
 def test_the_doctor_finds_nothing(tmp_path: Path, seed: int, weeks: int, day: int) -> None:
     now = NOW.replace(day=day)
     path = demo.create(tmp_path / "demo.db", seed=seed, weeks=weeks, now=now)

@@ -66,7 +66,7 @@ def test_killed_at_each_statement(
     assert victim.states[found[0]] == victim.states[0]
 
 
-@pytest.mark.parametrize("step", [20_000, pytest.param(10_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("step", [40_000, pytest.param(10_000, marks=pytest.mark.soak)])
 @cases
 def test_killed_in_the_middle_of_a_write(
     forks: Forks, memory: Path, name: str, lineage: Lineage, wal: bool, step: int
