@@ -194,7 +194,9 @@ def test_what_the_tests_insert_names_its_columns() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}: {text}"
         for path in sorted((ROOT / "tests").rglob("*.py"))
-        for line, text in strings(ast.parse(path.read_text(encoding="utf-8")))
+        for text_of_file in [path.read_text(encoding="utf-8")]
+        if "INTO" in text_of_file
+        for line, text in strings(ast.parse(text_of_file))
         if NO_COLUMNS.search(text)
     ]
     columns, none = "INSERT INTO {} (a) ", "INSERT INTO {} "  # as one text each would be found

@@ -19,7 +19,7 @@ PAGE = 4096
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - {"stamp", "sessions.finish"}))
-@pytest.mark.parametrize("pages", [5, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("pages", [10, pytest.param(1, marks=pytest.mark.soak)])
 @both_modes
 def test_no_file_may_grow_beyond_a_size(
     forks: Forks, memory: Path, name: str, wal: bool, pages: int
