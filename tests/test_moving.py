@@ -226,6 +226,18 @@ def test_a_server_that_would_lose_something_is_refused(
     assert [file.name for file in tmp_path.iterdir()] == ["visits.db"]
 
 
+def test_a_server_without_tables_or_of_another_revision_is_refused(
+    server: Server, server_url: str, tmp_path: Path
+) -> None:
+    server.execute(
+        "UPDATE alembic_version SET version_num = 'v9_9_9'", database=name_of(server_url)
+    )
+    for url, says in ((server.url(), "has no tables"), (server_url, "v9_9_9")):
+        with pytest.raises(StoreError, match=says):
+            move(url, tmp_path / "new.db")
+    assert not list(tmp_path.iterdir())
+
+
 def name_of(url: str) -> str:
     return url.partition("@/")[2].partition("?")[0]
 
@@ -274,11 +286,11 @@ def test_what_is_neither_a_file_nor_a_server_is_refused_at_once(
 
 @pytest.mark.parametrize("left", ["-journal", "-wal"])
 def test_what_another_database_left_is_not_played_into_a_new_file(
-    left: str, server_url: str, tmp_path: Path
+    left: str, tmp_path: Path
 ) -> None:
     (tmp_path / f"new.db{left}").touch()
     with pytest.raises(StoreError, match=f"new.db{left} is in the way"):
-        move(server_url, tmp_path / "new.db")
+        move(NOWHERE, tmp_path / "new.db")
     assert [file.name for file in tmp_path.iterdir()] == [f"new.db{left}"]
 
 

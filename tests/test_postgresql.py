@@ -211,6 +211,16 @@ def test_a_savepoint_takes_the_lock_and_one_to_read_none(server_url: str) -> Non
         one.connection.execute("ROLLBACK")
 
 
+def test_a_server_that_is_too_old_is_named(
+    server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psycopg.ConnectionInfo.server_version", 149_999)
+    with pytest.raises(StoreError, match=r"is PostgreSQL \d.*; nexuslims_store needs 15 or newer$"):
+        Store(server_url)
+    monkeypatch.setattr("psycopg.ConnectionInfo.server_version", 150_000)
+    Store(server_url).close()
+
+
 def test_a_database_that_is_not_ready(server: Server, server_url: str) -> None:
     with pytest.raises(NotANexusLIMSDatabaseError, match=r"has no tables.*migrate"):
         Store(server.url())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.interruptions import interrupted
 from helpers.platforms import posix
 from helpers.support import (
     PID,
@@ -211,6 +212,45 @@ def test_a_backup_is_a_turn_and_never_of_half_a_transaction(shared: Store) -> No
 def test_without_any_thread_the_message_names_it(tmp_path: Path) -> None:
     with new_store(tmp_path) as store, pytest.raises(StoreError, match="any_thread=True"):
         in_thread(store.session_logs.count)
+
+
+def test_another_thread_joins_no_transaction_of_a_store_that_is_not_its_own(
+    tmp_path: Path,
+) -> None:
+    with new_store(tmp_path) as store:
+        with store.transaction():
+            store.instruments.add(instrument("A"))
+            for use in (
+                store.session_logs.count,
+                lambda: store.instruments.add(instrument("B")),
+                lambda: store.session_logs.insert_many([log()]),
+                partial(stream, store),
+                lambda: store.transaction().__enter__(),
+            ):
+                with pytest.raises(StoreError, match="belongs to the thread that opened it"):
+                    in_thread(use)
+        assert pids(store) == [PID, "A"]
+
+
+def test_a_transaction_that_is_forgotten_in_another_thread_is_not_joined(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        for add in (store.instruments.add, lambda one: store.instruments.store_many([one])):
+            held = [store.transaction()]
+            held[0].__enter__()
+            store.instruments.add(instrument("A"))
+            in_thread(held.clear)
+            add(instrument(f"B{len(pids(store))}"))
+        assert pids(store) == [PID, "B1", "B2"]
+
+
+def test_a_call_that_was_interrupted_anywhere_keeps_nobody_waiting(tmp_path: Path) -> None:
+    with new_store(tmp_path, any_thread=True, timeout=0) as store:
+        for at in range(1000):
+            going_on = interrupted(store.session_logs.count, at)
+            assert in_thread(store.session_logs.count) == 0
+            if not going_on:
+                break
+        assert at in range(15, 999)
 
 
 FORKED = """

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from helpers.platforms import as_root, posix
-from helpers.support import new_database
+from helpers.support import new_database, plainly, write
 from test_store_files import open_folder as open_folder  # a fixture
 from test_store_files import unprivileged
 
@@ -24,12 +26,21 @@ from nexuslims_store import (
     SchemaMismatchError,
     StorageFullError,
     StoreError,
+    translation,
 )
-from nexuslims_store.translation import ConstraintError, translate, why_not_opened
+from nexuslims_store.times import raised_in_sql
+from nexuslims_store.translation import (
+    ConstraintError,
+    interruption,
+    refuse_writes,
+    require_writable,
+    translate,
+    why_not_opened,
+)
 
 
-def meaning(path: Path, code: int) -> StoreError:
-    error = sqlite3.OperationalError("said by SQLite")
+def meaning(path: Path, code: int, said: str = "said by SQLite") -> StoreError:
+    error = sqlite3.OperationalError(said)
     error.sqlite_errorcode = code
     return translate(error, path, timeout=1.5)
 
@@ -88,11 +99,87 @@ def test_what_sqlite_does_not_say_is_said_by_the_module(tmp_path: Path) -> None:
     assert (type(found), str(found)) == (StoreError, f"{path}: it is closed")
 
 
+def test_a_text_that_is_not_utf_8_is_the_files_or_a_rows(tmp_path: Path) -> None:
+    path = tmp_path / "nexuslims.db"
+    found: StoreError = translate(
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd"), path, timeout=1
+    )
+    assert type(found) is CorruptDatabaseError
+    assert str(found).startswith(f"{path} is damaged ('utf-8' codec can't decode")
+    row = sqlite3.OperationalError("Could not decode to UTF-8 column 'user' with text 'f\ufffd'")
+    found = translate(row, path, timeout=1)
+    assert (type(found), str(found)) == (
+        StoreError,
+        f"{path} has a text that is not UTF-8 (Could not decode to UTF-8 column 'user'); "
+        "`nexuslims-store doctor` names its row",
+    )
+
+
+def test_writes_to_some_tables_are_refused_each_with_its_own_error(tmp_path: Path) -> None:
+    path = new_database(tmp_path)
+    with plainly(path) as connection:
+        errors = {"instruments": lambda: StoreError("one"), "upload_log": lambda: StoreError("two")}
+        refuse_writes(connection, path, errors)
+        for statement, says in (
+            ("DELETE FROM instruments WHERE rowid < 0", "one"),
+            ("UPDATE Upload_Log SET success = 1", "two"),
+            ("INSERT INTO UPLOAD_LOG (id) VALUES (1)", "two"),
+        ):
+            with pytest.raises(sqlite3.DatabaseError, match="not authorized") as caught:
+                connection.execute(statement)
+            elsewhere = translate(caught.value, tmp_path / "another.db", timeout=1)
+            assert type(elsewhere) is ReadOnlyError
+            assert str(translate(caught.value, path, timeout=1)) == says
+            assert type(translate(caught.value, path, timeout=1)) is ReadOnlyError  # told once
+        connection.execute("SELECT * FROM instruments").fetchall()
+        connection.execute("DELETE FROM session_log")
+
+
 def test_a_foreign_key_is_told_from_other_constraints(tmp_path: Path) -> None:
     for code in (sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY, sqlite3.SQLITE_CONSTRAINT_CHECK):
         found = meaning(new_database(tmp_path), code)
         assert isinstance(found, ConstraintError)
         assert found.foreign_key is (code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "index"),
+    [
+        ("UNIQUE", "UNIQUE constraint failed: upload_log.record_id", "one on upload_log"),
+        (
+            *("UNIQUE", "UNIQUE constraint failed: upload_log.success, upload_log.record_url"),
+            "two on upload_log",
+        ),
+        ("UNIQUE", "UNIQUE constraint failed: index 'expression'", "expression on session_log"),
+        ("UNIQUE", "UNIQUE constraint failed: upload_log.record_url", None),
+        ("UNIQUE", "UNIQUE constraint failed: upload_log.record_url, upload_log.success", None),
+        ("UNIQUE", "UNIQUE constraint failed: upload_log.destination_name", None),
+        ("UNIQUE", "UNIQUE constraint failed: own.record_id", None),
+        ("UNIQUE", "UNIQUE constraint failed: index 'plain'", None),
+        ("NOTNULL", "NOT NULL constraint failed: upload_log.record_id", None),
+        ("PRIMARYKEY", "UNIQUE constraint failed: upload_log.record_id", None),
+    ],
+)
+def test_an_index_of_the_facilitys_own_that_refuses_a_row_is_named(
+    tmp_path: Path, code: str, said: str, index: str | None
+) -> None:
+    path = new_database(tmp_path)
+    write(
+        path,
+        "CREATE UNIQUE INDEX one ON upload_log (record_id)",
+        "CREATE UNIQUE INDEX two ON upload_log (success, record_url)",
+        'CREATE UNIQUE INDEX expression ON session_log (lower("user"))',
+        "CREATE INDEX plain ON upload_log (destination_name)",
+        "CREATE TABLE own (record_id UNIQUE)",
+    )
+    found = meaning(path, getattr(sqlite3, f"SQLITE_CONSTRAINT_{code}"), said)
+    what = (
+        f"the index {index}, which is your own, takes no two rows that are alike in its columns; "
+        "make it anew without UNIQUE, or do without it: `nexuslims-store doctor` names it"
+        if index
+        else "the tables refuse the row"
+    )
+    assert str(found) == f"{path}: {what} ({said})"
 
 
 def test_a_folder_may_be_opened_and_not_read(tmp_path: Path) -> None:
@@ -204,6 +291,33 @@ def test_a_folder_without_writing_is_at_fault_where_nothing_can_be_read(tmp_path
     path.write_bytes(b"no database at all, but long enough to be looked at by its first bytes " * 9)
     found = meaning(path, sqlite3.SQLITE_READONLY_DIRECTORY)
     assert str(found).startswith(IN_WAL.format(path=path))
+    for other in (path, tmp_path / "none.db"):
+        found = meaning(other, sqlite3.SQLITE_READONLY)
+        assert str(found).startswith(f"{other} was opened read-only; ")
+
+
+@as_root
+def test_a_file_to_write_is_one_that_the_user_may_write(open_folder: Path) -> None:
+    path = new_database(open_folder)
+    path.chmod(0o666)
+    with unprivileged():
+        require_writable(path)
+    path.chmod(0o444)
+    with (
+        unprivileged(),
+        pytest.raises(ReadOnlyError, match=r"db is read-only for this user; chang"),
+    ):
+        require_writable(path)
+
+
+def test_a_disk_that_cannot_be_asked_is_not_mounted_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert translation.mounted_read_only(tmp_path / "none") is False
+    mounted_read_only(monkeypatch)
+    assert translation.mounted_read_only(tmp_path) is (sys.platform != "win32")
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert translation.mounted_read_only(tmp_path) is False
 
 
 # -- what cannot be opened -------------------------------------------------------------
@@ -233,6 +347,44 @@ def test_why_a_file_is_not_opened(
     assert str(found).startswith(says.format(path=path))
 
 
+@posix
+def test_what_no_database_can_be_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    if sys.platform != "win32":
+        os.mkfifo(tmp_path / "pipe")
+    for name, kind, says in (
+        ("x" * 300, DatabaseNotFoundError, "no file can be at {path} (File name too long); check "),
+        ("circle", DatabaseNotFoundError, "no file can be at {path} (Too many levels of symbolic "),
+        ("pipe", NotANexusLIMSDatabaseError, "{path} is no file but a pipe, a socket or a device"),
+    ):
+        path = tmp_path / name
+        found = why_not_opened(path)
+        assert type(found) is kind
+        assert str(found).startswith(says.format(path=path))
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("file_mode", "folder_mode", "says"),
+    [
+        (0o666, 0o600, "{path} may not be reached by this user; change the permissions of its fol"),
+        (0o222, 0o777, "{path} may not be read by this user; change its permissions"),
+        (0o666, 0o555, "{path} cannot be opened with its -journal or -wal file: the folder "),
+    ],
+)
+def test_what_a_user_may_not_open(
+    open_folder: Path, file_mode: int, folder_mode: int, says: str
+) -> None:
+    path = new_database(open_folder)
+    beside("-journal")(path)
+    path.chmod(file_mode)
+    open_folder.chmod(folder_mode)
+    with unprivileged():
+        found = why_not_opened(path)
+    assert type(found) is ReadOnlyError
+    assert str(found).startswith(says.format(path=path))
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "none" / "nexuslims.db"
     found = str(why_not_opened(path))
@@ -259,3 +411,20 @@ def test_a_wal_file_in_a_folder_that_may_not_be_written(open_folder: Path) -> No
     open_folder.chmod(0o555)
     with unprivileged():
         assert str(why_not_opened(path)).startswith(IN_WAL.format(path=path))
+
+
+# -- what interrupts -------------------------------------------------------------------
+
+
+def test_what_was_raised_inside_sqls_function_is_told_once_in_its_thread() -> None:
+    raised = sqlite3.OperationalError("user-defined function raised exception")
+    assert interruption(sqlite3.OperationalError("another")) is None
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(interruption, raised).result() is None
+    assert type(interruption(raised)) is KeyboardInterrupt
+    raised_in_sql[threading.get_ident()] = error = TimeoutError()
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(interruption, raised).result() is None
+    assert interruption(sqlite3.OperationalError("another")) is None
+    assert interruption(raised) is error
+    assert type(interruption(raised)) is KeyboardInterrupt

@@ -25,6 +25,7 @@ from nexuslims_store import (
     compat,
     doctor,
     migrations,
+    moving,
     testing,
 )
 
@@ -181,5 +182,6 @@ def test_every_wait_is_of_half_a_minute_unless_another_is_asked_for() -> None:
         for called in [*CALLED.values(), *functions(backup), *functions(doctor)]
         if "timeout" in called.parameters
     }
+    waits["move"] = inspect.signature(moving.move).parameters["timeout"].default
     assert {"migrations.plan", "backup.restore", "doctor.examine"} <= waits.keys()
     assert set(waits.values()) == {30.0}, waits

@@ -74,6 +74,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         )
     ),
     (
+        "nexuslims_store/translation.py",
+        "return sqlite3.SQLITE_DENY",
+        "return None",
+        "to sqlite3 what is no number is a refusal too",
+    ),
+    (
         "nexuslims_store/queries.py",
         "setattr(self, query.name, query.sql)",
         "pass",
@@ -98,6 +104,23 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "each row of a wider span is looked at once more",
     ),
     ("nexuslims_store/times.py", "_WEEK = ", "", "the date of any earlier day will do too"),
+    *(
+        ("nexuslims_store/database.py", f"and {block} is not None", "not  ->  is", why)
+        for why in ("a transaction that is open is looked at the slow way, with the same answer",)
+        for block in ("opened.block", "opened.block()")
+    ),
+    (
+        "nexuslims_store/turns.py",
+        "self._turn_is_over.acquire()",
+        "pass",
+        "who waits first looks once more at once",
+    ),
+    (
+        "nexuslims_store/turns.py",
+        "                self._give_turn_back(whose)",
+        "pass",
+        "the next line but one does it",
+    ),
     (
         "nexuslims_store/turns.py",
         "_LONGEST_NAP = ",
