@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,6 @@ from nexuslims_store.errors import BackupError, ReadOnlyError
 from nexuslims_store.times import utc_now
 
 _TIME = "%Y%m%d_%H%M%S"
-_MOST = 10_000  # backups of one second
 
 
 class Backup(NamedTuple):
@@ -60,13 +60,13 @@ def free_name(path: Path, folder: Path | None = None, *, now: datetime | None = 
 def names(
     path: Path, folder: Path, now: datetime | None = None, *, mark: str = ""
 ) -> Iterator[Path]:
-    """Yield the names for a backup made at one time, the best first; they do not run out.
+    """Yield the names for a backup made at one time, the best first; they never run out.
 
     One with a mark is none by its name, neither for `latest` nor for the keep options.
     """
     first = f"{_stem(path)}_backup_{(now or utc_now().astimezone()).strftime(_TIME)}{mark}"
     yield folder / f"{first}.db"
-    for number in range(2, _MOST):
+    for number in count(2):
         yield folder / f"{first}_{number}.db"
 
 
