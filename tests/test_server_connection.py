@@ -9,7 +9,7 @@ import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ REMOVE = load("external_user_identifiers.sql").remove_external_id
 A = {"nexuslims_username": "a", "external_system": "nemo"}
 LIST = "SELECT nexuslims_username FROM external_user_identifiers ORDER BY 1"
 SLOWLY = b"INSERT INTO external_user_identifiers (nexuslims_username, external_system, external_id,"
-SLOWLY += b" created_at) SELECT 'slow', 'nemo', '9', 't' FROM pg_sleep(1)"
+SLOWLY += b" created_at) SELECT 'slow', 'nemo', '9', 't' FROM pg_sleep(2)"
 Database = Any  # psycopg is not installed everywhere
 
 
@@ -75,6 +75,25 @@ def test_only_its_own_thread_uses_and_closes_it(database: Database) -> None:
             use(LIST)
 
 
+def test_what_is_tried_on_a_closed_connection_is_told_why(database: Database) -> None:
+    connection = database.connection
+    database.close()
+    with pytest.raises(StoreError, match="is closed; open it again"), database.translated():
+        connection.execute("SELECT 1")
+
+
+@pytest.mark.parametrize(("version", "will_do"), [(149999, False), (150000, True)])
+def test_the_oldest_server_that_will_do(
+    database: Database, monkeypatch: pytest.MonkeyPatch, version: int, will_do: bool
+) -> None:
+    monkeypatch.setattr("psycopg.ConnectionInfo.server_version", version)
+    if will_do:
+        open_server(database.url, timeout=5).close()
+        return
+    with pytest.raises(StoreError, match="nexuslims_store needs 15 or newer"):
+        open_server(database.url)
+
+
 def test_it_is_closed_whatever_interrupts_that(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,12 +139,20 @@ def test_who_forks_keeps_the_connection_and_the_child_has_none(database: Databas
 
 def test_a_statement_that_was_interrupted_is_broken_off(database: Database) -> None:
     connection = database.connection
-    connection.pgconn.send_query(SLOWLY)
-    assert not database.in_transaction
-    with database.transaction():
-        add(database, "after")
-    connection.pgconn.send_query(SLOWLY)
-    assert users(database) == ["after"]
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE pid = %(pid)s AND wait_event = 'PgSleep'"
+
+    def interrupt() -> None:
+        connection.pgconn.send_query(SLOWLY)
+        while another.rows(asleep, {"pid": connection.info.backend_pid}) == [(0,)]:
+            pass
+
+    with other(database, timeout=5) as another:
+        interrupt()
+        assert not database.in_transaction
+        with database.transaction():
+            add(database, "after")
+        interrupt()
+        assert users(database) == ["after"]
 
 
 def test_many_that_were_interrupted_end_the_connection(database: Database) -> None:
@@ -138,31 +165,55 @@ def test_many_that_were_interrupted_end_the_connection(database: Database) -> No
     assert (connection.closed, database.closed) == (True, True)
 
 
-def test_what_runs_is_left_to_who_runs_it(database: Database) -> None:
+class Taken(AbstractContextManager[None]):
+    """A lock that another statement has, and that lets who waits for it go on."""
+
+    def locked(self) -> bool:
+        return True
+
+    def __exit__(self, *details: object) -> None:
+        pass
+
+
+def test_what_runs_is_left_to_who_runs_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connection = database.connection
     connection.pgconn.send_query(b"SELECT 1")
     found: list[bool] = []
     thread = threading.Thread(target=lambda: found.append(database._has_transaction()))
     thread.start()
     thread.join()
-    connection.lock.acquire()
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "lock", Taken())
         found.append(database._has_transaction())
         with pytest.raises(StoreError, match="a statement runs, in whose midst another was to run"):
             database.rows(LIST)
-    finally:
-        connection.lock.release()
     assert found == [True, True]
     assert database._has_transaction() is False
 
 
-def test_what_could_not_be_undone_at_once_is_before_the_next_statement(database: Database) -> None:
+def test_what_ended_in_another_thread_is_undone_before_anything_else(database: Database) -> None:
+    block = [database.transaction()]
+    block[0].__enter__()
+    add(database, "a")
+    thread = threading.Thread(target=block.clear)
+    thread.start()
+    thread.join()
+    assert database._open
+    assert database.connection.info.transaction_status.name == "IDLE"
+    assert not database._open
+
+
+def test_what_could_not_be_undone_at_once_is_before_the_next_statement(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connection = database.connection
     connection.execute("BEGIN")
     add(database, "undone")
-    connection.lock.acquire()
-    database._attempt("ROLLBACK")
-    connection.lock.release()
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "lock", Taken())
+        database._attempt("ROLLBACK")
     assert users(database) == []
     connection.execute("BEGIN")
     add(database, "kept")
@@ -216,6 +267,8 @@ def test_what_is_only_read_waits_for_no_writer(database: Database) -> None:
     with other(database, timeout=0.05) as reader, database.transaction():
         assert users(reader) == []
         assert list(reader.stream(LIST)) == []
+        with reader.snapshot():
+            assert users(reader) == []
         with pytest.raises(DatabaseLockedError):
             reader.change(REMOVE, A)
 
@@ -248,7 +301,8 @@ def test_how_many_rows_were_changed(database: Database) -> None:
     for name in ("a", "b"):
         add(database, name)
     others = [A | {"nexuslims_username": name} for name in ("b", "c")]
-    assert [database.change(REMOVE, A) for _ in range(2)] == [1, 0]
+    with database.transaction(as_one=True):
+        assert [database.change(REMOVE, A) for _ in range(2)] == [1, 0]
     assert [database.change_many(REMOVE, each) for each in (others, others, [])] == [1, 0, 0]
 
 

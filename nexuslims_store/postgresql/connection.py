@@ -206,7 +206,7 @@ class PostgreSQLDatabase(Database):
             if pgconn.pipeline_status != PipelineStatus.OFF:
                 reason = "a transaction was interrupted and is undone; open the store again"
                 self._end(f"{self.name}: {reason}")
-                raise StoreError(self._no_use)
+                raise StoreError(self._no_use)  # as what follows would
             with suppress(psycopg.Error):
                 pgconn.get_cancel().cancel()
             while pgconn.get_result() is not None:

@@ -133,11 +133,17 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         " < ",
         "so few brackets are counted again, and are not too deep",
     ),
-    (
-        "nexuslims_store/postgresql/connection.py",
-        "self._must_roll_back = False  # as soon as",
-        "True",
-        "a ROLLBACK outside of transactions does nothing",
+    *(
+        ("nexuslims_store/postgresql/connection.py", stands, becomes, why)
+        for stands, becomes, why in (
+            (
+                "self._must_roll_back = False  # as soon as",
+                "True",
+                "a ROLLBACK outside of transactions does nothing",
+            ),
+            ("as what follows would", "pass", "what follows is refused, with the same reason"),
+            ("let the statement itself be refused", "False", "what is closed refuses it anyhow"),
+        )
     ),
     (
         "nexuslims_store/doctor/sessions.py",
