@@ -28,7 +28,7 @@ def statements() -> dict[str, tuple[str, bool]]:
     folder = sql_folder()
     pairs: list[tuple[Query, str]] = []
     views: dict[str, str] = {}
-    for path in sorted(folder.glob("*.sql")):
+    for path in folder.glob("*.sql"):
         variants: dict[str, str] = {}
         if (folder / "postgresql" / path.name).exists():
             variants = {query.name: query.sql for query in load(f"postgresql/{path.name}")}
