@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ STATEMENT = re.compile(r"^-- name: (\w+)\((.*?)(?=^-- name: |\Z)", re.M | re.S)
 VIEW = re.compile(r"VIEW (?:IF NOT EXISTS )?(\w+)")
 ORDINARY = "not soak and not interop and not slow"
 PUT_TOGETHER = re.compile(r"f\"(?:\w+\.)?(\w+_)\{\w+\}(\w*)\"")
+CACHE = re.compile(r"(functools\.)?(lru_)?cache\b")
 SERVER = "nexuslims_store/postgresql/"
 # What runs the files whose statements have no names, by their folder.
 RUNNERS = {
@@ -71,6 +73,7 @@ class Reach:
         for test in good:
             self._of_file[_file(test)].add(test)
         self._texts: dict[str, str] = {}
+        self._cached: dict[str, set[int]] = {}
         self._statements = {
             path.relative_to(checkout).as_posix(): dict(STATEMENT.findall(path.read_text("utf-8")))
             for path in (checkout / "sql").rglob("*.sql")
@@ -142,14 +145,30 @@ class Reach:
     def _of_line(self, path: str, line: int) -> Counter[str]:
         """Tests that run a line; where none does, those of the module, or that name the module.
 
-        Processes that the tests start are not measured.
+        Processes that the tests start are not measured. What is kept runs in the first test that
+        asks for it, and all those of the module may use it.
         """
         inside = self._inside[path]
-        if tests := self._tests(path, line) or set(inside):
+        tests = self._tests(path, line)
+        if not tests or line in self._kept(path):
+            tests |= set(inside)
+        if tests:
             return Counter({test: inside[test] for test in tests})
         name = re.compile(rf"\b{Path(path).stem}\b")
         found = (tests for file, tests in self._of_file.items() if name.search(self._text(file)))
         return Counter(set().union(*found))
+
+    def _kept(self, path: str) -> set[int]:
+        """The lines of a module whose results are kept."""
+        if path not in self._cached and path.endswith(".py"):
+            self._cached[path] = {
+                line
+                for node in ast.walk(ast.parse((self._checkout / path).read_text("utf-8")))
+                if isinstance(node, ast.FunctionDef)
+                and any(CACHE.match(ast.unparse(one)) for one in node.decorator_list)
+                for line in range(node.lineno, (node.end_lineno or 0) + 1)
+            }
+        return self._cached.get(path, set())
 
     def _tests(self, path: str, line: int) -> set[str]:
         """Tests that run a line, or use what was prepared by running it."""
