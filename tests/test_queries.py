@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from nexuslims_store import (
     ExternalUserIdentifier,
     Instrument,
+    RecordStatus,
     SessionLog,
     Store,
     StoreError,
@@ -442,6 +443,20 @@ def test_what_waits_is_grouped_by_the_own_index_and_without_it_by_one_scan(fille
     # Of a text that it knows, sqlite3 tells the old plan.
     anew = query._replace(sql=f"{query.sql} ")
     assert any(re.fullmatch("SCAN (TABLE )?session_log", step) for step in plan(anew, filled))
+
+
+@pytest.mark.parametrize("status", RecordStatus)
+def test_the_own_index_holds_what_waits_and_nothing_else(
+    status: RecordStatus, filled: Store
+) -> None:
+    only_with_it = (
+        f"SELECT * FROM session_log INDEXED BY {TO_BUILD} WHERE record_status = '{status.value}'"
+    )
+    if status is RecordStatus.TO_BE_BUILT:
+        assert len(filled.connection.execute(only_with_it).fetchall()) == 2
+    else:
+        with pytest.raises(sqlite3.OperationalError, match="no query solution"):
+            filled.connection.execute(only_with_it)
 
 
 def test_the_reasons_are_for_statements_that_are_there() -> None:

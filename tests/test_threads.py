@@ -232,6 +232,17 @@ def test_another_thread_joins_no_transaction_of_a_store_that_is_not_its_own(
         assert pids(store) == [PID, "A"]
 
 
+def test_who_waits_for_a_turn_sleeps_meanwhile(tmp_path: Path) -> None:
+    def wait() -> float:
+        begun = time.thread_time()
+        with pytest.raises(DatabaseLockedError):
+            store.instruments.list()
+        return time.thread_time() - begun
+
+    with new_store(tmp_path, any_thread=True, timeout=0.05) as store, store.transaction():
+        assert in_thread(wait) < 0.01
+
+
 def test_a_transaction_that_is_forgotten_in_another_thread_is_not_joined(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         for add in (store.instruments.add, lambda one: store.instruments.store_many([one])):

@@ -109,17 +109,17 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         for why in ("a transaction that is open is looked at the slow way, with the same answer",)
         for block in ("opened.block", "opened.block()")
     ),
-    (
-        "nexuslims_store/turns.py",
-        "self._turn_is_over.acquire()",
-        "pass",
-        "who waits first looks once more at once",
-    ),
-    (
-        "nexuslims_store/turns.py",
-        "                self._give_turn_back(whose)",
-        "pass",
-        "the next line but one does it",
+    *(
+        ("nexuslims_store/turns.py", stands, becomes, why)
+        for stands, becomes, why in (
+            ("self._turn_is_over.acquire()", "pass", "who waits first looks once more at once"),
+            (
+                "                self._give_turn_back(whose)",
+                "pass",
+                "the next line but one does it",
+            ),
+            ("if now >= waits_until", " > ", "a clock's one tick does not matter"),
+        )
     ),
     (
         "nexuslims_store/turns.py",
