@@ -353,6 +353,23 @@ def test_instruments_exchange_their_addresses_in_any_order(order: tuple[int, ...
         assert store.instruments.store_many([]) == (0, 0, 0)
 
 
+def test_an_address_that_stays_is_left_alone_with_what_refers_to_it(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        store.instruments.add(instrument("Other"))
+        url = instrument().api_url
+        write(
+            store,
+            "CREATE TABLE own (url VARCHAR REFERENCES instruments (api_url))",
+            ("INSERT INTO own (url) VALUES (?)", (url,)),
+        )
+        moved = [instrument(location="B 2"), instrument("Other", api_url="https://other")]
+        assert store.instruments.store_many(moved) == (0, 2, 0)
+        assert store.instruments.as_dict() == {one.instrument_pid: one for one in moved}
+        with pytest.raises(StoreError, match=r"FOREIGN KEY|foreign key"):
+            store.instruments.store_many([instrument(api_url="https://new")])
+        assert store.connection.execute("SELECT url FROM own").fetchall() == [(url,)]
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
