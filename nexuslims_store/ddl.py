@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from itertools import pairwise
 
 # A word is what is left without the signs of ASCII: `re` takes milliseconds to prepare a set that
@@ -39,13 +40,18 @@ _SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 def tokens(sql: str) -> list[str]:
     """Return the tokens of a statement; comments are left out, names are quoted only if need be."""
+    return list(_tokens(sql))
+
+
+@lru_cache(512)  # each text is asked about several times, and of each file the same ones
+def _tokens(sql: str) -> tuple[str, ...]:
     found = []
     for match in _TOKEN.finditer(sql):
         if match["name"]:
             found.append(_name(match["name"]))
         elif word := match["other"]:
             found.append('"user"' if word.lower() == "user" else word)
-    return found
+    return tuple(found)
 
 
 def bare(word: str) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from nexuslims_store import queries
 from nexuslims_store.connection import SQLiteDatabase, leniently
@@ -66,6 +67,12 @@ _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _ROWS_AT_A_TIME, _SECONDS_AT_A_TIME, _FEW = 2000, 0.02, 8
 
 
+@cache
+def _adapter(table: str) -> TypeAdapter[list[Row]]:
+    """Return what validates the rows of a table, each with its rowid first."""
+    return row_adapter([int, *column_types(MODELS[table]).values()])
+
+
 class Rows:
     """The rows of one table.
 
@@ -100,7 +107,7 @@ class Rows:
             self._stored = [
                 "schema_name" if name == "display_name" else name for name in self._stored
             ]
-        self._adapter = row_adapter([int, *column_types(MODELS[table]).values()])
+        self._adapter = _adapter(table)
         self._key_column = tables_at(head())[table].key[0]
         self._key = self._stored.index(self._key_column)
         self.readable = columns.issuperset(self._stored)
