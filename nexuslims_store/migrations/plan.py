@@ -14,7 +14,7 @@ from nexuslims_store.errors import MigrationError
 from nexuslims_store.migrations.opening import refuse_missing_folder
 from nexuslims_store.migrations.script import leaving_head, made_again, text_of, version_row
 from nexuslims_store.queries import load
-from nexuslims_store.recognition import Catalogue, recognise
+from nexuslims_store.recognition import Catalogue, State, recognise
 from nexuslims_store.recognition.advice import lost_key
 from nexuslims_store.recognition.layouts import without_key
 from nexuslims_store.revisions import (
@@ -256,6 +256,39 @@ def make_plan(
     StoreError
         The file is none this package may migrate, as `recognise` says.
     """
+    plan, state = outline(connection, path, direction, target, timeout=timeout)
+    before, after, steps, catalogue = plan.before, plan.after, plan.steps, state.catalogue
+    if state.empty or not (steps or plan.adopt):
+        return plan
+    # Not needed where nothing is to do, as at each start of a container.
+    from nexuslims_store.migrations.rehearsal import rehearse  # noqa: PLC0415
+    from nexuslims_store.migrations.verification import rows_dropped, unfit_rows  # noqa: PLC0415
+
+    there = {n: table for n, table in catalogue.tables.items() if n not in state.leftovers}
+    effects = rehearse(catalogue, path, before, after, leftovers=state.leftovers)
+    anew = effects["made_anew"]
+    made = {index.name for name in anew for index in tables_at(after)[name].indexes}
+    unfit = unfit_rows(connection, there, steps, up=plan.up, after=after, made_anew=anew)
+    effects["obstacles"] = (*effects["obstacles"], *unfit)
+    return plan._replace(
+        indexes=tuple(name for name in plan.indexes if name not in made),
+        rows_dropped=rows_dropped(connection, there, after),
+        **effects,
+    )
+
+
+def outline(
+    connection: sqlite3.Connection,
+    path: Path,
+    direction: Direction,
+    target: str,
+    *,
+    timeout: float,
+) -> tuple[Plan, State]:
+    """Return what `make_plan` does, without what becomes of rows and of the facility's own.
+
+    That is enough to know whether there is anything to do.
+    """
     state = recognise(connection, path, timeout=timeout)
     before, catalogue = state.revision, state.catalogue
     after = resolve(target, before)
@@ -275,23 +308,7 @@ def make_plan(
     )
     if state.keyless and not plan.nothing_to_do:
         raise lost_key(path, state.keyless[0])
-    if state.empty or not (steps or plan.adopt):
-        return plan
-    # Not needed where nothing is to do, as at each start of a container.
-    from nexuslims_store.migrations.rehearsal import rehearse  # noqa: PLC0415
-    from nexuslims_store.migrations.verification import rows_dropped, unfit_rows  # noqa: PLC0415
-
-    there = {n: table for n, table in catalogue.tables.items() if n not in state.leftovers}
-    effects = rehearse(catalogue, path, before, after, leftovers=state.leftovers)
-    anew = effects["made_anew"]
-    made = {index.name for name in anew for index in tables_at(after)[name].indexes}
-    unfit = unfit_rows(connection, there, steps, up=plan.up, after=after, made_anew=anew)
-    effects["obstacles"] = (*effects["obstacles"], *unfit)
-    return plan._replace(
-        indexes=tuple(name for name in plan.indexes if name not in made),
-        rows_dropped=rows_dropped(connection, there, after),
-        **effects,
-    )
+    return plan, state
 
 
 def to_sql(from_revision: str | None, to_revision: str | None) -> str:

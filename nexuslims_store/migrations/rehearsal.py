@@ -84,11 +84,13 @@ def rehearse(
         set_aside(memory, catalogue.triggers)
         for text in scripts:
             memory.executescript(text)
-        made_anew = _take_nulls(read(memory).tables, after) if up else ()
+        become = read(memory).tables
+        made_anew = _take_nulls(become, after) if up else ()
         for name in made_anew:
             for statement in made_again(name, tables_at(after)[name]):
                 memory.execute(statement)
-        become = read(memory).tables
+        if made_anew:
+            become = read(memory).tables
         lost: dict[str, list[str]] = {}
         for table, column in sorted(own_columns(catalogue.layout)):
             stays = table in become and column in become[table].columns

@@ -13,7 +13,7 @@ from nexuslims_store.errors import (
     StorageFullError,
 )
 from nexuslims_store.migrations.opening import is_there, opened
-from nexuslims_store.migrations.plan import Direction, Plan, make_plan, plan_for_new_file
+from nexuslims_store.migrations.plan import Direction, Plan, outline, plan_for_new_file
 from nexuslims_store.revisions import BASE
 
 NOT_ITS_FAULT = (CorruptDatabaseError, DatabaseLockedError, ReadOnlyError, StorageFullError)
@@ -144,7 +144,7 @@ def run(path: Path, direction: Direction, target: str, options: Options) -> Migr
         plan = plan_for_new_file(path, target)
     else:
         with opened(path, timeout=options.timeout) as connection:
-            plan = make_plan(connection, path, direction, target, timeout=options.timeout)
+            plan, _ = outline(connection, path, direction, target, timeout=options.timeout)
     report = MigrationReport(path, plan)
     if not plan.nothing_to_do:
         # Imported now: `migrate` with nothing to do runs at each start of a container.
