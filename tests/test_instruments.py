@@ -266,15 +266,27 @@ def test_a_table_that_refers_to_one_that_follows_is_in_the_way_of_a_rename(tmp_p
         write(
             store,
             f"CREATE TABLE a (pid {follows})",
-            "CREATE TABLE b (pid VARCHAR(100) REFERENCES A (pid))",
-            *((f"INSERT INTO {table} (pid) VALUES (?)", (PID,)) for table in "ab"),
+            *(f"CREATE TABLE {table} (pid VARCHAR(100) REFERENCES A (pid))" for table in "gfedcb"),
+            *((f"INSERT INTO {table} (pid) VALUES (?)", (PID,)) for table in "abcdefg"),
         )
         before = contents(store)
         with pytest.raises(
-            InstrumentInUseError, match=r"is not renamed: rows of .*(table 'b'|\"b\")"
+            InstrumentInUseError, match=r"is not renamed: rows of .*(table 'b'|\"[b-g]\")"
         ):
             store.instruments.rename(PID, "New")
         assert contents(store) == before
+
+
+def test_an_index_of_the_facilitys_own_that_refuses_a_new_pid_is_no_other_instrument(
+    tmp_path: Path,
+) -> None:
+    with new_store(tmp_path) as store:
+        store.instruments.add(instrument("Other"))
+        write(store, "CREATE UNIQUE INDEX mine ON instruments (substr(instrument_pid, 1, 1))")
+        with pytest.raises(StoreError, match="mine") as caught:
+            store.instruments.rename(PID, "Own")
+        assert not isinstance(caught.value, DuplicateError | InstrumentInUseError)
+        assert store.instruments.rename(PID, "New") == 0
 
 
 @pytest.mark.only_sqlite("PostgreSQL lets no row refer to what is not there")

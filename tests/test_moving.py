@@ -17,7 +17,7 @@ import pytest
 from helpers.command_line import call
 from helpers.platforms import needs_posix, posix
 from helpers.servers import Server
-from helpers.support import contents, plainly, write
+from helpers.support import TABLES, contents, plainly, write
 
 from nexuslims_store import InvalidRowError, Store, StoreError, demo, migrations
 from nexuslims_store.moving import _why_not, move
@@ -181,8 +181,8 @@ def own_column(path: Path) -> None:
 
 
 def own_columns(path: Path) -> None:
-    for column in ("upload_log ADD COLUMN room", "instruments ADD COLUMN z", "instruments ADD a"):
-        write(path, f"ALTER TABLE {column} TEXT")
+    write(path, *(f"ALTER TABLE {table} ADD COLUMN room TEXT" for table in reversed(TABLES)))
+    write(path, "ALTER TABLE instruments ADD COLUMN bench TEXT")
 
 
 def computed_column(path: Path) -> None:
@@ -199,8 +199,9 @@ def older(path: Path) -> None:
         (own_column, r"none of NexusLIMS's.*instruments\.room.*take room out.*own_instruments"),
         (
             own_columns,
-            r"lost: instruments\.a, instruments\.z, upload_log\.room\. Nothing was moved; .*"
-            "take z, a out of instruments .*; take room out of upload_log",
+            r"lost: external_user_identifiers\.room, instruments\.bench, instruments\.room, "
+            r"session_log\.room, upload_log\.room\. Nothing was moved; take room out of external_.*"
+            r"; take room, bench out of instr.*; take room out of sess.*; take room out of upload",
         ),
         (computed_column, r"instruments\.g.*take g out of instruments \(sqlite3 .*brings it back"),
         (older, "migrate"),
