@@ -198,7 +198,12 @@ def test_a_claim_in_a_transaction_that_is_undone_was_none(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ahead", "taken"), [(timedelta(minutes=4), False), (timedelta(days=400), True)]
+    ("ahead", "taken"),
+    [
+        (timedelta(minutes=5), False),
+        (timedelta(minutes=5, microseconds=1), True),
+        (timedelta(days=400), True),
+    ],
 )
 def test_a_claim_of_a_clock_that_is_far_ahead_counts_as_run_out(
     store: Store, ahead: timedelta, taken: bool
@@ -207,7 +212,37 @@ def test_a_claim_of_a_clock_that_is_far_ahead_counts_as_run_out(
         assert other.sessions.claim() is not None
     (claim,) = store.sessions.list_claims()
     assert claim.is_stale(NOW, 6 * HOUR) is taken
+    if not taken:
+        with pytest.raises(ClaimedError):
+            store.sessions.reset(SESSION)
     assert (store.sessions.claim() is not None) is taken
+
+
+@pytest.mark.parametrize("again", ["renew", "release"])
+@pytest.mark.parametrize(
+    ("back", "dated"),
+    [
+        (0, 1),
+        (1, 1),
+        (999_999, 1),
+        (1_000_000, -1_000_000),
+        (3_000_000, -3_000_000),
+        (-1, 1),
+        (-9, 9),
+    ],
+)
+def test_a_clock_that_stands_still_or_goes_back_a_little_dates_no_two_claims_alike(
+    store: Store, clock: Clock, again: str, back: int, dated: int
+) -> None:
+    session = claimed(store)
+    begun = clock()
+    clock.move(microseconds=-back)
+    getattr(store.sessions, again)(session)
+    if again == "release":
+        session = claimed(store)
+    (claim,) = store.sessions.list_claims()
+    assert claim.since == begun + timedelta(microseconds=dated)
+    store.sessions.finish(session, "COMPLETED")
 
 
 def test_a_clock_that_goes_back_makes_no_claim_of_another(store: Store, clock: Clock) -> None:

@@ -221,8 +221,14 @@ def test_a_server_that_would_lose_something_is_refused(
     database = name_of(server_url)
     server.execute("CREATE TABLE visits (room TEXT)", database=database)
     move(server_url, tmp_path / "visits.db")
-    server.execute("ALTER TABLE upload_log ADD COLUMN room TEXT", database=database)
-    with pytest.raises(StoreError, match=r"upload_log\.room\. Nothing.*; move them to a table of"):
+    for column in ("upload_log.room", "upload_log.bench", "session_log.room", "instruments.room"):
+        table, _, name = column.partition(".")
+        server.execute(f"ALTER TABLE {table} ADD COLUMN {name} TEXT", database=database)
+    says = (
+        r"lost: instruments\.room, session_log\.room, upload_log\.bench, upload_log\.room\. "
+        "Nothing was moved; move them to a table of your own"
+    )
+    with pytest.raises(StoreError, match=says):
         move(server_url, tmp_path / "room.db")
     assert [file.name for file in tmp_path.iterdir()] == ["visits.db"]
 
