@@ -118,6 +118,68 @@ def test_a_session_that_ends_before_it_starts_takes_no_time_off_the_others(store
     assert tables(report.render(store, NOW))[USE][1:] == [["Scope A A", "2", "3.0", "1.5"]]
 
 
+OK, LATER, BUILT = "2025-06-02T05:00:00Z", "2025-06-02T07:00:00Z", "2025-06-02T08:00:00Z"
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "BUILT_NOT_EXPORTED", "ERROR", "NO_CONSENT"])
+@pytest.mark.parametrize(
+    ("start", "end", "build", "use", "delay"),
+    [
+        (OK, LATER, BUILT, ["1", "2.0", "2.0"], True),
+        (OK, LATER, LATER, ["1", "2.0", "2.0"], True),
+        (OK, LATER, None, ["1", "2.0", "2.0"], False),
+        (OK, LATER, "never", ["1", "2.0", "2.0"], False),
+        (OK, None, BUILT, ["1", "0.0", "0.0"], False),
+        (OK, "never", BUILT, ["1", "0.0", "0.0"], False),
+        (None, LATER, BUILT, None, False),
+        ("never", LATER, BUILT, None, False),
+    ],
+)
+def test_what_is_known_of_a_session_counts(
+    store: Store,
+    status: str,
+    start: str | None,
+    end: str | None,
+    build: str | None,
+    use: list[str] | None,
+    delay: bool,
+) -> None:
+    times = {"START": start, "END": end, "RECORD_GENERATION": build}
+    events(store, *(("s", time, kind, status) for kind, time in times.items() if time))
+    page = report.render(store, NOW)
+    assert tables(page).get(USE, [])[1:] == ([["Scope A A", *use]] if use else [])
+    recorded = delay and status in {"COMPLETED", "BUILT_NOT_EXPORTED"}
+    assert ("Of 1 record, the build" in page) == recorded
+    assert ("No record was built" in page) != recorded
+
+
+@pytest.mark.parametrize(
+    ("pid", "name", "words", "code"),
+    [
+        ("'P'", "'Scope'", "Scope", "P"),
+        ("'P'", "''", "P", "P"),
+        ("'P'", "x'41'", "x'41'", "P"),
+        ("'P' || char(9)", "'Scope'", "P\t", "P\t"),
+        ("x'50'", "'Scope'", "x'50'", "x'50'"),
+        ("7", "'Scope'", "Scope", "7"),
+    ],
+)
+def test_what_an_instrument_is_called(
+    store: Store, pid: str, name: str, words: str, code: str
+) -> None:
+    write(
+        file_of(store),
+        f"UPDATE instruments SET instrument_pid = {pid}, display_name = {name}",
+        INSERT_LOG + f"(1, 's', {pid}, '{OK}', 'START', 'COMPLETED', NULL)",
+        INSERT_LOG + f"(2, 's', {pid}, '{LATER}', 'END', 'COMPLETED', NULL)",
+    )
+    found = report.figures.read(store, NOW, 1)
+    (used,) = found.use
+    assert found.instrument(used) == (words, code)
+    assert found.instrument("gone") == ("gone", "gone")
+    assert (found.instruments, found.unused) == (1, 0)
+
+
 def test_a_time_counts_in_whatever_form_it_is_stored(store: Store) -> None:
     for number, time in enumerate(
         (

@@ -59,8 +59,8 @@ class Group:
     def add(self, moment: int | None) -> None:
         """Count one more."""
         self.count += 1
-        if moment is not None and (self.latest is None or moment > self.latest):
-            self.latest = moment
+        if moment is not None:
+            self.latest = moment if self.latest is None else max(moment, self.latest)
 
 
 def sum_of(groups: Iterable[Group]) -> Group:
@@ -154,12 +154,10 @@ def read(store: Store, now: datetime, weeks: int) -> Figures:
     _read_sessions(figures, store)
     _read_attempts(figures, store)
     _read_failed_uploads(figures, store)
-    for (pid,) in database.rows(_SQL.list_pids):
-        figures.instruments += 1
-        if pid not in figures.use:
-            figures.unused += 1
-            if figures.unused <= NAMED:
-                figures.some_unused.append(pid)
+    pids = [pid for (pid,) in database.rows(_SQL.list_pids)]
+    unused = [pid for pid in pids if pid not in figures.use]
+    figures.instruments, figures.unused = len(pids), len(unused)
+    figures.some_unused = unused[:NAMED]
     return figures
 
 
@@ -186,7 +184,7 @@ def _parts(store: Store, last_of_part: str) -> Iterator[dict[str, object]]:
         if last is None:
             return
         yield {"after": after, "last": last}
-        after = last
+        after = int(last)
 
 
 def _read_sessions(figures: Figures, store: Store) -> None:

