@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from helpers.database_files import build, content, names, unchanged
 
-from nexuslims_store.backup import copy, free_name
-from nexuslims_store.errors import BackupError
+from nexuslims_store.backup import copy, free_name, list_backups, name_for
+from nexuslims_store.errors import BackupError, StoreError
 
 NOW = datetime(2025, 3, 4, 5, 6, 7)
 
@@ -29,6 +29,28 @@ def test_a_backup_gets_the_first_free_name(tmp_path: Path) -> None:
     assert free_name(path, now=NOW) == tmp_path / "nexus.lims_backup_20250304_050607_3.db"
     (tmp_path / "nexus.lims_backup_20250304_050607_3.db").symlink_to("nowhere")
     assert free_name(path, now=NOW) == tmp_path / "nexus.lims_backup_20250304_050607_4.db"
+
+
+@pytest.mark.parametrize("suffix", ["", "-journal", "-wal", "-shm"])
+def test_a_copy_in_a_folder_has_a_name_that_is_free(tmp_path: Path, suffix: str) -> None:
+    path = build(tmp_path / "a.db", sessions=1)
+    (tmp_path / f"a_backup_20250304_050607.db{suffix}").touch()
+    assert copy(path, tmp_path, now=NOW) == tmp_path / "a_backup_20250304_050607_2.db"
+
+
+def test_a_name_is_in_the_folder_that_is_asked_for(tmp_path: Path) -> None:
+    path = build(tmp_path / "a.db", sessions=1)
+    folder = tmp_path / "b"
+    folder.mkdir()
+    assert free_name(path, folder, now=NOW) == folder / "a_backup_20250304_050607.db"
+    assert name_for(path, folder).parent == folder
+    assert name_for(path, tmp_path).parent == tmp_path
+
+
+@pytest.mark.parametrize("folder", ["-", ":memory:"])
+def test_what_is_no_name_is_no_folder(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(StoreError, match="is no file or folder"):
+        list_backups(tmp_path / "a.db", Path(folder))
 
 
 def test_backups_at_the_same_moment_all_get_a_name(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from helpers.findings import EVENT, codes, examine, good, spoil, the
 from helpers.migration_checks import make_file, mend
 
 from nexuslims_store import migrations
+from nexuslims_store.doctor import Finding
 
 
 @pytest.fixture
@@ -260,6 +261,34 @@ def test_tables_of_no_revision_are_examined_as_far_as_can_be(path: Path) -> None
     found = examine(path)
     assert codes(found) == {"unknown-tables", "unreadable-time"}
     assert "upload_log lacks success" in the("unknown-tables", found).message
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("session_log", "user"),  # else the upload would be that of a session that is not there
+        ("session_log", "event_type"),
+        ("instruments", "timezone"),
+        ("instruments", "location"),
+        ("external_user_identifiers", "notes"),
+    ],
+)
+def test_a_table_that_lacks_a_column_is_not_asked_for_it(
+    path: Path, table: str, column: str
+) -> None:
+    spoil(path, f'ALTER TABLE {table} RENAME COLUMN "{column}" TO other')
+    found = examine(path)
+    assert codes(found) == {"unknown-tables"}
+    assert f"{table} lacks {column}" in found[0].message
+
+
+def test_the_rows_of_a_table_without_rowid_are_not_examined(path: Path) -> None:
+    remake(path, "upload_log", ("PRIMARY KEY (id)\n)", "PRIMARY KEY (id)\n) WITHOUT ROWID"))
+    spoil(path, "UPDATE upload_log SET timestamp = 'x', session_identifier = 'gone'")
+    what = "the rows of upload_log were not examined, since it is WITHOUT ROWID"
+    found = examine(path)
+    assert [finding.code for finding in found] == ["not-examined", "drift"]
+    assert found[0] == Finding("not-examined", "note", what, table="upload_log")
 
 
 def test_marks_out_of_step(path: Path) -> None:
