@@ -6,6 +6,7 @@ import errno
 import inspect
 import os
 import sqlite3
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -143,6 +144,24 @@ def test_a_trial_run_does_not_wait_for_a_lock(
         with pytest.raises(DatabaseLockedError, match="still after 0 s"):
             name_for(path, tmp_path / "copy.db")
         assert time.monotonic() - began < 0.9
+
+
+@posix
+@pytest.mark.parametrize(("user", "owner"), [(0, 7), (1, -1), (1000, -1)])
+def test_only_root_gives_files_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, owner: int
+) -> None:
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(os, "fchown", lambda _, *owners: given.append(owners))
+    file = tmp_path / "copy.db"
+    file.touch(0o600)
+    mode = 0o100640 | stat.S_ISUID  # a copy is no program
+    files.sync(file, os.stat_result((mode, 1, 2, 3, 7, 8, 0, 0, 0, 0)))
+    assert given == [(owner, 8)]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    files.sync(file, None)
+    assert len(given) == 1
 
 
 def test_where_names_run_out_of_links_nothing_is_overwritten(

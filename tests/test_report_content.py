@@ -25,6 +25,7 @@ from nexuslims_store.report.blocks import (
     Table,
 )
 from nexuslims_store.report.content import compose
+from nexuslims_store.report.delays import Delays
 from nexuslims_store.report.figures import Figures, FoundSession, Group, Use, sum_of
 from nexuslims_store.results import Claim, SessionOverview, UnpairedSession
 
@@ -336,6 +337,38 @@ def test_delays_in_words(figures: Figures, minutes: list[int], words: str) -> No
     assert said.startswith(words)
     tables = [block for block in blocks(figures, "delays") if isinstance(block, Table)]
     assert [table.of_chart for table in tables] == [True] * (min(minutes, default=-1) >= 0)
+
+
+def test_delays_are_grouped_by_their_length() -> None:
+    hours = (1, 6, 12, 24, 48, 72, 168)
+    for place, bound in enumerate(hours):
+        for delay, group in ((bound * HOUR - MINUTE, place), (bound * HOUR, place + 1)):
+            delays = Delays()
+            delays.add(delay)
+            assert list(delays.groups().values()) == [int(n == group) for n in range(8)]
+    assert list(delays.groups())[::7] == ["less than 1 h", "longer than 1 week"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "share", "within"),
+    [
+        ([1, 2, 3, 4], 0.5, 3),
+        ([1, 2, 3], 0.5, 3),
+        ([1, 2, 3], 1, 3),
+        ([7], 0.5, 7),
+        # Beyond a year, only the longest is known.
+        ([366 * 1440 - 1, 366 * 1440 + 9], 0.5, 366 * 1440),
+        ([366 * 1440, 366 * 1440 + 5, 366 * 1440 + 9], 0.3, 366 * 1440 + 9),
+    ],
+)
+def test_what_a_share_of_delays_is_not_longer_than(
+    minutes: list[int], share: float, within: int
+) -> None:
+    delays = Delays()
+    for one in minutes:
+        delays.add(one * MINUTE)
+    assert delays.within(share) == within * MINUTE
+    assert (delays.count, delays.longest()) == (len(minutes), max(minutes) * MINUTE)
 
 
 def test_destinations_are_told_that_failed_once_or_were_tried_lately(figures: Figures) -> None:

@@ -36,6 +36,7 @@ from nexuslims_store.errors import (
     DatabaseLockedError,
     DatabaseNotFoundError,
     NotANexusLIMSDatabaseError,
+    ReadOnlyError,
     SchemaMismatchError,
     StorageFullError,
     StoreError,
@@ -136,6 +137,15 @@ def test_another_programs_database_is_not_overwritten(home: Path, backup: Path) 
     other_program(home / "live.db")
     with unchanged(home), pytest.raises(NotANexusLIMSDatabaseError, match="another program"):
         restore(backup, home / "live.db")
+
+
+def test_a_file_that_may_not_be_written_is_refused_before_it_is_kept(
+    home: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = build(home / "live.db", sessions=1)
+    monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
+    with unchanged(home), pytest.raises(ReadOnlyError, match=r"live\.db"):
+        restore(backup, live)
 
 
 def test_a_database_that_needs_mending_is_restored(home: Path, backup: Path) -> None:

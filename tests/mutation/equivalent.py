@@ -169,6 +169,7 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
     *(
         (f"nexuslims_store/backup/{path}.py", stands, becomes, why)
         for path, stands, becomes, why in (
+            ("files", "temporary.rename(name)  # refuses", "pass", "only Windows comes to it"),
             ("files", "os.urandom(8).hex()", "9", "any name that nobody has will do"),
             ("restoring", "(pages + 1) // 2", "1 -> 2", "only a file of two pages tells it"),
             ("restoring", "(pages + 1) // 2", "2 -> 3", "two steps or three, the last commits"),
