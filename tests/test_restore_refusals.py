@@ -109,7 +109,10 @@ def test_a_backup_that_cannot_be_used(
         assert str(told.value) == str(refused.value)
 
 
-def test_a_restore_without_a_name_is_refused(backup: Path) -> None:
+def test_a_restore_without_a_name_is_refused(
+    home: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
     nameless = Path("-")
     for work in (
         lambda: module.revision_of(nameless),
