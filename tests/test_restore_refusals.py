@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -121,6 +122,38 @@ def test_a_restore_without_a_name_is_refused(
     ):
         with pytest.raises(StoreError, match="'-' is no file or folder"):
             work()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "says"),
+    [
+        (errno.ENOENT, DatabaseNotFoundError, "there is no backup {}; check the path"),
+        (errno.ENOTDIR, DatabaseNotFoundError, "there is no backup {}; check the path"),
+        (errno.EACCES, ReadOnlyError, "the backup {} may not be reached by this user; change the "),
+        (errno.ELOOP, DatabaseNotFoundError, "no backup can be at {} (links); check the path"),
+    ],
+)
+def test_what_the_system_says_of_a_backup(
+    home: Path,
+    backup: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    kind: type[StoreError],
+    says: str,
+) -> None:
+    look = Path.stat
+
+    def fail(self: Path, **options: bool) -> os.stat_result:
+        if self == backup:
+            raise OSError(code, "links")
+        return look(self, **options)
+
+    monkeypatch.setattr(Path, "stat", fail)
+    for work in (lambda: module.revision_of(backup), lambda: restore(backup, home / "live.db")):
+        with pytest.raises(kind) as caught:
+            work()
+        assert str(caught.value).startswith(says.format(backup))
+        assert type(caught.value) is kind
 
 
 def test_what_is_in_the_way_of_a_new_file_is_told_before_anything_is_written(
