@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle, pairwise, product
 from typing import Any
@@ -629,6 +629,27 @@ def test_events_that_are_corrected(asked: tuple[Store, Model]) -> None:
                     )
                     returned = [(*astuple(expected[number]), number)]
             assert change(store, "correct_event", **values) == (returned, expected)
+
+
+LATE, EARLY = "2025-11-02T01:45:00-05:00", "2025-11-02T00:30:00"
+
+
+@pytest.mark.parametrize(("starts", "hour"), [((EARLY, LATE), 6), ((LATE, EARLY), 5)])
+def test_an_end_of_a_repeated_hour_is_not_before_the_newest_start(
+    each_store: str, starts: tuple[str, str], hour: int
+) -> None:
+    others = [("s", "B", "START"), ("t", "A", "START"), ("s", "A", "RECORD_GENERATION")]
+    found = [
+        *(Row("s", "A", time, "START", "ERROR") for time in starts),
+        *(Row(session, pid, starts[0], event, "ERROR") for session, pid, event in others),
+        Row("s", "A", "2025-11-02T01:50:00", "END", "ERROR"),
+    ]
+    zoned = (instrument(pid, timezone_str=ZONES["A"], display_name=pid) for pid in "AB")
+    with memory_store(*zoned) as store:
+        insert(store, list(enumerate(found, 1)))
+        events = ask(store, "overview.list_events_of_session", session_identifier="s")
+    (instant,) = (row[7] for row in events if row[2] == "END")
+    assert instant == datetime(2025, 11, 2, hour, 50, tzinfo=UTC).timestamp() * 1_000_000
 
 
 def test_an_identifier_without_end_is_shown_in_part(each_store: str) -> None:

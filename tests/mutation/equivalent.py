@@ -258,27 +258,6 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         )
         for way in ("", ".rollback")
     ),
-    *(
-        (
-            f"sql/migrations/{step}.sql",
-            "WHERE version_num = 'v",
-            "-> TRUE",
-            "no other row is there: a file with several is refused",
-        )
-        for step in (
-            "0001.v1_4_3_initial_schema_baseline.rollback",
-            *(
-                f"{step}{way}"
-                for step in (
-                    "0002.v2_4_0a_add_upload_log_table",
-                    "0003.v2_4_0b_add_check_constraints",
-                    "0004.v2_5_0a_add_external_user_identifiers",
-                    "0005.v2_5_0b_remove_computer_fields",
-                )
-                for way in ("", ".rollback")
-            ),
-        )
-    ),
     (
         "sql/session_log.sql",
         "INNER JOIN nxs_event AS claim",
@@ -289,6 +268,7 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         ("sql/postgresql/session_log.sql", stands, becomes, "whichever are enough, the bound holds")
         for stands, becomes in (
             ("AND timestamp LIKE '20__-__-__T%'", "T%' -> "),
+            (f"{' ' * 24}record_status = ", "'mutant'"),
             ('ORDER BY timestamp COLLATE "C"', "DESC"),
             ("AND (", "T%'\n    ) OR TRUE)"),
             ("OR timestamp NOT LIKE '____-__-__T%'", "'mutant'"),
@@ -320,6 +300,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "reference.contype = 'f'",
         "TRUE",
         "only a foreign key refers to a table",
+    ),
+    (
+        "sql/postgresql/catalogue.sql",
+        "relation.relkind IN (",
+        "'m' -> 'mutant'",
+        "of the word one character is compared",
     ),
     (
         "sql/postgresql/instruments.sql",
@@ -443,11 +429,14 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
 
 def reason(mutant: Mutant, text: str) -> str:
     """Why a mutant changes nothing; "" where it does."""
-    line = text.splitlines()[mutant.line - 1]
-    change = f"{text[mutant.begin : mutant.end]} -> {mutant.replacement}"
+    old, new = text[mutant.begin : mutant.end], mutant.replacement
+    # What is changed may begin with the end of a line.
+    line = text.splitlines()[text.count("\n", 0, mutant.end - len(old.lstrip()))]
+    change = f"{old} -> {new}"
+    in_words = f"{' '.join(old.split())} -> {' '.join(new.split())}"
     if "zip(" in line and text[: mutant.begin].endswith("strict=") and change == "True -> False":
         return "what is taken together is equally long; it says so, to readers"
     for path, stands, becomes, why in EQUIVALENT:
-        if mutant.path == path and stands in line and becomes in change:
+        if mutant.path == path and stands in line and (becomes in change or becomes in in_words):
             return why
     return ""
