@@ -207,6 +207,21 @@ def test_a_build_that_is_interrupted_at_its_end_is_given_back_or_finished(store:
             break
 
 
+def test_a_claim_that_nobody_was_told_of_is_given_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: object) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    # Which is called when all is committed.
+    monkeypatch.setattr(store._database, "_give_turn_back", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        store.sessions.claim()
+    assert store.sessions.list_claims() == []
+    assert store.sessions.claim() is not None
+
+
 @pytest.mark.slow
 def test_an_interrupted_claim_is_none(store: Store) -> None:
     for at in places(store):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.support import NOW, Clock, contents, memory_store, new_store
+from helpers.support import NOW, Clock, contents, memory_store, new_store, write
 from pydantic import ValidationError
 
 from nexuslims_store import (
@@ -113,6 +113,26 @@ def test_a_bad_value_is_refused_by_name(
         assert contents(store)["external_user_identifiers"] == []
 
 
+@pytest.mark.parametrize("argument", ["username", "external_id", "email", "notes"])
+def test_a_value_that_is_no_text_is_refused_by_the_arguments_name(argument: str) -> None:
+    arguments: dict[str, Any] = {"username": "ned", "system": "nemo", "external_id": "42"}
+    with memory_store() as store:
+        for method in (store.external_ids.store, store.external_ids.take_over):
+            with pytest.raises(TypeError, match=f"^{argument} must be "):
+                method(**arguments | {argument: 5})
+        assert store.external_ids.list() == []
+
+
+def test_an_index_of_the_facilitys_own_that_refuses_an_id_is_no_other_user(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        write(store, "CREATE UNIQUE INDEX mine ON external_user_identifiers (email)")
+        stored = store.external_ids.store("ned", "nemo", "42", "ned@example.com")
+        with pytest.raises(StoreError, match="mine") as caught:
+            store.external_ids.store("eve", "nemo", "43", "ned@example.com")
+        assert not isinstance(caught.value, DuplicateError)
+        assert store.external_ids.list() == [stored]
+
+
 @pytest.mark.parametrize("system", ["", "NEMO", "facebook"])
 def test_a_system_that_is_none_is_refused(system: Any) -> None:
     with memory_store() as store:
@@ -142,6 +162,17 @@ def test_an_identifier_is_taken_over_and_nothing_else_is_lost() -> None:
             update={"nexuslims_username": "new", "last_verified_at": clock.now}
         )
         assert store.external_ids.list() == [mine, taken, other]
+
+
+def test_the_log_says_whose_an_identifier_was(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "nexuslims_store")
+    with memory_store() as store:
+        store.external_ids.store("old", "nemo", "42")
+        for _ in range(2):  # the second of which moves nothing
+            store.external_ids.take_over("new", "nemo", "42")
+    assert caplog.messages == [
+        "the nemo identifier '42' is that of the user 'new' now, no longer that of 'old'"
+    ]
 
 
 def test_an_identifier_that_is_taken_over_replaces_the_own_one() -> None:
@@ -280,8 +311,14 @@ def test_a_new_row_without_a_date_is_of_now() -> None:
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ([("a", "nemo", "9"), ("b", "nemo", "9")], "'9'"),
-        ([("new", "nemo", "9"), ("other", "nemo", "1")], "'1'.*'a'"),
+        (
+            [("a", "nemo", "9"), ("b", "nemo", "9")],
+            "^'b' and 'a' are given the same nemo identifier, '9'; each needs its own$",
+        ),
+        (
+            [("new", "nemo", "9"), ("other", "nemo", "1")],
+            "^the nemo identifier '1' is that of the user 'a' already, so it .* that of 'other'; ",
+        ),
         ([("a", "nemo", "9"), ("a", "nemo", "8")], "'a' is given twice in nemo"),
         ([("b", "nemo", "1")], "'1'.*'a'"),
     ],

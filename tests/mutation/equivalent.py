@@ -74,6 +74,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         )
     ),
     (
+        "nexuslims_store/repository/claims.py",
+        "with self._database.transaction(as_one=True):",
+        "True -> False",
+        "no error is caught in the block, which then only takes a server more round trips",
+    ),
+    (
         "nexuslims_store/translation.py",
         "return sqlite3.SQLITE_DENY",
         "return None",
