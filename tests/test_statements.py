@@ -603,32 +603,34 @@ def test_events_that_are_inserted_once(asked: tuple[Store, Model]) -> None:
 def test_events_that_are_corrected(asked: tuple[Store, Model]) -> None:
     store, model = asked
     kinds = product(("WAITING_FOR_END", "TO_BE_BUILT"), ("ann", None), (False, True))
-    for (status, user, late), known in zip(cycle(kinds), model.sessions.values(), strict=False):
+    for kind, known in zip(cycle(kinds), model.sessions.values(), strict=False):
         for event, number in (("START", known.start), ("END", known.end)):
             one = model.rows[number] if number else None
-            instant = (model.micros(number) or 0) + late
-            values = {
-                "session_identifier": known.session,
-                "instrument": known.instrument,
-                "event_type": event,
-                "record_status": status,
-                "user": user,
-                "timestamp": "now",
-                "instant": instant,
-            }
-            expected, returned = dict(model.rows), []
-            if number and one and one.status in OPEN:
-                moved = model.micros(number) != instant
-                waits = one.status == "WAITING_FOR_END" != status
-                if moved or waits or one.user != user:
-                    expected[number] = replace(
-                        one,
-                        time="now" if moved else one.time,
-                        status="TO_BE_BUILT" if waits else one.status,
-                        user=user,
-                    )
-                    returned = [(*astuple(expected[number]), number)]
-            assert change(store, "correct_event", **values) == (returned, expected)
+            as_it_is = [(one.status, one.user, False)] if one and one.status in OPEN else []
+            for status, user, late in (kind, *as_it_is):
+                instant = (model.micros(number) or 0) + late
+                values = {
+                    "session_identifier": known.session,
+                    "instrument": known.instrument,
+                    "event_type": event,
+                    "record_status": status,
+                    "user": user,
+                    "timestamp": "now",
+                    "instant": instant,
+                }
+                expected, returned = dict(model.rows), []
+                if number and one and one.status in OPEN:
+                    moved = model.micros(number) != instant
+                    waits = one.status == "WAITING_FOR_END" != status
+                    if moved or waits or one.user != user:
+                        expected[number] = replace(
+                            one,
+                            time="now" if moved else one.time,
+                            status="TO_BE_BUILT" if waits else one.status,
+                            user=user,
+                        )
+                        returned = [(*astuple(expected[number]), number)]
+                assert change(store, "correct_event", **values) == (returned, expected)
 
 
 LATE, EARLY = "2025-11-02T01:45:00-05:00", "2025-11-02T00:30:00"
