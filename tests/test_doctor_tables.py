@@ -109,6 +109,19 @@ def test_a_key_of_another_column(path: Path) -> None:
     assert examine(path) == []
 
 
+def test_events_without_a_key_are_named_by_their_rowid(path: Path) -> None:
+    remake(path, "session_log", ("PRIMARY KEY (id_session_log)", "UNIQUE (id_session_log)"))
+    spoil(
+        path,
+        "UPDATE session_log SET id_session_log = id_session_log + 100, timestamp = '2031-01-01' "
+        "WHERE event_type = 'START'; UPDATE session_log SET instrument = 'gone', user = x'ff' "
+        "WHERE rowid = 2",
+    )
+    told = [("far-ahead", 1), ("far-ahead", 3), ("unknown-instrument", 2), ("unreadable-value", 2)]
+    found = [(one.code, one.row_id) for one in examine(path) if one.code in dict(told)]
+    assert sorted(found, key=str) == told
+
+
 def test_an_alembic_version_that_differs(path: Path) -> None:
     remake(path, "alembic_version", ("CONSTRAINT alembic_version_pkc", ""))
     assert the("harmless-drift", examine(path)).table == "alembic_version"
@@ -207,6 +220,76 @@ def test_leftovers_of_an_interrupted_upgrade(tmp_path: Path) -> None:
     assert (finding.severity, finding.table) == ("error", "session_log_new")
     migrations.upgrade(path, backup=False)
     assert examine(path) == []
+
+
+MIGRATE = "nexuslims-store migrate"
+WHEN_RIGHT = f"{MIGRATE}  (when what keeps it from being migrated is put right)"
+TAKEN = "CREATE TABLE idx_external_lookup (a);"
+NO_ROW = "DELETE FROM alembic_version;"
+FORMER = "UPDATE alembic_version SET version_num = '0ea2bc3d2ebe';"
+
+
+@pytest.mark.parametrize(
+    ("revision", "script", "expected"),
+    [
+        ("v2_4_0a", "", [("older-revision", "note", None, MIGRATE)]),
+        (
+            "v2_4_0a",
+            TAKEN,
+            [("older-revision", "note", None, WHEN_RIGHT), ("in-the-way", "warning", None, None)],
+        ),
+        ("v2_4_0a", FORMER, [("former-revision", "warning", "alembic_version", MIGRATE)]),
+        (
+            "v2_4_0a",
+            FORMER + TAKEN,
+            [
+                ("former-revision", "warning", "alembic_version", WHEN_RIGHT),
+                ("in-the-way", "warning", None, None),
+            ],
+        ),
+        ("v2_4_0a", NO_ROW, [("no-version-row", "warning", "alembic_version", MIGRATE)]),
+        (
+            "v2_4_0a",
+            NO_ROW + TAKEN,
+            [
+                ("no-version-row", "warning", "alembic_version", WHEN_RIGHT),
+                ("in-the-way", "warning", None, None),
+            ],
+        ),
+        ("head", NO_ROW, [("no-version-row", "warning", "alembic_version", MIGRATE)]),
+        ("head", "DELETE FROM _yoyo_migration", [("marks", "note", "_yoyo_migration", MIGRATE)]),
+        ("head", "DROP TABLE _yoyo_migration", []),
+        (
+            "head",
+            "UPDATE alembic_version SET version_num = 'v1_4_3'",
+            [("wrong-revision", "error", "alembic_version", None)],
+        ),
+        (
+            "head",
+            "UPDATE alembic_version SET version_num = 'v9_9_9'; DROP TABLE upload_log",
+            [("unknown-revision", "error", None, None)],
+        ),
+        ("head", "DROP TABLE upload_log", [("unknown-tables", "error", None, None)]),
+        (
+            "head",
+            "DROP TABLE upload_log; CREATE VIEW upload_log AS SELECT 1 AS id",
+            [("foreign-code", "error", None, None)],
+        ),
+    ],
+)
+def test_what_is_said_of_the_revision(
+    tmp_path: Path,
+    revision: str,
+    script: str,
+    expected: list[tuple[str, str, str | None, str | None]],
+) -> None:
+    path = tmp_path / "a.db"
+    migrations.upgrade(path, revision)
+    spoil(path, script)
+    found = examine(path)
+    assert [(one.code, one.severity, one.table) for one in found] == [one[:3] for one in expected]
+    for one, (*_, remedy) in zip(found, expected, strict=True):
+        assert remedy in {None, one.remedy}
 
 
 def test_a_wrong_stamp(tmp_path: Path) -> None:

@@ -169,6 +169,9 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("sessions", "value.isascii() or", " or -> ", "is_utf_8 says the same of ASCII"),
             ("sessions", "(row[2] in self._known or", "3", "what is known is text anyhow"),
             ("sessions", "self._copy.close()", "pass", "what nobody has is closed too"),
+            ("sessions", '_copy.execute("BEGIN")', "pass", "one transaction is only faster"),
+            ("sessions", "str(timestamp)[:4] > self._year", ">=", "the next line decides"),
+            ("sessions", "(row[2] in self._known or", "or -> ", "what is known is text anyhow"),
             ("sessions", "nothing is written here", "pass", "nothing comes to it"),
         )
     ),
