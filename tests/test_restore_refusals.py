@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import sqlite3
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -27,9 +28,9 @@ from helpers.database_files import (
     start,
     unchanged,
 )
-from helpers.platforms import posix
+from helpers.platforms import needs_posix, posix
 
-from nexuslims_store.backup import copying
+from nexuslims_store.backup import copying, files
 from nexuslims_store.backup import restoring as module
 from nexuslims_store.errors import (
     BackupError,
@@ -122,6 +123,36 @@ def test_a_restore_without_a_name_is_refused(
     ):
         with pytest.raises(StoreError, match="'-' is no file or folder"):
             work()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("", "a folder"), ("pipe", "no file")])
+def test_what_is_no_file_is_no_backup(tmp_path: Path, name: str, kind: str) -> None:
+    if sys.platform == "win32":
+        needs_posix()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotANexusLIMSDatabaseError) as caught:
+        module.revision_of(tmp_path / name)
+    assert str(caught.value) == f"the backup {tmp_path / name} is {kind}; name the file to restore"
+
+
+def test_a_name_that_another_takes_meanwhile_stays_its(
+    home: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Path] = []
+
+    def late(temporary: Path, name: Path, like: os.stat_result | None) -> None:
+        if not taken:
+            taken.append(name)
+            name.write_text("quicker")
+        files.give_name(temporary, name, like)
+
+    monkeypatch.setattr(module, "give_name", late)
+    live = home / "live.db"
+    live.write_text("ruined")
+    kept = restore(backup, live)
+    assert kept is not None
+    assert [file.read_text() for file in (*taken, kept)] == ["quicker", "ruined"]
+    assert content(live) == content(backup)
 
 
 @pytest.mark.parametrize(

@@ -79,13 +79,7 @@ class Together:
 
     def _ask(self, statement: str) -> Iterator[Row]:
         with translated(_TEMPORARY_FILE, timeout=0):
-            cursor = self._copy.execute(statement)
-        while True:
-            with translated(_TEMPORARY_FILE, timeout=0):
-                rows = cursor.fetchmany(256)
-            if not rows:
-                return
-            yield from rows
+            yield from self._copy.execute(statement)
 
     # -- while they are read -----------------------------------------------------------
 

@@ -163,7 +163,6 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("rows", "error.errors(include_url=", "True", "nobody reads what it then says too"),
             ("rows", "time.monotonic() + _SECONDS", "->  - ", "so many at a time give the same"),
             ("rows", "while time.monotonic() < until", "<=", "nor does a clock's one tick matter"),
-            ("sessions", "cursor.fetchmany(256)", "257", "so many at a time give the same"),
             ("sessions", "lru_cache(maxsize=1024)", "1025", "what is not kept is asked again"),
             ("sessions", "translated(_TEMPORARY_FILE, ", "0 -> 1", "nobody else has it to lock"),
             ("sessions", "value.isascii() or", " or -> ", "is_utf_8 says the same of ASCII"),
