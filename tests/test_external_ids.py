@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,27 @@ def test_an_odd_row_is_not_in_the_way_of_another_users(tmp_path: Path) -> None:
         assert store.external_ids.find_username("№ 42", "nemo") == "jürgen"
         with pytest.raises(InvalidRowError, match="created_at is 'soon'"):
             store.external_ids.list()
+
+
+@pytest.mark.only_sqlite("PostgreSQL holds no such values")
+@pytest.mark.parametrize("value", ["x'3432'", "CAST(x'ff' AS TEXT)", "CAST(x'c3a9ff' AS TEXT)"])
+def test_an_odd_value_is_an_error_that_names_its_column(tmp_path: Path, value: str) -> None:
+    with new_store(tmp_path) as store:
+        store.external_ids.store("ẞ", "nemo", "é")
+        assert store.external_ids.get("ẞ", "nemo") == "é"
+        assert store.external_ids.find_username("é", "nemo") == "ẞ"
+        for column, ask in (
+            ("external_id", partial(store.external_ids.get, "ẞ", "nemo")),
+            ("nexuslims_username", partial(store.external_ids.find_username, "é", "nemo")),
+        ):
+            write(store, f"UPDATE external_user_identifiers SET {column} = {value}")
+            with pytest.raises(InvalidRowError) as caught:
+                ask()
+            assert (caught.value.column, caught.value.row_id) == (column, 1)
+            write(
+                store,
+                "UPDATE external_user_identifiers SET external_id = 'é', nexuslims_username = 'ẞ'",
+            )
 
 
 def test_a_new_row_without_a_date_is_of_now() -> None:

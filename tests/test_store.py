@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 from helpers.support import (
@@ -31,6 +31,7 @@ from nexuslims_store import (
     UnknownRevisionError,
     default_path,
 )
+from nexuslims_store.connection import _uri
 
 # -- opening ---------------------------------------------------------------------------
 
@@ -88,6 +89,29 @@ def test_every_connection_is_guarded_and_leaves_the_journal_mode(
     }
     with plainly(path) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == (kept,)
+
+
+def test_a_python_with_too_old_an_sqlite_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 35, 0))
+    Store(":memory:").close()
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 99))
+    with pytest.raises(
+        StoreError, match=r"has SQLite 3\..*, nexuslims_store needs 3\.35\.0: use a ne"
+    ):
+        Store(":memory:")
+
+
+def test_a_share_of_windows_is_in_the_path_that_sqlite_opens() -> None:
+    class Share(PureWindowsPath):
+        def absolute(self) -> Share:
+            return self
+
+    for path, uri in (
+        (r"\\server\share\a b.db", "file:////server/share/a%20b.db"),
+        (r"C:\data\file.db", "file:///C:/data/file.db"),
+        (r"\\server\share\file.db", "file:////server/share/file.db"),
+    ):
+        assert _uri(Share(path)) == uri  # type: ignore[arg-type]
 
 
 def test_a_database_in_memory_is_private_and_at_the_head() -> None:

