@@ -14,6 +14,7 @@ _SQL = queries.load("postgresql/catalogue.sql")
 OF_EACH_KIND = """
     CREATE TABLE plain (a INTEGER GENERATED ALWAYS AS IDENTITY, gone INTEGER, b INTEGER UNIQUE);
     ALTER TABLE plain DROP COLUMN gone;
+    CREATE TABLE bare ();
     CREATE TABLE parted (a INTEGER) PARTITION BY LIST (a);
     CREATE VIEW seen (c) AS SELECT a FROM plain;
     CREATE MATERIALIZED VIEW kept (d) AS SELECT a FROM plain;

@@ -322,11 +322,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "TRUE",
         "only a foreign key refers to a table",
     ),
-    (
-        "sql/postgresql/catalogue.sql",
-        "relation.relkind IN (",
-        "'m' -> 'mutant'",
-        "of the word one character is compared",
+    *(
+        ("sql/postgresql/catalogue.sql", stands, becomes, why)
+        for stands, becomes, why in (
+            ("relation.relkind IN (", "'m' -> 'mutant'", "of the word one character is compared"),
+            ("attribute.attnum > 0", ">=", "no column has that number"),
+        )
     ),
     (
         "sql/postgresql/instruments.sql",
