@@ -323,6 +323,15 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "only a foreign key refers to a table",
     ),
     *(
+        (
+            "sql/postgresql/migrations/0005.v2_5_0b_baseline.sql",
+            stands,
+            "NOT -> ",
+            "a key takes no NULL anyhow",
+        )
+        for stands in ("version_num TEXT NOT NULL", 'instrument_pid TEXT COLLATE "C" NOT NULL')
+    ),
+    *(
         ("sql/postgresql/catalogue.sql", stands, becomes, why)
         for stands, becomes, why in (
             ("relation.relkind IN (", "'m' -> 'mutant'", "of the word one character is compared"),
