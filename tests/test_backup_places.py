@@ -165,9 +165,9 @@ def test_names_that_no_file_can_have(tmp_path: Path) -> None:
 def test_memory_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = build(tmp_path / "a.db", sessions=5)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BackupError):
+    with pytest.raises(BackupError, match="a database in memory can be backed up by the program"):
         copy(MEMORY, tmp_path / "x.db")
-    with pytest.raises(BackupError):
+    with pytest.raises(BackupError, match="a database in memory is nobody else's"):
         restore(path, MEMORY)
     assert names(tmp_path) == ["a.db"]
 

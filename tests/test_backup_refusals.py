@@ -99,6 +99,19 @@ def test_a_source_that_is_no_file(tmp_path: Path) -> None:
         copy(tmp_path, tmp_path / "copy.db")
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("-", "'-' is no file or folder"),
+        ("postgresql://u:secret@h/d", "the source is no path of an SQLite file"),
+    ],
+)
+def test_a_source_that_is_no_path(tmp_path: Path, name: str, says: str) -> None:
+    with pytest.raises(StoreError, match=says) as caught:
+        copy(Path(name), tmp_path / "copy.db")
+    assert "secret" not in str(caught.value)
+
+
 @both_modes
 def test_a_locked_source_is_waited_for_no_longer_than_the_timeout(
     tmp_path: Path, wal: bool

@@ -113,7 +113,10 @@ BAD_ROWS = [
     ),
     (
         "DELETE FROM session_log WHERE session_identifier = 'built'",
-        ("orphaned-upload", "upload_log", 1, "session_identifier", "'built'"),
+        (
+            *("orphaned-upload", "upload_log", 1, "session_identifier"),
+            "session 'built', whose record went to 'cdcs', has no events",
+        ),
     ),
 ]
 
@@ -140,6 +143,13 @@ WARNINGS = {"repeated-event", "unpaired", "orphaned-upload"}
 @pytest.mark.parametrize(
     ("script", "column"),
     [
+        *(
+            (
+                f"DELETE FROM session_log WHERE id_session_log > 2; UPDATE instruments SET {value}",
+                value.partition(" ")[0],
+            )
+            for value in ("harvester = x'6e'", "filestore_path = x'2e2e'")
+        ),
         ("UPDATE upload_log SET session_identifier = x'00'", "session_identifier"),
         (
             "UPDATE upload_log SET session_identifier = 'gone', destination_name = x'00'",
