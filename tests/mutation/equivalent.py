@@ -183,6 +183,8 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("sessions", "self._copy.close()", "pass", "what nobody has is closed too"),
             ("sessions", '_copy.execute("BEGIN")', "pass", "one transaction is only faster"),
             ("sessions", "str(timestamp)[:4] > self._year", ">=", "the next line decides"),
+            ("sessions", "self._known.add(instrument)", "pass", "it is looked up again, and found"),
+            ("sessions", "if instrument not in self._known", "and -> ", "so it was the first time"),
             ("sessions", "(row[2] in self._known or", "or -> ", "what is known is text anyhow"),
             ("sessions", "nothing is written here", "pass", "nothing comes to it"),
         )
