@@ -86,11 +86,14 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("return str(value)", "return None", "the line before it raises"),
         )
     ),
-    (
-        "nexuslims_store/connection.py",
-        "uri=path != MEMORY,",
-        "!=  ->  ==",
-        "most builds of SQLite read URIs anyhow; with others nothing could be opened",
+    *(
+        ("nexuslims_store/connection.py", stands, becomes, why)
+        for stands, becomes, why in (
+            ("uri=path != MEMORY,", "!=  ->  ==", "nearly every SQLite reads URIs anyhow"),
+            ("stored_instant, deterministic=", "False", "it only asks more often"),
+            ('uri.replace("file://", "file:////"', "1 -> 2", "there is no other"),
+            ("ordinary = False", "True", "SQLite does not open it either, and why is found out"),
+        )
     ),
     (
         "nexuslims_store/translation.py",
