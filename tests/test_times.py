@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from nexuslims_store import InvalidValueError, RecordStatus, Session, Store
 from nexuslims_store.times import (
     aware_end,
+    checked_clock,
     checked_timeout,
     day_before,
     from_instant,
     instant,
     stored_instant,
+    utc_now,
     zone,
 )
 
@@ -432,3 +434,14 @@ def test_a_timeout_is_not_negative(timeout: float) -> None:
         2e6,
         2e6,
     )
+
+
+def test_a_clock_shows_aware_times_and_nothing_else() -> None:
+    assert checked_clock(utc_now) is utc_now
+    noon = datetime(2025, 6, 2, 12, tzinfo=UTC)
+    assert checked_clock(lambda: noon)() == noon
+    with pytest.raises(TypeError, match=r"^what clock returns must be a datetime"):
+        checked_clock(lambda: "noon")()  # type: ignore[arg-type,return-value]
+    naive = noon.replace(tzinfo=None)
+    with pytest.raises(InvalidValueError, match=r"^clock returned datetime.* says of no zone"):
+        checked_clock(lambda: naive)()
