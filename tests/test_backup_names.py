@@ -45,6 +45,8 @@ def test_a_name_is_in_the_folder_that_is_asked_for(tmp_path: Path) -> None:
     assert free_name(path, folder, now=NOW) == folder / "a_backup_20250304_050607.db"
     assert name_for(path, folder).parent == folder
     assert name_for(path, tmp_path).parent == tmp_path
+    with pytest.raises(BackupError, match=r"a\.db exists already"):
+        name_for(path, path)
 
 
 @pytest.mark.parametrize("folder", ["-", ":memory:"])

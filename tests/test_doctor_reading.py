@@ -24,6 +24,9 @@ INSTRUMENT = (
     "timezone"
 )
 MICROSECOND = timedelta(microseconds=1)
+TAKEN = (
+    "session_log, row 5: a builder took session 'waiting' on 'Titan' at '2025-06-02T08:00:00-04:00'"
+)
 ROWS_OF = {
     "session_log": "session_identifier, instrument, timestamp, event_type, record_status, user, "
     "id_session_log",
@@ -117,6 +120,7 @@ def test_a_claim_dated_in_the_future(path: Path) -> None:
     assert examine(path, NOW - clocks_may_differ_by) == []
     finding = the("future-claim", examine(path, NOW - clocks_may_differ_by - MICROSECOND))
     assert (finding.severity, finding.row_id) == ("note", 5)
+    assert finding.message.startswith(f"{TAKEN}, which is yet to come: ")
 
 
 def test_a_computer_without_zone_data_is_not_the_rows_fault(path: Path) -> None:
@@ -259,6 +263,7 @@ def test_a_claim_is_stale_after_its_lease(path: Path) -> None:
     assert examine(path, NOW + timedelta(hours=6) - MICROSECOND) == []
     finding = the("stale-claim", examine(path, NOW + timedelta(hours=6)))
     assert (finding.severity, finding.row_id) == ("note", 5)
+    assert finding.message.startswith(f"{TAKEN} and never said how it ended; ")
 
 
 @pytest.mark.slow

@@ -227,6 +227,10 @@ WHEN_RIGHT = f"{MIGRATE}  (when what keeps it from being migrated is put right)"
 TAKEN = "CREATE TABLE idx_external_lookup (a);"
 NO_ROW = "DELETE FROM alembic_version;"
 FORMER = "UPDATE alembic_version SET version_num = '0ea2bc3d2ebe';"
+KEYLESS = (
+    "CREATE TABLE made AS SELECT * FROM upload_log; DROP TABLE upload_log; ALTER TABLE made RENAME "
+    "TO upload_log;"
+)
 
 
 @pytest.mark.parametrize(
@@ -255,6 +259,11 @@ FORMER = "UPDATE alembic_version SET version_num = '0ea2bc3d2ebe';"
                 ("no-version-row", "warning", "alembic_version", WHEN_RIGHT),
                 ("in-the-way", "warning", None, None),
             ],
+        ),
+        (
+            "v2_4_0a",
+            KEYLESS,
+            [("older-revision", "note", None, MIGRATE), ("lost-key", "error", "upload_log", None)],
         ),
         ("head", NO_ROW, [("no-version-row", "warning", "alembic_version", MIGRATE)]),
         ("head", "DELETE FROM _yoyo_migration", [("marks", "note", "_yoyo_migration", MIGRATE)]),

@@ -296,7 +296,7 @@ def _as_far_as_it_goes(
 
 def _examine_state(database: SQLiteDatabase, state: State) -> Iterator[Finding]:
     path, revision = database.path, state.revision
-    if state.empty or revision is None:
+    if revision is None:
         yield Finding(
             "no-tables", "warning", f"{path} has no tables yet", "nexuslims-store migrate"
         )
