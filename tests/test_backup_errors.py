@@ -64,6 +64,29 @@ def test_what_the_system_answers(
     assert str(caught.value).startswith(says.format(file=file, folder=tmp_path, error=error))
 
 
+@pytest.mark.parametrize(
+    ("code", "about"),
+    [
+        (sqlite3.SQLITE_FULL, "copy.db"),
+        (sqlite3.SQLITE_IOERR_WRITE, "copy.db"),
+        (sqlite3.SQLITE_IOERR_FSYNC, "copy.db"),
+        (sqlite3.SQLITE_IOERR_READ, "a.db"),
+        (sqlite3.SQLITE_IOERR_SHORT_READ, "a.db"),
+        (sqlite3.SQLITE_CORRUPT, "a.db"),
+        (sqlite3.SQLITE_BUSY, "a.db"),
+    ],
+)
+def test_an_error_of_sqlite_names_the_file_it_is_about(
+    tmp_path: Path, code: int, about: str
+) -> None:
+    error = sqlite3.OperationalError("odd")
+    error.sqlite_errorcode = code
+    source, target = tmp_path / "a.db", tmp_path / "copy.db"
+    with pytest.raises(StoreError) as caught, copying._blaming(source, target, 3):
+        raise error
+    assert {name for name in ("a.db", "copy.db") if f"/{name}" in str(caught.value)} == {about}
+
+
 def test_an_error_without_a_number_is_told_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match=r"\(odd\)"), files.file_errors(tmp_path / "copy.db"):
         raise OSError("odd")

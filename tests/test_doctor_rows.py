@@ -28,6 +28,10 @@ BAD_ROWS = [
         ("unknown-instrument", "session_log", 9, "instrument", "'gone'"),
     ),
     (
+        EVENT + "(9, 's', 'Zürich', '2025-01-01T00:00:00', 'START', 'ERROR')",
+        ("unknown-instrument", "session_log", 9, "instrument", "'Zürich'"),
+    ),
+    (
         "UPDATE session_log SET timestamp = 'yesterday' WHERE id_session_log = 1",
         ("unreadable-time", "session_log", 1, "timestamp", "'yesterday'"),
     ),

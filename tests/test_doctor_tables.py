@@ -231,6 +231,8 @@ KEYLESS = (
     "CREATE TABLE made AS SELECT * FROM upload_log; DROP TABLE upload_log; ALTER TABLE made RENAME "
     "TO upload_log;"
 )
+LOST = ("lost-key", "error", "upload_log", None)
+WRONG = ("wrong-revision", "error", "alembic_version", None)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +265,26 @@ KEYLESS = (
         (
             "v2_4_0a",
             KEYLESS,
-            [("older-revision", "note", None, MIGRATE), ("lost-key", "error", "upload_log", None)],
+            [("older-revision", "note", None, MIGRATE), LOST],
+        ),
+        *(
+            ("head", KEYLESS + script, expected)
+            for script, expected in (
+                ("ALTER TABLE session_log RENAME COLUMN user TO other", [LOST]),
+                ("UPDATE alembic_version SET version_num = 'v9_9_9'", [WRONG, LOST]),
+                (
+                    "UPDATE alembic_version SET version_num = 'v9_9_9'; DROP TABLE instruments",
+                    [("unknown-revision", "error", None, None)],
+                ),
+                (
+                    "DROP TABLE instruments; CREATE VIEW instruments AS SELECT 1 AS a",
+                    [("foreign-code", "error", None, None)],
+                ),
+                (
+                    "DROP TABLE alembic_version; CREATE TABLE alembic_version (number PRIMARY KEY)",
+                    [WRONG, LOST],
+                ),
+            )
         ),
         ("head", NO_ROW, [("no-version-row", "warning", "alembic_version", MIGRATE)]),
         ("head", "DELETE FROM _yoyo_migration", [("marks", "note", "_yoyo_migration", MIGRATE)]),
@@ -271,7 +292,7 @@ KEYLESS = (
         (
             "head",
             "UPDATE alembic_version SET version_num = 'v1_4_3'",
-            [("wrong-revision", "error", "alembic_version", None)],
+            [WRONG],
         ),
         (
             "head",
