@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import migration_files, older_lineage
 from helpers.findings import examine, spoil, the
+from helpers.migration_checks import mend
 from helpers.migration_files import HEAD
 
 from nexuslims_store import Store, doctor, migrations
@@ -371,6 +372,18 @@ def test_of_a_table_without_its_key_only_names_that_are_taken_are_told_beside_it
         "CREATE VIEW nxs_session_log_to_build AS SELECT 1; CREATE INDEX mine ON session_log (user)",
     )
     assert [one.code for one in examine(path)] == ["lost-key", "taken-name"]
+
+
+def test_a_table_is_made_anew_without_an_index_whose_name_another_has(path: Path) -> None:
+    made_anew(path, LOG, ("    PRIMARY KEY (id_session_log),\n", ""))
+    spoil(
+        path,
+        "DROP INDEX nxs_session_log_to_build;"
+        "CREATE INDEX nxs_session_log_to_build ON upload_log (id)",
+    )
+    mend(path, the("lost-key", doctor.examine(path)).remedy)
+    (left,) = doctor.examine(path)
+    assert (left.code, left.table) == ("taken-name", LOG)
 
 
 CHANGED = (

@@ -11,7 +11,8 @@ import pytest
 from helpers import migration_files
 from helpers.command_line import call
 from helpers.findings import EVENT, codes, examine, good, spoil, the
-from helpers.migration_checks import make_file
+from helpers.migration_checks import at, make_file
+from helpers.migration_files import HEAD
 
 from nexuslims_store.doctor import Finding
 
@@ -283,6 +284,44 @@ def test_the_remedy_for_an_instrument_is_a_command_of_ours(
     done = call("--db", path, *words[:-1], right)
     assert done.status == 0, done.err
     assert examine(path) == []
+
+
+KEYLESS = (
+    "CREATE TABLE made AS SELECT * FROM instruments; DROP TABLE instruments; ALTER TABLE made "
+    "RENAME TO instruments;"
+)
+
+
+@pytest.mark.parametrize(
+    ("revision", "script", "column", "command"),
+    [
+        (HEAD, "", "timezone", "nexuslims-store instruments update sem --timezone "),
+        (HEAD, KEYLESS, "timezone", "sqlite3 "),
+        ("v2_5_0a", "", "timezone", "sqlite3 "),
+        ("v2_5_0a", "", "schema_name", "sqlite3 "),
+        (HEAD, "", "display_name", "nexuslims-store instruments update sem --display-name "),
+    ],
+)
+def test_an_instrument_is_mended_by_what_works_on_the_file(
+    tmp_path: Path, revision: str, script: str, column: str, command: str
+) -> None:
+    path = at(revision, tmp_path / "a.db", f"{script} UPDATE instruments SET {column} = x'ff'")
+    (finding,) = (one for one in examine(path) if one.table == "instruments" and one.column)
+    assert finding.column == column
+    assert finding.remedy.startswith(command)
+
+
+@pytest.mark.parametrize(("own", "name"), [("mine", "rowid"), ("rowid", "_rowid_")])
+def test_a_row_is_named_by_what_no_column_of_ones_own_is_called(
+    path: Path, own: str, name: str
+) -> None:
+    spoil(
+        path,
+        f"ALTER TABLE session_log ADD COLUMN {own}; UPDATE session_log SET timestamp = 'x' "
+        "WHERE id_session_log = 1",
+    )
+    remedy = the("unreadable-time", examine(path)).remedy
+    assert shlex.split(remedy)[2].endswith(f" WHERE {name} = 1")
 
 
 def test_a_harvester_that_may_be_the_facilitys_own_is_not_changed(path: Path) -> None:
