@@ -22,6 +22,7 @@ from helpers.support import SESSION, Clock, add_pair, claimed, contents, new_sto
 
 from nexuslims_store import (
     ClaimLostError,
+    DatabaseLockedError,
     InvalidValueError,
     ReadOnlyError,
     RecordStatus,
@@ -205,6 +206,22 @@ def test_a_build_that_is_interrupted_at_its_end_is_given_back_or_finished(store:
             outside.append(at)
         if not going_on:
             break
+
+
+@pytest.mark.parametrize(
+    ("error", "left"), [(KeyboardInterrupt, 0), (SystemExit, 0), (DatabaseLockedError, 1)]
+)
+def test_a_build_whose_end_fails_keeps_its_claim_and_one_that_is_interrupted_does_not(
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], left: int
+) -> None:
+    def fail(_: Session) -> None:
+        monkeypatch.undo()
+        raise error("at the end")
+
+    with pytest.raises(error), store.sessions.building(claimed(store)):
+        monkeypatch.setattr(store.sessions, "_held", fail)
+    assert status(store) == "TO_BE_BUILT"
+    assert len(store.sessions.list_claims()) == left
 
 
 def test_a_claim_that_nobody_was_told_of_is_given_back(
