@@ -224,13 +224,17 @@ class SQLiteDatabase(Database):
             return
         connection = self.connection
         try:
-            with self.translated():
-                for cursor in list(self._streams):
-                    cursor.close()  # half read, it would keep its lock after the connection's end
-                connection.close()
+            self._close(connection)
         finally:
-            connection.close()  # an interrupt may have come before the first time
+            self._close(connection)  # an interrupt may have come before the first time
             self._connection = _Unusable(f"the store of {self.name} is closed; open it again")
+
+    def _close(self, connection: sqlite3.Connection) -> None:
+        with self.translated():
+            for cursor in list(self._streams):
+                with suppress(sqlite3.Error):  # its connection was closed already
+                    cursor.close()  # half read, it would keep its lock after the connection's end
+            connection.close()
 
     # -- statements --------------------------------------------------------------------
 

@@ -35,7 +35,6 @@ def keep_for_ever(connection: object) -> None:
 def _abandon_all() -> None:
     for database in list(_guarded):
         database.abandon()
-    _guarded.clear()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

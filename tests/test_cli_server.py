@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -167,9 +168,12 @@ def test_what_changes_something_changes_it_there(url: str) -> None:
 
 def test_schema_is_that_of_the_server(url: str, server: Server) -> None:
     database = url.partition("@/")[2].partition("?")[0]
-    server.execute("ALTER TABLE instruments ADD COLUMN room TEXT", database=database)
+    own = ["annex", "building", "floor", "key", "room", "wing"]
+    added = ", ".join(f"ADD COLUMN {column} TEXT" for column in reversed(own))
+    server.execute(f"ALTER TABLE instruments {added}", database=database)
     assert "    TEXT instrument_pid PK\n" in call("--db", url, "schema").out
-    assert "room" in call("--db", url, "schema", "--format", "markdown").out
+    described = call("--db", url, "schema", "--format", "markdown").out
+    assert re.findall(rf"`({'|'.join(own)})`", described) == own
     sql = call("--db", url, "schema", "--format", "sql").out
     server.execute("CREATE DATABASE from_schema")
     try:

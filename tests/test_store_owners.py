@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.interruptions import interrupted
 from helpers.platforms import posix
 from helpers.support import (
     PID,
@@ -94,6 +95,42 @@ def test_closing_rolls_an_open_transaction_back(tmp_path: Path) -> None:
         store.instruments.add(instrument("A"))
         store.close()
     assert pids(store) == [PID]
+
+
+def is_closed(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("SELECT 1")
+    except sqlite3.ProgrammingError:
+        return True
+    return False
+
+
+def test_closing_is_for_good_or_can_be_done_again_wherever_it_was_interrupted(
+    tmp_path: Path,
+) -> None:
+    with new_store(tmp_path) as store:
+        store.session_logs.insert_many(log(session_identifier=str(one)) for one in range(300))
+        path = file_of(store)
+    closed = []
+    with plainly(path) as other:
+        other.execute("PRAGMA busy_timeout = 0")
+        for at in range(999):
+            store = Store(path)
+            connection = store.connection
+            events = store.session_logs.iter_all()
+            next(events)
+            going_on = interrupted(store.close, at)
+            closed.append(is_closed(connection))
+            assert closed[-1] or not store._database.closed, at
+            store.close()
+            assert is_closed(connection), at
+            other.execute("BEGIN EXCLUSIVE")  # no lock is left, of the half-read events either
+            other.execute("ROLLBACK")
+            if not going_on:
+                break
+    assert closed == sorted(closed)
+    assert closed.count(True) > closed.count(False)  # once it has begun, it is done to the end
+    assert len(closed) < 999
 
 
 def test_another_thread_is_refused_and_does_no_harm(tmp_path: Path) -> None:

@@ -82,6 +82,23 @@ def test_the_outermost_decides(tmp_path: Path) -> None:
         assert pids(store) == ["B"]
 
 
+def test_each_block_takes_a_statement_to_begin_and_one_to_end() -> None:
+    with memory_store() as store:
+        ran: list[str] = []
+        store.connection.set_trace_callback(ran.append)
+        with store.transaction():
+            with store.transaction(), store.transaction():
+                pass
+            with pytest.raises(MishapError), store.transaction():
+                raise MishapError
+        with pytest.raises(MishapError), store.transaction():
+            raise MishapError
+    inner = ["SAVEPOINT nxs_1", "SAVEPOINT nxs_2", "RELEASE nxs_2", "RELEASE nxs_1"]
+    undone = ["SAVEPOINT nxs_1", "ROLLBACK TO nxs_1", "RELEASE nxs_1"]
+    whole = ["BEGIN IMMEDIATE", *inner, *undone, "COMMIT"]
+    assert ran == [*whole, "BEGIN IMMEDIATE", "ROLLBACK"]
+
+
 def test_an_error_of_the_store_undoes_its_own_call_only(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         with store.transaction():

@@ -31,7 +31,7 @@ from helpers.support import (
     run,
 )
 
-from nexuslims_store import BackupError, DatabaseLockedError, SessionLog, Store, StoreError
+from nexuslims_store import BackupError, DatabaseLockedError, SessionLog, Store, StoreError, turns
 
 pytestmark = pytest.mark.usefixtures("each_store")
 
@@ -99,7 +99,10 @@ def test_many_threads_use_one_store(shared: Store) -> None:
     assert not in_transaction(shared)
 
 
-def test_a_call_waits_while_another_thread_is_in_a_transaction(shared: Store) -> None:
+def test_a_call_waits_while_another_thread_is_in_a_transaction_and_no_longer(
+    shared: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_LONGEST_NAP", shared._database.timeout)
     inside, may_end = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -115,7 +118,7 @@ def test_a_call_waits_while_another_thread_is_in_a_transaction(shared: Store) ->
         time.sleep(0.3)
         assert not waiter.done()
         may_end.set()
-        assert [one.instrument_pid for one in waiter.result(20)] == ["A", PID]
+        assert [one.instrument_pid for one in waiter.result(5)] == ["A", PID]
         holder.result(20)
 
 

@@ -32,6 +32,7 @@ from nexuslims_store.times import raised_in_sql
 from nexuslims_store.translation import (
     ConstraintError,
     interruption,
+    lone_surrogate,
     refuse_writes,
     require_writable,
     translate,
@@ -112,6 +113,17 @@ def test_a_text_that_is_not_utf_8_is_the_files_or_a_rows(tmp_path: Path) -> None
         StoreError,
         f"{path} has a text that is not UTF-8 (Could not decode to UTF-8 column 'user'); "
         "`nexuslims-store doctor` names its row",
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "told"), [("", "''"), ("a" * 80, f"'{'a' * 80}'"), ("b" + "a" * 80, f"'{'a' * 80}'")]
+)
+def test_where_a_text_is_none_in_utf_8_is_told_by_what_is_before_it(before: str, told: str) -> None:
+    with pytest.raises(UnicodeEncodeError) as caught:
+        f"{before}\ud800after".encode()
+    assert str(lone_surrogate(caught.value)) == (
+        f"text that is not UTF-8 (a lone surrogate, after {told}) cannot be stored or looked up"
     )
 
 
