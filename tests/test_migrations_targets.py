@@ -190,7 +190,7 @@ def test_no_backup_of_a_new_file(path: Path) -> None:
     report = migrations.upgrade(path)
     assert (report.before, report.after, report.applied) == (None, HEAD, tuple(REVISIONS))
     assert report.backup is None
-    assert report.seconds > 0
+    assert 0 < report.seconds < 60
     assert sorted(path.parent.iterdir()) == [path]
 
 

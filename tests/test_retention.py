@@ -340,6 +340,11 @@ def test_backup_list(path: Path, tmp_path: Path) -> None:
             "problem": "is not an SQLite database, and nothing was written to it",
         },
     ]
+    head, *rows = call("--db", path, "backup", "list").lines
+    assert head.split() == ["TIME", "SIZE", "REVISION", "PATH", "PROBLEM"]
+    assert rows[1].endswith("is not an SQLite database, and nothing was written to it")
+    (tmp_path / "a_backup_20240101_000000.db").unlink()
+    assert "PROBLEM" not in call("--db", path, "backup", "list").out
     (tmp_path / "empty").mkdir()
     empty = call("--db", path, "backup", "list", tmp_path / "empty", "--json")
     assert (empty.status, empty.json) == (0, [])

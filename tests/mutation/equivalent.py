@@ -19,6 +19,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("stamping", "connection.rollback()", "pass"),
         )
     ),
+    (
+        "nexuslims_store/migrations/backend.py",
+        "return bool(self._given.in_transaction)",
+        "",
+        "a savepoint that is left open ends with the transaction, which is rolled back as a whole",
+    ),
     *(
         (
             "sql/views.sql",
@@ -384,6 +390,18 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "LIMIT 1",
         "1 -> 2",
         "of a query that stands for a value SQLite takes the first row",
+    ),
+    (
+        "sql/views.sql",
+        "event_type <> 'START'",
+        "-> TRUE",
+        "a START is a better event than itself: this spares looking for one",
+    ),
+    (
+        "sql/views.sql",
+        "OR substr(log.timestamp, 12) >= '24'",
+        ">= -> >",
+        "what ends behind an hour has none of the lengths below, and is left to nxs_instant too",
     ),
     (
         "sql/views.sql",

@@ -31,8 +31,9 @@ RUNNERS = {
 # Its parameters are the names of statements; whatever it says of one it says of all.
 OF_EACH_STATEMENT = "tests/test_queries.py"
 
-# Ask statements and views themselves what they answer.
+# Ask statements and views themselves what they answer; and migrations, what they make.
 ASKS_STATEMENTS = ("tests/test_statements", "tests/test_instants")
+ASKS_MIGRATIONS = ("tests/test_migrations_tables.py", "tests/test_migrations_server.py")
 
 
 def measure(checkout: Path, folder: Path, tests: list[str]) -> None:
@@ -125,8 +126,10 @@ class Reach:
         # Where both databases run a statement, SQLite is sooner ready.
         late = self._on_server if mutant.path.startswith("sql/") and not server else set[str]()
 
+        asking = ASKS_MIGRATIONS if "/migrations/" in mutant.path else ASKS_STATEMENTS
+
         def distance(test: str) -> tuple[bool, bool, float, str]:
-            asks = test.startswith(ASKS_STATEMENTS)
+            asks = test.startswith(asking)
             return test in late, not asks, -counts[test] / self._cost(test), test
 
         return sorted(counts, key=distance)
