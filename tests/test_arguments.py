@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from helpers.support import TABLES, instrument, log, memory_store, upload
@@ -19,7 +20,23 @@ from nexuslims_store import (
     Store,
     StoreError,
 )
-from nexuslims_store.arguments import member, members, require_limit, require_type
+from nexuslims_store.arguments import (
+    as_path,
+    items,
+    member,
+    member_value,
+    members,
+    require_choice,
+    require_flags,
+    require_function,
+    require_limit,
+    require_name,
+    require_type,
+    require_valid,
+    texts,
+    valid_items,
+    why_no_path,
+)
 
 
 def test_a_type_that_fits_is_passed_over() -> None:
@@ -75,6 +92,136 @@ def test_what_is_no_text_is_a_type_error(value: object) -> None:
 def test_one_status_is_no_list_of_them(values: object) -> None:
     with pytest.raises(TypeError, match=r"^statuses must be a list of RecordStatus"):
         members("statuses", values, RecordStatus)
+
+
+def test_the_value_of_a_member_is_a_plain_text() -> None:
+    class Odd(str):
+        __slots__ = ()
+
+    for value in ("ERROR", RecordStatus.ERROR, Odd("ERROR")):
+        found = member_value("status", value, RecordStatus)
+        assert (found, type(found)) == ("ERROR", str)
+    for wrong, kind in (("DONE", InvalidValueError), (5, TypeError), ([], TypeError)):
+        with pytest.raises(kind, match=r"^status "):
+            member_value("status", wrong, RecordStatus)
+
+
+def test_a_member_of_another_enum_is_told_by_its_name() -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        member("event_type", RecordStatus.ERROR, EventType)
+    assert str(caught.value) == (
+        "event_type is 'RecordStatus.ERROR', which is no EventType; there are: START, END, "
+        "RECORD_GENERATION"
+    )
+
+
+def test_a_choice_is_one_of_the_texts_that_there_are() -> None:
+    for value in ("up", "down"):
+        require_choice("direction", value, Literal["up", "down"])
+    with pytest.raises(InvalidValueError) as caught:
+        require_choice("direction", "Up", Literal["up", "down"])
+    assert str(caught.value) == "direction is 'Up'; there are: up, down"
+    with pytest.raises(TypeError, match=r"^direction must be a str, not None$"):
+        require_choice("direction", None, Literal["up", None])
+
+
+def test_each_flag_is_true_or_false() -> None:
+    require_flags(one=True, two=False)
+    for wrong, shown in ((None, "None"), (0, r"0 \(int\)"), (1, r"1 \(int\)")):
+        with pytest.raises(TypeError, match=f"^two must be a bool, not {shown}$"):
+            require_flags(one=True, two=wrong, three=5)
+
+
+def test_a_function_is_what_can_be_called() -> None:
+    for function in (print, str, lambda: None):
+        require_function("progress", function)
+    with pytest.raises(TypeError, match=r"^progress must be a function, not None$"):
+        require_function("progress", None)
+
+
+# -- what an iterable holds ------------------------------------------------------------
+
+
+def test_what_is_wrong_among_many_is_named_by_its_place() -> None:
+    assert texts("pids", (one for one in "ab")) == ["a", "b"]
+    assert texts("pids", {}) == []
+    found = items("pids", iter(["a", 2]), str)
+    assert next(found) == "a"  # one by one
+    with pytest.raises(TypeError, match=r"^item 2 of pids must be a str, not 2 \(int\)$"):
+        next(found)
+    with pytest.raises(TypeError, match=r"^item 1 of pids must be an int or a bytes, not None$"):
+        list(items("pids", [None], (int, bytes)))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "says"),
+    [
+        ("ab", str, r"list of str, or another iterable, not 'ab' \(str\)"),
+        ("", str, r"list of str, or another iterable, not '' \(str\)"),
+        (None, str, "list of str, or another iterable, not None"),
+        (5, (EventType, str), r"list of EventType, or another iterable, not 5 \(int\)"),
+    ],
+)
+def test_what_is_no_list_is_refused(
+    values: object, kind: type | tuple[type, ...], says: str
+) -> None:
+    with pytest.raises(TypeError, match=f"^pids must be a {says}$"):
+        list(items("pids", values, kind))
+
+
+def test_models_are_made_anew_with_the_fields_that_were_set() -> None:
+    given = upload(record_id="7")
+    (made,) = valid_items("logs", iter([given]), type(given))
+    assert made == given
+    assert made is not given
+    assert made.model_fields_set == given.model_fields_set != set(type(given).model_fields)
+    alone = require_valid("log", given, type(given))
+    assert alone == given
+    assert alone is not given
+    assert alone.model_fields_set == set(type(given).model_fields)
+    odd = given.model_copy(update={"success": "yes"})
+    with pytest.raises(ValidationError) as caught:
+        list(valid_items("logs", [given, odd], type(given)))
+    assert caught.value.__notes__ == ["in item 2 of logs"]
+    with pytest.raises(TypeError, match=r"^log must be an UploadLog, not .* \(SessionLog\)$"):
+        require_valid("log", log(), type(given))
+
+
+# -- paths -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", "-", ":memory:"])
+def test_a_name_that_means_something_else_is_kept_unless_its_folder_is_named(name: str) -> None:
+    for given in filter(None, (name, Path(name) if name else None)):
+        assert as_path("path", given) == Path(name)
+        assert not as_path("path", given).is_absolute()
+    if name:
+        assert as_path("path", f"./{name}") == Path.cwd() / name
+    instead = f"; one that is called so is ./{name}" if name else ""
+    with pytest.raises(StoreError) as caught:
+        require_name(name)
+    assert str(caught.value) == f"{name!r} is no file or folder{instead}"
+
+
+@pytest.mark.parametrize("name", ["a.db", "./a.db", "--", ":memory", "a/-", " "])
+def test_another_name_is_one_of_a_file(name: str) -> None:
+    for given in (name, Path(name)):
+        assert as_path("path", given) == Path(name)
+        assert not as_path("path", given).is_absolute()
+        require_name(given)
+
+
+@pytest.mark.parametrize("value", [None, 5, b"a.db", ["a.db"]])
+def test_what_is_no_path_is_a_type_error(value: Any) -> None:
+    with pytest.raises(TypeError, match=r"^root must be a str or a PathLike, not "):
+        as_path("root", value)
+
+
+def test_why_a_name_is_no_path_is_said_in_words() -> None:
+    assert why_no_path(FileNotFoundError(2, "No such file")).startswith("the current folder was re")
+    assert why_no_path(OSError(36, "File name too long")) == "File name too long"
+    assert why_no_path(OSError("odd")) == "odd"
+    assert why_no_path(ValueError("a NUL is in it")) == "a NUL is in it"
 
 
 # What came past the model, by `model_copy(update=…)`, which Pydantic does not look at.
