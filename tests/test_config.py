@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +19,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from platformdirs import user_data_path
 
-from nexuslims_store import Store, StoreError, default_path
-from nexuslims_store.config import data_root
+from nexuslims_store import Store, StoreError, config, default_path
+from nexuslims_store.config import (
+    data_root,
+    dump_line,
+    hide_passwords,
+    is_url,
+    origin_of_default_path,
+    require_file,
+    restore_line,
+    sql_folder,
+)
 
 FOUND = {"NX_DB_PATH": default_path, "NX_INSTRUMENT_DATA_PATH": data_root}
 
@@ -211,3 +222,138 @@ def test_the_password_of_a_server_is_not_shown(
             Store(path)
         assert "secret" not in str(caught.value)
     assert "secret" not in done.stdout + done.stderr
+
+
+# -- addresses of servers --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("postgresql://db/n", "POSTGRES://db/n", "postgresql:n", "postgres:n", "\t mysql:/db/n"),
+        *("host=db", "hostaddr=::1", "port=1", "user=x", "dbname=n", "Password=x", "x+y.z-1://n"),
+    ],
+)
+def test_an_address_is_no_path_of_a_file_and_is_not_repeated(given: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        require_file(given, "the backup")
+    assert str(caught.value).startswith(
+        "the backup is no path of an SQLite file, but the address of a server; that of a Postgr"
+    )
+    assert given not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("nexuslims.db", "C:/data/n.db", "C:\\data\\n.db", "postgresql", "postgresqlx:n", "a:b"),
+        *("myhost=db", "hosts=1", "x/postgresql:n", "host =db", "9x:/n", "sslmode=x", "x_y:/n"),
+    ],
+)
+def test_a_file_may_be_called_nearly_so(given: str) -> None:
+    require_file(given, "the backup")
+    require_file(Path(given), "the backup")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_one"),
+    [
+        ("postgresql://", True),
+        ("postgres://db", True),
+        ("postgresql:/db", False),
+        ("Postgres://db", False),
+        (" postgres://db", False),
+        (b"postgres://db", False),
+        (Path("postgres://db"), False),
+        (None, False),
+    ],
+)
+def test_a_url_is_a_text_that_begins_as_one(path: object, is_one: bool) -> None:
+    assert is_url(path) is is_one
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no postgresql://ada:se:cr@et@db/n!", "no postgresql://ada@db/n!"),
+        ("postgres:/ada:secret@db", "postgres:/ada@db"),
+        ("postgresql://:secret@db", "postgresql://@db"),
+        ("postgresql://ada@db:1/n", "postgresql://ada@db:1/n"),
+        ("http://ada:known@db", "http://ada:known@db"),
+        ("password=secret user=ada", "password=… user=ada"),
+        ("'?sslpassword=secret&x=1'", "'?sslpassword=…&x=1'"),
+        ('"password=secret"', '"password=…"'),
+        ("password=", "password="),
+        ("postgresql://a:b@x postgresql://c:d@y", "postgresql://a@x postgresql://c@y"),
+    ],
+)
+def test_a_message_shows_no_password(text: str, shown: str) -> None:
+    assert hide_passwords(text) == shown
+
+
+def test_a_command_for_a_server_has_its_address_in_quotes_and_no_password() -> None:
+    url = "postgresql://ada:secret@db/it's?password=secret"
+    shown = shlex.quote("postgresql://ada@db/it's")
+    assert dump_line(url) == (f"pg_dump --format=custom --file=nexuslims.dump --dbname={shown}")
+    assert restore_line(url) == (
+        f"pg_restore --clean --if-exists --single-transaction --dbname={shown} nexuslims.dump"
+    )
+
+
+# -- where things are ------------------------------------------------------------------
+
+
+def test_where_the_default_is_from_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert origin_of_default_path() == "the user's data folder, as NX_DB_PATH is not set"
+    write_env("NX_DB_PATH=/data/n.db")
+    assert origin_of_default_path() == f"NX_DB_PATH in {Path.cwd() / '.env'}"
+    monkeypatch.setenv("NX_DB_PATH", "~no-such-user/n.db")
+    assert origin_of_default_path() == "NX_DB_PATH in the environment"
+    with pytest.raises(StoreError, match=r"is '~no-such-user/n.db' in the environment, and there"):
+        default_path()
+
+
+def test_only_the_database_may_be_on_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, found in (
+        ("NX_DB_PATH", "postgresql://db/n"),
+        ("NX_INSTRUMENT_DATA_PATH", Path("postgresql:/db/n")),
+    ):
+        monkeypatch.setenv(variable, "postgresql://db/n")
+        assert FOUND[variable]() == found
+
+
+def test_who_has_no_folder_for_the_data_is_told_what_to_set() -> None:
+    with pytest.raises(StoreError, match=r"is not known: set .* NX_INSTRUMENT_DATA_PATH, or give"):
+        data_root()
+
+
+def test_who_has_no_home_folder_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("platformdirs.user_data_path", none)
+    with pytest.raises(StoreError) as caught:
+        default_path()
+    says = "this user has no home folder to keep the database in; set NX_DB_PATH, or give a path"
+    assert str(caught.value) == says
+    assert caught.value.for_command == f"{says} (--db)"
+    monkeypatch.setenv("NX_DB_PATH", "n.db")
+    assert default_path() == Path("n.db")
+
+
+def test_the_sql_is_in_the_package_or_beside_it(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    package = folder / "package"
+    monkeypatch.setattr(config, "__file__", str(package / "config.py"))
+    find = sql_folder.__wrapped__
+    inside, beside = package / "sql", folder / "sql"
+    with pytest.raises(StoreError) as caught:
+        find()
+    assert f"looked in {inside} and {beside}; install the package again" in str(caught.value)
+    for place in (beside, inside):
+        place.mkdir(parents=True)
+        with pytest.raises(StoreError) if place == beside else contextlib.nullcontext():
+            find()
+        (place / "migrations").mkdir()
+        assert find() == place
