@@ -192,7 +192,7 @@ def test_models_are_made_anew_with_the_fields_that_were_set() -> None:
 
 @pytest.mark.parametrize("name", ["", "-", ":memory:"])
 def test_a_name_that_means_something_else_is_kept_unless_its_folder_is_named(name: str) -> None:
-    for given in filter(None, (name, Path(name) if name else None)):
+    for given in (name, Path(name)) if name else (name,):
         assert as_path("path", given) == Path(name)
         assert not as_path("path", given).is_absolute()
     if name:

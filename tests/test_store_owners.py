@@ -15,6 +15,7 @@ import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.interruptions import interrupted
@@ -283,6 +284,21 @@ def test_a_store_that_is_not_closed_warns_and_lets_the_file_go(tmp_path: Path) -
     with pytest.warns(ResourceWarning, match="unclosed <Store .*nexuslims"):
         del store
         gc.collect()
+    write(path, "DELETE FROM instruments")
+
+
+def test_a_store_that_another_thread_lets_go_of_is_none_of_its_to_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", odd.append)
+    held = [new_store(tmp_path)]
+    path = file_of(held[0])
+    thread = threading.Thread(target=held.clear)
+    with pytest.warns(ResourceWarning, match="unclosed <Store .*nexuslims"):
+        thread.start()
+        thread.join()
+    assert odd == []
     write(path, "DELETE FROM instruments")
 
 

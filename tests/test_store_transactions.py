@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
+from contextlib import ExitStack
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from helpers.support import (
@@ -97,6 +100,33 @@ def test_each_block_takes_a_statement_to_begin_and_one_to_end() -> None:
     undone = ["SAVEPOINT nxs_1", "ROLLBACK TO nxs_1", "RELEASE nxs_1"]
     whole = ["BEGIN IMMEDIATE", *inner, *undone, "COMMIT"]
     assert ran == [*whole, "BEGIN IMMEDIATE", "ROLLBACK"]
+
+
+def test_a_stack_of_blocks_ends_them_in_turn(tmp_path: Path) -> None:
+    with Store(new_database(tmp_path)) as store:
+        with pytest.raises(MishapError), ExitStack() as stack:
+            stack.enter_context(store.transaction())
+            store.instruments.add(instrument("A"))
+            raise MishapError
+        with ExitStack() as stack:
+            for pid in "BC":
+                stack.enter_context(store.transaction())
+                store.instruments.add(instrument(pid))
+            assert pids(store) == []
+        assert pids(store) == ["B", "C"]
+
+
+def test_who_has_not_imported_asyncio_or_is_just_about_to_has_no_tasks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for asyncio in (None, ModuleType("asyncio")):
+        monkeypatch.setitem(sys.modules, "asyncio", asyncio)
+        with memory_store() as store, store.transaction():
+            add_pair(store)
+            assert store.session_logs.count() == 2
+        monkeypatch.delitem(sys.modules, "asyncio")
+        with memory_store() as store, store.transaction():
+            assert store.session_logs.count() == 0
 
 
 def test_an_error_of_the_store_undoes_its_own_call_only(tmp_path: Path) -> None:

@@ -143,6 +143,19 @@ def test_a_call_waits_no_longer_than_the_timeout(tmp_path: Path) -> None:
     assert pids(store) == [PID, "A", "C"]
 
 
+def test_a_transaction_is_of_the_thread_that_begins_it_wherever_it_was_made(
+    shared: Store,
+) -> None:
+    transaction = shared.transaction()
+
+    def work() -> None:
+        with transaction:
+            shared.instruments.add(instrument("A"))
+
+    in_thread(work)
+    assert pids(shared) == [PID, "A"]
+
+
 @pytest.mark.parametrize("error", [None, ZeroDivisionError()], ids=["commit", "error"])
 def test_a_transaction_ends_in_its_own_thread(
     shared: Store, error: ZeroDivisionError | None
