@@ -98,6 +98,7 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("uri=path != MEMORY,", "!=  ->  ==", "nearly every SQLite reads URIs anyhow"),
             ("stored_instant, deterministic=", "False", "it only asks more often"),
             ('uri.replace("file://", "file:////"', "1 -> 2", "there is no other"),
+            ("in_transaction = True  # let", "False", "what is run next says why"),
             ("ordinary = False", "True", "SQLite does not open it either, and why is found out"),
         )
     ),
