@@ -6,6 +6,7 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +37,7 @@ from nexuslims_store.translation import (
     refuse_writes,
     require_writable,
     translate,
+    who_may_repair,
     why_not_opened,
 )
 
@@ -194,6 +196,31 @@ def test_an_index_of_the_facilitys_own_that_refuses_a_row_is_named(
     assert str(found) == f"{path}: {what} ({said})"
 
 
+def test_a_file_that_is_locked_is_not_waited_for_to_find_an_index(tmp_path: Path) -> None:
+    path = new_database(tmp_path)
+    said = "UNIQUE constraint failed: upload_log.record_id"
+    write(path, "CREATE UNIQUE INDEX one ON upload_log (record_id)")
+    with plainly(path) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        begun = time.monotonic()
+        found = str(meaning(path, sqlite3.SQLITE_CONSTRAINT_UNIQUE, said))
+    assert found == f"{path}: the tables refuse the row ({said})"
+    assert time.monotonic() - begun < 3
+
+
+def test_without_zone_data_an_error_of_sqls_function_is_the_computers_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> None:
+        raise StoreError("none here")
+
+    monkeypatch.setattr(translation, "require_zone_data", none)
+    for code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA):
+        with pytest.raises(StoreError, match="none here"):
+            meaning(tmp_path / "nexuslims.db", code)
+    assert type(meaning(tmp_path / "nexuslims.db", sqlite3.SQLITE_MISUSE)) is StoreError
+
+
 def test_a_folder_may_be_opened_and_not_read(tmp_path: Path) -> None:
     for code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR_READ):
         found = meaning(tmp_path, code)
@@ -283,6 +310,31 @@ def test_a_user_whom_permissions_bind(
         found = meaning(path, getattr(sqlite3, f"SQLITE_{name}"))
     assert type(found) is ReadOnlyError
     assert str(found) == says.format(path=path, folder=open_folder, wal="")
+
+
+@as_root
+@pytest.mark.parametrize("unwritable", ["nexuslims.db", "nexuslims.db-journal", "."])
+def test_who_may_repair_is_the_owner_where_one_of_the_places_may_not_be_written(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, unwritable: str
+) -> None:
+    if sys.platform == "win32":
+        return
+    path = new_database(open_folder)
+    open_folder.chmod(0o777)
+    for place in (path, Path(f"{path}-journal")):
+        place.touch()
+        place.chmod(0o666)
+        os.chown(place, 54321, 54321)
+    with unprivileged():
+        assert who_may_repair(path) is None
+    (open_folder / unwritable).chmod(0o555)
+    with unprivileged():
+        assert who_may_repair(path) == (
+            f"{open_folder / unwritable} is read-only for this user: run `nexuslims-store backup` "
+            "as user 54321, who owns the database, or change the permissions"
+        )
+        monkeypatch.setattr(sys, "platform", "win32")
+        assert who_may_repair(path) is None
 
 
 @as_root
@@ -397,10 +449,12 @@ def test_what_a_user_may_not_open(
     assert str(found).startswith(says.format(path=path))
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "none" / "nexuslims.db"
-    found = str(why_not_opened(path))
-    assert found.startswith(f"there is no database {path}, nor the folder {path.parent}; check ")
+def test_a_folder_that_is_not_there_or_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in ("none", "file"):
+        path = tmp_path / folder / "nexuslims.db"
+        says = f"there is no database {path}, nor the folder {path.parent}; check "
+        assert str(why_not_opened(path)).startswith(says)
 
 
 @posix
