@@ -250,10 +250,11 @@ def test_another_thread_joins_no_transaction_of_a_store_that_is_not_its_own(
 
 def test_who_waits_for_a_turn_sleeps_meanwhile(tmp_path: Path) -> None:
     def wait() -> float:
-        begun = time.thread_time()
-        with pytest.raises(DatabaseLockedError):
+        begun, at_work = time.monotonic(), time.thread_time()
+        with pytest.raises(DatabaseLockedError, match=r"another thread .*, still after 0\.05 s; "):
             store.instruments.list()
-        return time.thread_time() - begun
+        assert time.monotonic() - begun >= 0.05
+        return time.thread_time() - at_work
 
     with new_store(tmp_path, any_thread=True, timeout=0.05) as store, store.transaction():
         assert in_thread(wait) < 0.01
