@@ -304,6 +304,7 @@ def test_the_script_does_the_same(server: Server, url: str) -> None:
     server.execute(script, database=NAME)
     assert tables(server, NAME) == ours
     assert migrations.current(url) == HEAD
+    server.execute("SELECT nxs_instant('2025-01-01', 'UTC')", database=NAME)
 
 
 def test_a_schema_of_its_own_will_do(server: Server, url: str) -> None:

@@ -30,7 +30,7 @@ from nexuslims_store import (
 )
 from nexuslims_store.store import FirstUse
 
-ODD: list[Any] = [None, 5, -1, "x", object()]
+ODD: list[Any] = [None, 5, -1, "x", "2025-01-13T12:00:00", object()]
 # What an annotation says that each of them fits; what is in no list fits none.
 FITS: list[tuple[type, str]] = [
     (type(None), r"\b(None|Any)\b"),

@@ -128,8 +128,12 @@ class Reach:
 
         asking = ASKS_MIGRATIONS if "/migrations/" in mutant.path else ASKS_STATEMENTS
 
+        # Tests of the module itself import it by its name.
+        name = mutant.path.removesuffix(".py").replace("/", ".")
+        own = {file for file in self._of_file if name in self._text(file)}
+
         def distance(test: str) -> tuple[bool, bool, float, str]:
-            asks = test.startswith(asking)
+            asks = test.startswith(asking) or _file(test) in own
             return test in late, not asks, -counts[test] / self._cost(test), test
 
         return sorted(counts, key=distance)
