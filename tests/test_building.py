@@ -224,6 +224,31 @@ def test_a_build_whose_end_fails_keeps_its_claim_and_one_that_is_interrupted_doe
     assert len(store.sessions.list_claims()) == left
 
 
+@pytest.mark.parametrize(
+    ("raised", "told"), [(FileNotFoundError, DatabaseLockedError), (ValueError, ValueError)]
+)
+def test_an_outcome_that_cannot_be_written_is_told_unless_the_blocks_own_error_is(
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    raised: type[Exception],
+    told: type[Exception],
+) -> None:
+    def fail(_: Session) -> None:
+        monkeypatch.undo()
+        raise DatabaseLockedError("at the end")
+
+    def build() -> None:
+        with store.sessions.building(claimed(store), OUTCOMES):
+            monkeypatch.setattr(store.sessions, "_held", fail)
+            raise raised
+
+    with pytest.raises(told):
+        build()
+    assert ("could not be set to ERROR: at the end" in caplog.text) is (told is ValueError)
+    assert len(store.sessions.list_claims()) == 1
+
+
 def test_a_claim_that_nobody_was_told_of_is_given_back(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
