@@ -17,7 +17,7 @@ from helpers.command_line import call
 from helpers.readme import block_below
 from helpers.servers import Server
 
-from nexuslims_store import Store, StoreError, demo, migrations, moving
+from nexuslims_store import Store, StoreError, demo, doctor, migrations, moving
 
 PASSWORD = "geheim"
 
@@ -123,13 +123,16 @@ def test_the_doctor_finds_in_the_rows_what_it_finds_in_those_of_a_file(
     server.execute(*spoil, database=url.partition("@/")[2].partition("?")[0])
     found = []
     for place in (copy, url):
-        doctor = call("--db", place, "doctor", "--json")
-        assert doctor.status == 1
-        assert PASSWORD not in doctor.out
+        said = call("--db", place, "doctor", "--json")
+        assert said.status == 1
+        assert PASSWORD not in said.out
         found.append(
-            sorted((f["code"], f["message"], str(f["row_id"])) for f in json.loads(doctor.out))
+            sorted((f["code"], f["message"], str(f["row_id"])) for f in json.loads(said.out))
         )
     assert found[0] == found[1]
+    told: list[tuple[int, int]] = []
+    doctor.examine(url, progress=lambda *far: told.append(far))
+    assert told
     (remedy,) = (
         finding["remedy"]
         for finding in json.loads(call("--db", url, "doctor", "--json").out)

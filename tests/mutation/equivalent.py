@@ -19,11 +19,33 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("stamping", "connection.rollback()", "pass"),
         )
     ),
+    *(
+        ("nexuslims_store/migrations/backend.py", stands, "", why)
+        for why in (
+            "a savepoint that is left open ends with the transaction, which is rolled back whole",
+        )
+        for stands in (
+            "return bool(self._given.in_transaction)",
+            "return not self._given.closed",
+        )
+    ),
     (
-        "nexuslims_store/migrations/backend.py",
-        "return bool(self._given.in_transaction)",
-        "",
-        "a savepoint that is left open ends with the transaction, which is rolled back as a whole",
+        "nexuslims_store/migrations/server.py",
+        "open_server(url, read_only=True",
+        "False",
+        "nothing is written by looking",
+    ),
+    (
+        "nexuslims_store/demo.py",
+        "random.random() <",
+        "< -> <=",
+        "no number between them is one that comes",
+    ),
+    (
+        "nexuslims_store/migrations/verification.py",
+        "_about(rule, becomes) or becomes.key[0]",
+        "0 -> 1",
+        "each CHECK of NexusLIMS's names a column",
     ),
     *(
         (

@@ -128,9 +128,13 @@ class Reach:
 
         asking = ASKS_MIGRATIONS if "/migrations/" in mutant.path else ASKS_STATEMENTS
 
-        # Tests of the module itself import it by its name.
+        # Tests of the module itself import it by its name, or have it.
         name = mutant.path.removesuffix(".py").replace("/", ".")
-        own = {file for file in self._of_file if name in self._text(file)}
+        own = {
+            file
+            for file in self._of_file
+            if name in self._text(file) or f"/test_{Path(mutant.path).stem}" in file
+        }
 
         def distance(test: str) -> tuple[bool, bool, float, str]:
             asks = test.startswith(asking) or _file(test) in own
