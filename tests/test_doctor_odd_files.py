@@ -120,7 +120,9 @@ def all_of(path: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize(
+    "seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(8, 40))]
+)
 def test_every_command_works_keeps_all_and_leaves_nothing_to_do(tmp_path: Path, seed: int) -> None:
     path, draw = good(tmp_path), random.Random(seed)
     make_own(path, draw)
