@@ -232,7 +232,7 @@ class SQLiteDatabase(Database):
     def _close(self, connection: sqlite3.Connection) -> None:
         with self.translated():
             for cursor in list(self._streams):
-                with suppress(sqlite3.Error):  # its connection was closed already
+                with suppress(sqlite3.ProgrammingError):  # its connection was closed already
                     cursor.close()  # half read, it would keep its lock after the connection's end
             connection.close()
 

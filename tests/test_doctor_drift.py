@@ -261,6 +261,10 @@ GIVE_UP = "{} is an index of your own: if you can do without, take it out of the
             "ALTER TABLE upload_log ADD own; CREATE UNIQUE INDEX m ON upload_log (own, success)",
             *(UPLOADS, "(own, success)", "m"),
         ),
+        (
+            "CREATE UNIQUE INDEX m ON instruments (location, instrument_pid collate nocase)",
+            *("instruments", "(location, instrument_pid)", "m"),
+        ),
     ],
 )
 def test_a_unique_index_of_ones_own_is_told_with_its_name(

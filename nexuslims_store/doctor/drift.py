@@ -267,8 +267,8 @@ def _differences(there: Table, expected: Table) -> Iterator[Difference]:
         listed = ", ".join(unique)
         yield Difference("not unique", listed, f"({listed}) is not UNIQUE")
     for index in there.indexes:
-        # A UNIQUE of what holds the key says nothing new.
-        key = set(there.key) <= set(index.columns)
+        # A UNIQUE of what holds the key says nothing new, unless it compares more loosely.
+        key = set(there.key) <= set(index.columns) and "COLLATE" not in (index.sql or "").upper()
         known = index.columns in expected.unique or (
             index.sql is None and own.intersection(index.columns)
         )

@@ -133,13 +133,13 @@ def _wrapped(text: str, first: str = "", others: str = "") -> list[str]:
     room = _WIDTH - columns(others)
     lines: list[str] = []
     for line in textwrap.wrap(printable(text), room, break_on_hyphens=False) or [""]:
-        lines += _parts(line, room)
+        lines += _halved(line, room)
     return [f"{others if place else first}{line}" for place, line in enumerate(lines)]
 
 
-def _parts(line: str, room: int) -> list[str]:
-    """Return a line as it is, or in parts where its letters are two columns wide."""
-    if columns(line) <= room:
-        return [line]
-    half = room // 2
-    return [line[place : place + half] for place in range(0, len(line), half)]
+def _halved(line: str, room: int) -> Iterator[str]:
+    """Yield a line as it is, or in parts where its letters are two columns wide."""
+    while columns(line) > room:
+        yield line[: room // 2]
+        line = line[room // 2 :]
+    yield line

@@ -20,13 +20,14 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         )
     ),
     *(
-        ("nexuslims_store/migrations/backend.py", stands, "", why)
+        ("nexuslims_store/migrations/backend.py", stands, becomes, why)
         for why in (
             "a savepoint that is left open ends with the transaction, which is rolled back whole",
         )
-        for stands in (
-            "return bool(self._given.in_transaction)",
-            "return not self._given.closed",
+        for stands, becomes in (
+            ("return bool(self._given.in_transaction)", "-> return None"),
+            ("return not self._given.closed", "-> return None"),
+            ("return not self._given.closed", "not -> nothing"),
         )
     ),
     (
