@@ -131,6 +131,18 @@ def test_a_session_is_added_whole_or_not_at_all(
         assert not in_transaction(store)
 
 
+@pytest.mark.parametrize("wrong", ["user", "start", "end", "instrument"])
+def test_what_is_no_part_of_a_session_is_named_alone_and_among_many(wrong: str) -> None:
+    at = datetime(2025, 6, 2, 9)
+    right = {"session_identifier": "1", "instrument": PID, "start": at, "end": at, "user": "ned"}
+    given: Any = right | {wrong: b"x"}
+    with memory_store() as store:
+        for add in (lambda: store.sessions.add(**given), lambda: store.sessions.add_many([given])):
+            with pytest.raises(TypeError, match=rf"^{wrong} must be a .*, not b'x' \(bytes\)"):
+                add()
+        assert store.session_logs.count() == 0
+
+
 # -- pairing ---------------------------------------------------------------------------
 
 
