@@ -304,7 +304,8 @@ RENAME = "give it another name: its statement is in `sqlite3 FILE .schema`"
             [
                 (
                     *("wrong-revision", "error", "alembic_version"),
-                    f"`{MIGRATE} stamp v2_5_0b` puts the version row right, then run `{MIGRATE}`",
+                    f"`{MIGRATE} stamp {migration_files.HEAD}` puts the version row right, "
+                    f"then run `{MIGRATE}`",
                 )
             ],
         ),
@@ -320,7 +321,7 @@ RENAME = "give it another name: its statement is in `sqlite3 FILE .schema`"
                 (
                     *("unknown-tables", "error", None),
                     "make a copy of the file and put its tables right in it; "
-                    "`nexuslims-store schema --format sql` prints those of v2_5_0b",
+                    f"`nexuslims-store schema --format sql` prints those of {migration_files.HEAD}",
                 )
             ],
         ),
