@@ -184,7 +184,7 @@ def _parts(store: Store, last_of_part: str) -> Iterator[dict[str, object]]:
         if last is None:
             return
         yield {"after": after, "last": last}
-        after = int(last)
+        after = last
 
 
 def _read_sessions(figures: Figures, store: Store) -> None:
