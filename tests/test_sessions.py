@@ -26,6 +26,7 @@ from helpers.support import (
 from pydantic import ValidationError
 
 from nexuslims_store import (
+    DatabaseLockedError,
     EventType,
     Instrument,
     InvalidRowError,
@@ -326,6 +327,21 @@ def test_an_instrument_that_is_not_valid_keeps_only_its_own_sessions(tmp_path: P
             store.sessions.get("lost")
         error = caught.value
         assert (error.table, error.row_id, error.column) == ("instruments", "Mars", "timezone")
+
+
+def test_an_instrument_that_cannot_be_read_just_now_is_no_unknown_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_: str) -> None:
+        raise DatabaseLockedError("still locked")
+
+    with memory_store() as store:
+        add_pair(store)
+        monkeypatch.setattr(store.sessions._instruments, "get", fail)
+        with pytest.raises(DatabaseLockedError, match="still locked"):
+            store.sessions.get(SESSION)
+        monkeypatch.undo()
+        assert store.sessions.get(SESSION) is not None
 
 
 @pytest.mark.parametrize(
