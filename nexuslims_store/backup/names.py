@@ -66,7 +66,8 @@ def names(
     """
     first = f"{_stem(path)}_backup_{(now or utc_now().astimezone()).strftime(_TIME)}{mark}"
     yield folder / f"{first}.db"
-    yield from (folder / f"{first}_{number}.db" for number in count(2))
+    for number in count(2):
+        yield folder / f"{first}_{number}.db"
 
 
 def list_backups(path: Path, folder: Path | None = None) -> list[Backup]:
