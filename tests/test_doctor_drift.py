@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -11,22 +10,15 @@ from pathlib import Path
 import pytest
 from helpers import migration_files, older_lineage
 from helpers.findings import examine, spoil, the
-from helpers.migration_checks import mend
+from helpers.migration_checks import make_file, mend
 from helpers.migration_files import HEAD
 
-from nexuslims_store import Store, doctor, migrations
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("drift") / "empty.db"
-    Store(path, migrate=True).close()
-    return path
+from nexuslims_store import doctor
 
 
 @pytest.fixture
-def path(empty: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(empty, tmp_path / "a.db"))
+def path(tmp_path: Path) -> Path:
+    return make_file(tmp_path / "a.db")
 
 
 def made_anew(path: Path, table: str, *changes: tuple[str, str]) -> None:
@@ -344,8 +336,7 @@ def test_indexes_of_ones_own_do_no_harm(path: Path) -> None:
     ],
 )
 def test_indexes_below_the_head(tmp_path: Path, script: str, code: str, message: str) -> None:
-    path = tmp_path / "a.db"
-    migrations.upgrade(path, "v2_4_0a")
+    path = make_file(tmp_path / "a.db", "v2_4_0a")
     spoil(path, script)
     others = {"older-revision", "in-the-way"}
     found = [(one.code, one.message) for one in examine(path) if one.code not in others]

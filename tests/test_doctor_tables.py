@@ -338,8 +338,7 @@ def test_what_is_said_of_the_revision(
     script: str,
     expected: list[tuple[str, str, str | None, str]],
 ) -> None:
-    path = tmp_path / "a.db"
-    migrations.upgrade(path, revision)
+    path = make_file(tmp_path / "a.db", revision)
     spoil(path, script)
     found = examine(path)
     assert [(one.code, one.severity, one.table) for one in found] == [one[:3] for one in expected]

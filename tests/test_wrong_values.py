@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import Result, call
+from helpers.migration_checks import make_file
 from helpers.migration_files import REVISIONS, execute, query
 
-from nexuslims_store import migrations
 from nexuslims_store.tables import quoted, read
 
 KINDS = {
@@ -56,7 +56,7 @@ numbers = itertools.count(1000)
 
 def made(path: Path, revision: str) -> Path:
     """A file at a revision, with a row in each of NexusLIMS's tables."""
-    migrations.upgrade(path, revision)
+    make_file(path, revision)
     with closing(sqlite3.connect(path)) as connection, connection:
         for table, columns in tables(path).items():
             if set(columns) & RIGHT.keys() - {"version_num"}:
