@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from helpers.interruptions import interrupted
@@ -63,6 +64,16 @@ def test_a_connection_that_was_interrupted_is_none(tmp_path: Path, in_memory: bo
         for arguments in (noon, f"{noon}, NULL"):
             assert connection.execute(f"SELECT nxs_instant({arguments})").fetchone() == (1_000_000,)
         assert connection.isolation_level is None
+
+
+def test_what_an_earlier_test_left_behind_is_not_interrupted_in_place_of_the_work() -> None:
+    for _ in range(3):
+        circle: list[object] = [SQLiteDatabase(MEMORY, timeout=0)]
+        circle.append(circle)
+        cast("SQLiteDatabase", circle[0]).close()
+    del circle
+    assert not interrupted(lambda: [[] for _ in range(100_000)], 0)  # enough to look for garbage
+    gc.collect()
 
 
 def test_texts_that_are_not_utf_8_are_read_inside_of_a_block_alone(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from helpers.interruptions import alarm
+from helpers.interruptions import alarm, garbage_is_left_alone
 from helpers.platforms import posix
 from helpers.support import PID, SESSION, TABLES, Clock, contents, instrument, write
 from test_transactions import MUTATORS, claimed
@@ -160,13 +160,14 @@ def interrupted(
     """
     trace = Interruption(at, instructions=instructions)
     before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        list(work() for _ in (1,))  # noqa: C400
-    except KeyboardInterrupt as interrupt:
-        return trace, interrupt
-    finally:
-        sys.settrace(before)
+    with garbage_is_left_alone():
+        sys.settrace(trace)
+        try:
+            list(work() for _ in (1,))  # noqa: C400
+        except KeyboardInterrupt as interrupt:
+            return trace, interrupt
+        finally:
+            sys.settrace(before)
     return trace, None
 
 

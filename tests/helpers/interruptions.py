@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import signal
 import sys
@@ -15,6 +16,20 @@ from helpers.platforms import needs_posix
 
 class InterruptError(BaseException):
     """Raised where a signal handler might."""
+
+
+@contextmanager
+def garbage_is_left_alone() -> Iterator[None]:
+    """Collect no garbage inside a `with` block.
+
+    What an earlier test left behind, in a circle, would be let go of at any moment, and nobody
+    hears of an interruption that comes inside of its `__del__`.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def interrupted(work: Callable[[], object], at: int) -> bool:
@@ -35,13 +50,14 @@ def interrupted(work: Callable[[], object], at: int) -> bool:
         return trace
 
     before = sys.gettrace()  # of whoever measures which lines the tests reach
-    sys.settrace(trace)
-    try:
-        list(work() for _ in (1,))  # noqa: C400
-    except InterruptError:
-        return True
-    finally:
-        sys.settrace(before)
+    with garbage_is_left_alone():
+        sys.settrace(trace)
+        try:
+            list(work() for _ in (1,))  # noqa: C400
+        except InterruptError:
+            return True
+        finally:
+            sys.settrace(before)
     return False
 
 
@@ -58,7 +74,8 @@ def alarm(ring: Callable[[], object]) -> Iterator[Callable[[float], None]]:
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     try:
-        yield set_alarm
+        with garbage_is_left_alone():
+            yield set_alarm
     finally:
         set_alarm(0)
         signal.signal(signal.SIGALRM, former)
