@@ -11,7 +11,7 @@ test *arguments:
 
 # the tests without the slow ones, two to three minutes
 fast *arguments:
-    {{ python }} -m pytest -q -n 3 -m "not slow and not soak and not interop" {{ arguments }}
+    {{ python }} -m pytest -q -n 3 -m "not slow and not soak and not interop and not workshop" {{ arguments }}
 
 # style and types, for Linux, macOS and Windows
 lint:
@@ -24,6 +24,10 @@ lint:
 # everything that must hold before a change is accepted, from a fresh checkout of HEAD
 ci:
     .ci/run
+
+# the benchmarks' results, the walk to a next revision, type checkers on the README: what `test` leaves
+workshop *arguments:
+    {{ python }} -m pytest -q -n 3 -m workshop {{ arguments }}
 
 # the tests with the real NexusLIMS, in environments that are kept in build/
 interop *arguments:

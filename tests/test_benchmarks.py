@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers.support import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.workshop
 
 
 def test_every_benchmark_gives_the_right_result(tmp_path: Path) -> None:

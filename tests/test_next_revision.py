@@ -18,22 +18,13 @@ from helpers.support import ROOT
 
 from nexuslims_store import Store, UnknownRevisionError, demo, moving
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.workshop, pytest.mark.timeout(1200)]
 
 REVISION = "v90_0_0a"
-# Those that a revision may break; the others are about what no revision touches. Each step of the
-# walk that is left out fails in one of the former; the latter say more of the same.
+# Those that a revision may break; the others are about what no revision touches.
 TESTS = [
     *("test_queries", "test_schema", "test_readme_schema", "test_upload_logs"),
     *("test_doctor_tables", "test_migrations_targets", "test_migrations_files"),
-]
-# What no column more or less concerns, and takes as long as the rest of its file.
-UNCONCERNED = [
-    "test_doctor_tables.py::test_what_has_the_name_of_an_index_of_ours_is_one_finding",
-    "test_queries.py::test_a_statement_scans_a_table_only_for_a_reason",
-    "test_queries.py::test_every_statement_is_used",
-]
-MORE_TESTS = [
     *("test_doctor", "test_doctor_rows", "test_migrations_tables", "test_migrations_own"),
     *("test_migrations_former", "test_cli_migrate", "test_packaging"),
 ]
@@ -66,10 +57,7 @@ def edit(file: Path, pattern: str, by: str) -> None:
     file.write_text(changed, encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "tests", [TESTS, pytest.param(TESTS + MORE_TESTS, marks=pytest.mark.soak)], ids=["some", "all"]
-)
-def test_the_walk_is_all_that_a_revision_needs(copy: Path, tests: list[str]) -> None:
+def test_the_walk_is_all_that_a_revision_needs(copy: Path) -> None:
     new = python(
         copy, "-m", "nexuslims_store", "migrate", "new", "add a checksum", "--revision", REVISION
     )
@@ -115,10 +103,9 @@ def test_the_walk_is_all_that_a_revision_needs(copy: Path, tests: list[str]) -> 
     assert drawn.returncode == 0, drawn.stderr
     assert "checksum" in (copy / "README.md").read_text(encoding="utf-8")
     # 5. is for when NexusLIMS has released it. 6. The tests.
-    files = [f"tests/{name}.py" for name in tests]
+    files = [f"tests/{name}.py" for name in TESTS]
     options = ("-q", "-p", "no:cacheprovider", "--assert=plain", "-m", "not slow")
-    without = [f"--deselect=tests/{name}" for name in UNCONCERNED]
-    ran = python(copy, "-m", "pytest", *options, *files, *without)
+    ran = python(copy, "-m", "pytest", *options, *files)
     assert ran.returncode == 0, ran.stdout[-4000:]
 
 

@@ -31,7 +31,7 @@ def in_a_poor_state() -> None:
     os.umask(0o077)
 
 
-@pytest.mark.slow
+@pytest.mark.workshop
 @posix
 def test_however_they_are_started_they_pass(tmp_path: Path) -> None:
     done = subprocess.run(

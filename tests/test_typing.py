@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from helpers.readme import blocks
 
+pytestmark = pytest.mark.workshop
+
 # Each line that ends in "# wrong" has a mistake, and no other line has one.
 MISTAKES = """
 from datetime import datetime
@@ -96,7 +98,6 @@ def by_pyright(files: list[str], folder: Path) -> str:
 CHECKERS = pytest.mark.parametrize("found_by", [by_mypy, by_pyright])
 
 
-@pytest.mark.slow
 @CHECKERS
 def test_nothing_is_found_in_the_examples(found_by, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     files = []
@@ -109,7 +110,6 @@ def test_nothing_is_found_in_the_examples(found_by, tmp_path: Path) -> None:  # 
     assert found_by(files, tmp_path) == ""
 
 
-@pytest.mark.slow
 @CHECKERS
 def test_each_mistake_is_found(found_by, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "mistakes.py").write_text(MISTAKES, encoding="utf-8")

@@ -18,7 +18,7 @@ from .mutant import Mutant
 
 STATEMENT = re.compile(r"^-- name: (\w+)\((.*?)(?=^-- name: |\Z)", re.M | re.S)
 VIEW = re.compile(r"VIEW (?:IF NOT EXISTS )?(\w+)")
-ORDINARY = "not soak and not interop and not slow"
+ORDINARY = "not soak and not interop and not workshop and not slow"
 PUT_TOGETHER = re.compile(r"f\"(?:\w+\.)?(\w+_)\{\w+\}(\w*)\"")
 CACHE = re.compile(r"(functools\.)?(lru_)?cache\b")
 SERVER = "nexuslims_store/postgresql/"
