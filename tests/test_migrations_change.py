@@ -13,7 +13,7 @@ import nexuslims_store
 from nexuslims_store import MigrationError, migrations
 from nexuslims_store.connection import pragma
 from nexuslims_store.errors import DatabaseLockedError, StorageFullError, StoreError
-from nexuslims_store.migrations import backend, change, template
+from nexuslims_store.migrations import change, template
 from nexuslims_store.migrations.plan import plan_for_new_file
 from nexuslims_store.migrations.run import Options
 
@@ -118,12 +118,6 @@ def test_indexes_that_a_file_lacks_are_made_on_the_way_to_the_head(path: Path) -
     migrations.upgrade(path, backup=False)
     names = {name for (name,) in query(path, "SELECT name FROM sqlite_master")}
     assert {"ix_session_log_session_identifier", "nxs_session_log_to_build"} <= names
-
-
-def test_a_step_that_could_not_be_undone_is_not_run() -> None:
-    ours = backend.Backend(sqlite3.connect(":memory:"))
-    with pytest.raises(MigrationError, match="marked `-- transactional: false` cannot be undone"):
-        ours.disable_transactions()
 
 
 def test_an_installed_package_gets_no_new_migrations(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         for stands, becomes in (
             ("return bool(self._given.in_transaction)", "-> return None"),
             ("return not self._given.closed", "-> return None"),
-            ("return not self._given.closed", "not -> nothing"),
+            ("return not self._given.closed", "not -> "),
         )
     ),
     (
