@@ -7,7 +7,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from helpers.migration_files import HEAD, backups, execute, query
+from helpers.migration_checks import make_file
+from helpers.migration_files import HEAD, backups, contents, execute, query
 
 import nexuslims_store
 from nexuslims_store import MigrationError, migrations
@@ -17,12 +18,20 @@ from nexuslims_store.migrations import change, template
 from nexuslims_store.migrations.plan import plan_for_new_file
 from nexuslims_store.migrations.run import Options
 
+# upload_log as NexusLIMS's demo has it.
+NULL_TIMES = """
+DROP TABLE upload_log;
+CREATE TABLE upload_log (
+    id INTEGER NOT NULL, session_identifier VARCHAR(36) NOT NULL,
+    destination_name VARCHAR(100) NOT NULL, success BOOLEAN NOT NULL, timestamp VARCHAR,
+    record_id VARCHAR(255), record_url VARCHAR(500), error_message VARCHAR,
+    metadata_json VARCHAR, PRIMARY KEY (id)
+)"""
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    path = tmp_path / "nexuslims.db"
-    migrations.upgrade(path, "v2_4_0a")
-    return path
+    return make_file(tmp_path / "nexuslims.db", "v2_4_0a")
 
 
 def test_another_run_was_quicker_with_a_file_that_is_there(path: Path) -> None:
@@ -127,23 +136,71 @@ def test_an_installed_package_gets_no_new_migrations(monkeypatch: pytest.MonkeyP
         migrations.new("a thing", "v9_0_0")
 
 
+UNSTAMPED = "DROP TABLE alembic_version"
+BACKUP, TABLES = "its backup", "the new tables"
+
+
 @pytest.mark.parametrize(
-    ("backup", "free", "needs"),
-    [(True, 2, "its backup and the new tables"), (False, 1, "the new tables")],
+    ("start", "script", "target", "anew"),
+    [
+        ("v2_4_0a", "", "v2_4_0b", True),
+        ("v2_4_0b", "", "v2_5_0a", False),
+        ("v2_4_0b", UNSTAMPED, "v2_4_0b", False),
+        ("v2_4_0b", f"{NULL_TIMES}; {UNSTAMPED}", "v2_4_0b", True),
+        ("v2_4_0b", NULL_TIMES, "v2_5_0a", True),
+    ],
 )
+@pytest.mark.parametrize("backup", [True, False])
 def test_room_for_a_migration_is_enough_to_the_byte(
-    path: Path, monkeypatch: pytest.MonkeyPatch, backup: bool, free: int, needs: str
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    start: str,
+    script: str,
+    target: str,
+    anew: bool,
+    backup: bool,
 ) -> None:
     class Usage:
         free = 0
 
-    size = path.stat().st_size
+    execute(make_file(path, start), script)
+    needed = path.stat().st_size * (backup + anew)
+    needs = " and ".join([BACKUP] * backup + [TABLES] * anew)
     monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
-    Usage.free = free * size - 1
-    with pytest.raises(
-        StorageFullError, match=f"{free * size:,} bytes are needed for {needs}, and"
-    ):
-        migrations.upgrade(path, "v2_4_0b", backup=backup)
-    assert not backups(path)
-    Usage.free = free * size
-    assert migrations.upgrade(path, "v2_4_0b", backup=backup).changed
+    if needed:
+        Usage.free = needed - 1
+        with pytest.raises(StorageFullError, match=f"{needed:,} bytes are needed for {needs}, and"):
+            migrations.upgrade(path, target, backup=backup)
+        assert not backups(path)
+        Usage.free = needed
+    assert migrations.upgrade(path, target, backup=backup).plan.made_anew == (
+        ("upload_log",) if NULL_TIMES in script else ()
+    )
+
+
+# -- what the application and the facility add ------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "event", ["INSERT ON _yoyo_migration", "INSERT ON _yoyo_log", "UPDATE ON alembic_version"]
+)
+def test_no_trigger_runs_in_a_change(path: Path, event: str) -> None:
+    body = "BEGIN INSERT INTO mine (what) VALUES (1); END"
+    execute(path, f"CREATE TABLE mine (what); CREATE TRIGGER noted AFTER {event} {body};")
+    migrations.upgrade(path, "v2_4_0b", backup=False)
+    assert query(path, "SELECT what FROM mine") == []
+    assert query(path, "SELECT name FROM sqlite_master WHERE type = 'trigger'") == [("noted",)]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("mine"), StoreError("mine")])
+def test_an_error_that_is_not_sqlites_comes_as_it_is(path: Path, error: BaseException) -> None:
+    def stop(line: str) -> None:
+        if line == "verifying":
+            raise error
+
+    before = contents(path)
+    with pytest.raises(type(error)) as caught:
+        migrations.upgrade(path, progress=stop)
+    assert caught.value is error
+    assert contents(path) == before
+    execute(path, "DELETE FROM upload_log")  # nothing is locked
