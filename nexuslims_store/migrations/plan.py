@@ -191,7 +191,7 @@ class Plan(NamedTuple):
             *(f"DROP TRIGGER {quoted(one.name)}" for one in self.kept if one.kind == "trigger"),
             *(statement for part in self.parts() for statement in part.statements),
             *(made[name] for name in self.indexes),
-            *([post_apply()] if self.up and self.after == head() else []),
+            *([post_apply()] if self.after == head() else []),
             *(one.sql for one in self.kept),
         ]
         texts = [str(statement).rstrip().removesuffix(";") + ";\n" for statement in statements]

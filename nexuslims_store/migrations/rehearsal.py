@@ -165,11 +165,9 @@ def _take_nulls(tables: Mapping[str, Table], after: str | None) -> tuple[str, ..
     return tuple(
         name
         for name, expected in tables_at(after).items()
-        if name in tables
-        and any(
+        if any(
             column.not_null and key not in filled and not tables[name].columns[key].not_null
             for key, column in expected.columns.items()
-            if key in tables[name].columns
         )
     )
 
