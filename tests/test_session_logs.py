@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -136,19 +136,34 @@ def test_what_was_built_is_not_corrected(
         assert part in record.getMessage()
 
 
+def insert_alone(store: Store, event: SessionLog) -> SessionLog:
+    return store.session_logs.insert(event)
+
+
+def insert_among_many(store: Store, event: SessionLog) -> SessionLog:
+    store.session_logs.insert_many([event])
+    (stored,) = store.session_logs.list_for_session(event.session_identifier)
+    return stored
+
+
+@pytest.mark.parametrize("insert", [insert_alone, insert_among_many])
+@pytest.mark.parametrize("time", [log().timestamp.isoformat(), LATER], ids=["same", "later"])
 @pytest.mark.parametrize("stored", RecordStatus)
-def test_a_status_moves_on_from_waiting_to_be_built_only(stored: RecordStatus) -> None:
+def test_a_status_moves_on_from_waiting_to_be_built_only(
+    stored: RecordStatus, time: str, insert: Callable[[Store, SessionLog], SessionLog]
+) -> None:
     with memory_store() as store:
         for new in RecordStatus:
             name = f"{SESSION}&to={new}"
-            store.session_logs.insert(log(session_identifier=name, record_status=stored))
-            found = store.session_logs.insert(
-                log(session_identifier=name, record_status=new, timestamp=LATER)
-            )
+            old = store.session_logs.insert(log(session_identifier=name, record_status=stored))
+            found = insert(store, log(session_identifier=name, record_status=new, timestamp=time))
             moves_on = (stored, new) == NOT_BUILT_YET
             assert found.record_status is (new if moves_on else stored)
             assert store.session_logs.list_for_session(name) == [found]
-            assert (found.timestamp == datetime.fromisoformat(LATER)) is (stored in NOT_BUILT_YET)
+            corrected = time == LATER and stored in NOT_BUILT_YET
+            assert found.timestamp == (
+                datetime.fromisoformat(LATER) if corrected else old.timestamp
+            )
 
 
 @pytest.mark.parametrize("same", ["2025-06-02T13:00:00Z", "2025-06-02 09:00:00"])
@@ -274,12 +289,20 @@ def test_who_gives_what_is_built_is_warned_but_not_of_what_came_with_the_same_ca
     assert "'0'" in message
 
 
-@pytest.mark.parametrize("status", NOT_BUILT_YET)
-def test_what_is_there_already_waits_for_no_lock(tmp_path: Path, status: RecordStatus) -> None:
+@pytest.mark.parametrize(
+    ("status", "given"),
+    [
+        ("WAITING_FOR_END", "WAITING_FOR_END"),
+        ("TO_BE_BUILT", "TO_BE_BUILT"),
+        ("TO_BE_BUILT", "WAITING_FOR_END"),
+        *(("ERROR", given) for given in RecordStatus),
+    ],
+)
+def test_what_is_there_already_waits_for_no_lock(tmp_path: Path, status: str, given: str) -> None:
     with new_store(tmp_path) as store, Store(place_of(store), timeout=0) as other:
         stored = other.session_logs.insert(log(record_status=status))
         with store.transaction():
-            assert other.session_logs.insert(log(record_status=status)) == stored
+            assert other.session_logs.insert(log(record_status=given)) == stored
 
 
 def test_many_do_what_one_by_one_does() -> None:

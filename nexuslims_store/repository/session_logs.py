@@ -299,12 +299,7 @@ class SessionLogRepository(Repository):
     def _corrected(self, event: _Columns, stored: Row) -> SessionLog | None:
         """Bring a stored event up to date; return the new row, None where nothing changed."""
         _, _, timestamp, _, status, user, row_id = stored
-        if (
-            timestamp == event["timestamp"]
-            and user == event["user"]
-            and status in _NOT_BUILT_YET
-            and (status == event["record_status"] or status == "TO_BE_BUILT")
-        ):
+        if (timestamp, user, status) == (event["timestamp"], event["user"], "TO_BE_BUILT"):
             return None
         names = (event["event_type"], event["session_identifier"], event["instrument"])
         about = {name: event[name] for name in ("session_identifier", "instrument")}
