@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from nexuslims_store import (
     RecordStatus,
     Store,
     StoreError,
+    UnknownInstrumentError,
 )
 from nexuslims_store.arguments import (
     as_path,
@@ -321,6 +322,31 @@ def test_a_session_of_a_batch_that_lacks_something_or_has_more_is_named(odd: Any
     with memory_store() as store:
         store.instruments.add(instrument("FEI-Titan"))
         good = ("1", "FEI-Titan", NOON, NOON)
-        with pytest.raises(TypeError, match="item 2 of sessions must have session_identifier, "):
+        with pytest.raises(TypeError) as caught:
             store.sessions.add_many([good, odd])
+        assert str(caught.value) == (
+            "item 2 of sessions must have session_identifier, instrument, start, end, and may have "
+            f"user and status: not {odd!r}"
+        )
         assert store.session_logs.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("odd", "error"),
+    [
+        ((), TypeError),
+        ((2, "FEI-Titan", NOON, NOON), TypeError),
+        (("2", "Nobody's", NOON, NOON), UnknownInstrumentError),
+        (("2", "FEI-Titan", NOON, NOON - timedelta(hours=1)), ValidationError),
+        (("2", "FEI-Titan", NOON, NOON, None, "DONE"), InvalidValueError),
+    ],
+)
+def test_whatever_is_wrong_with_a_session_of_a_batch_a_note_says_which_it_was(
+    odd: Any, error: type[Exception]
+) -> None:
+    with memory_store() as store:
+        store.instruments.add(instrument("FEI-Titan"))
+        good = ("1", "FEI-Titan", NOON, NOON)
+        with pytest.raises(error) as caught:
+            store.sessions.add_many([good, odd, good])
+        assert caught.value.__notes__ == ["in session 2 of those given to add_many()"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from helpers.command_line import call, filled, on_a_terminal, terminal
-from helpers.support import contents, new_database
+from helpers.support import contents, new_database, write
 
 from nexuslims_store import Store
 
@@ -112,6 +113,31 @@ def test_a_move_asks_with_what_is_replaced(tmp_path: Path) -> None:
     ) in asked.out
     with Store(path) as store:
         assert store.external_ids.get("dan", "nemo") == "50"
+
+
+@pytest.mark.parametrize("column", ["created_at", "last_verified_at"])
+@pytest.mark.parametrize(
+    ("stored", "printed"),
+    [
+        ("'2025-06-02T12:00:00+00:00'", "2025-06-02T12:00:00+00:00"),
+        ("'2025-06-02 12:00:00Z'", "2025-06-02T12:00:00+00:00"),
+        ("'2025-06-02 12:00'", "2025-06-02T12:00:00"),
+        ("'2025-06-02'", "2025-06-02T00:00:00"),
+        ("'once'", "once"),
+        ("''", ""),
+        ("x'00ff'", "x'00ff'"),
+    ],
+)
+def test_a_time_is_printed_in_one_form_or_as_it_is_stored(
+    tmp_path: Path, column: str, stored: str, printed: str
+) -> None:
+    path = new_database(tmp_path)
+    with Store(path) as store:
+        store.external_ids.store("alice", "nemo", "42")
+    write(path, f"UPDATE external_user_identifiers SET {column} = {stored}")
+    for command in (("list",), ("show", "alice")):
+        (alice,) = call("--db", path, "users", *command, "--json").json
+        assert alice[column] == printed
 
 
 def test_users(tmp_path: Path) -> None:

@@ -123,6 +123,24 @@ def test_a_session_is_reset(status: RecordStatus) -> None:
         assert statuses(store) == [RecordStatus.TO_BE_BUILT] * 2
 
 
+@pytest.mark.parametrize("failed", ["A", "B"])
+def test_of_instruments_that_share_an_identifier_each_session_is_reset_by_its_own_status(
+    failed: str,
+) -> None:
+    with memory_store(instrument("A"), instrument("B")) as store:
+        for pid in ("A", "B"):
+            status = RecordStatus.ERROR if pid == failed else RecordStatus.COMPLETED
+            add_pair(store, instrument=pid, record_status=status)
+        assert store.sessions.reset(SESSION, ["ERROR"]) == 2
+        assert {
+            (event.instrument, event.record_status)
+            for event in store.session_logs.list_for_session(SESSION)
+        } == {
+            (failed, RecordStatus.TO_BE_BUILT),
+            ("AB".replace(failed, ""), RecordStatus.COMPLETED),
+        }
+
+
 @pytest.mark.parametrize(
     ("named", "expected"),
     [

@@ -160,6 +160,24 @@ def test_sessions_to_build_come_in_the_order_of_time() -> None:
         assert identifiers([session for session in claimed if session]) == expected
 
 
+@pytest.mark.only_sqlite("it counts statements by a callback of sqlite3's")
+def test_instruments_are_read_once_if_there_are_sessions(tmp_path: Path) -> None:
+    def statements(store: Store) -> int:
+        ran: list[str] = []
+        store.connection.set_trace_callback(ran.append)
+        list(store.sessions.iter_between(START, END))
+        return len(ran)
+
+    with new_store(tmp_path) as store:
+        list(store.sessions.iter_between(START, END))  # the first time makes the views
+        for_none = statements(store)
+        store.sessions.add("first", PID, START, END)
+        for_one = statements(store)
+        # They come some hundred at a time.
+        store.sessions.add_many((str(number), PID, START, END) for number in range(600))
+        assert (for_none + 1, for_one) == (for_one, statements(store))
+
+
 def test_users_need_not_agree() -> None:
     with memory_store() as store:
         store.session_logs.insert(log(user=None))

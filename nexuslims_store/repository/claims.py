@@ -349,7 +349,9 @@ class SessionClaims(SessionOverviews):
         A clock that stands still, or is set back a little, must not give two claims one time.
         """
         now = self._clock()
-        ahead = -1 if other is None else instant(other) - instant(now)
+        if other is None:
+            return now
+        ahead = instant(other) - instant(now)
         return now + _MICROSECOND * (ahead + 1) if 0 <= ahead < _MICROSECONDS_A_SECOND else now
 
 

@@ -152,7 +152,8 @@ class SessionOverviews(Repository):
         They are read anew, more of them each time, as far as they are asked for: nearly always the
         first will do, and finding a few takes much less than sorting them all.
         """
-        after, number = (_EARLIEST, 0), _FIRST_LOOK
+        after: tuple[Any, ...] = (_EARLIEST, 0)
+        number = _FIRST_LOOK
         while True:
             found = with_views(self._database).rows(
                 _SQL.list_oldest_starts,
@@ -162,7 +163,7 @@ class SessionOverviews(Repository):
                 yield start_id, identifier, pid
             if len(found) < number:
                 return
-            after, number = found[-1][:2], number * 4
+            after, number = found[-1], number * 4
 
     def _to_build(
         self, start_id: int, pairing: Pairing, lease: Mapping[str, int]

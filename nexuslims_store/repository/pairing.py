@@ -60,7 +60,7 @@ class Pairing:
             return None
         dicts = []
         for identifier, pid, _, _, dt_from, dt_to, user in validated:
-            instrument = self._known.get(pid) or self._instrument(pid)
+            instrument = self._instrument(pid)
             if (
                 not isinstance(instrument, Instrument)
                 or dt_from.tzinfo is None

@@ -76,6 +76,15 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         )
     ),
     *(
+        (f"nexuslims_store/repository/{path}.py", stands, becomes, why)
+        for path, stands, becomes, why in (
+            ("overviews", "= (_EARLIEST, 0)", "0 -> 1", "no time is that early"),
+            ("overviews", "number = found[-1]", "1 -> 2", "what is seen again is none to build"),
+            ("overviews", "began > earliest", ">=", "from the same instant on are the same"),
+            ("session_logs", "elif stored[:-1] ==", "1 -> 2", "the slow way corrects nothing"),
+        )
+    ),
+    *(
         (f"nexuslims_store/repository/{path}.py", f"== (None,) * {number}:", becomes, same)
         for same in ("all are read, and the same are chosen",)
         for path, number, becomes in (("stored", 4, "5"), ("upload_logs", 3, "4"))
