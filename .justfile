@@ -9,9 +9,10 @@ _list:
 test *arguments:
     {{ python }} -m pytest -q -n 3 {{ arguments }}
 
-# the tests without the slow ones, two to three minutes
+# the tests without the slow ones and without a server, about a minute
 fast *arguments:
-    {{ python }} -m pytest -q -n 3 -m "not slow and not soak and not interop and not workshop" {{ arguments }}
+    {{ python }} -m pytest -q -n 3 \
+        -m "not slow and not server and not soak and not interop and not workshop" {{ arguments }}
 
 # style and types, for Linux, macOS and Windows
 lint:

@@ -77,6 +77,15 @@ def pytest_collection(session: pytest.Session) -> None:
             importlib.import_module(name)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        given = getattr(item, "callspec", None)
+        on_server = given is not None and given.params.get("each_store") == "postgresql"
+        if on_server or "server" in getattr(item, "fixturenames", ()):
+            item.add_marker("server")
+
+
 def pytest_collection_finish() -> None:
     # Thousands of tests are there to the end: no collection of garbage need look at them again.
     gc.collect()

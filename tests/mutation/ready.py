@@ -108,7 +108,7 @@ class Serving:
 
 
 def _on_server(item: pytest.Item) -> bool:
-    return "[postgresql" in item.nodeid or "server" in getattr(item, "fixturenames", ())
+    return item.get_closest_marker("server") is not None
 
 
 @cache  # which keeps it, also where a fork has one of its own
