@@ -22,6 +22,7 @@ from nexuslims_store import (
 )
 from nexuslims_store.config import sql_folder
 from nexuslims_store.display import quoted
+from nexuslims_store.migrations import shapes
 from nexuslims_store.migrations.shapes import folded
 
 BASELINE, UPLOAD_LOG, CHECKS = "57f0798d0c6d", "0ea2bc3d2ebe", "2e1408e573b1"
@@ -220,3 +221,16 @@ def test_the_shape_from_before_2_2_is_its_own_script() -> None:
         for text in (shape("before_2_2"), older_lineage.TABLES)
     )
     assert ours == theirs
+
+
+def test_the_shapes_come_in_the_order_of_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that what two of them explain is always said to be the same one's."""
+    (tmp_path / "shapes").mkdir()
+    for name in "dafcheb":
+        (tmp_path / "shapes" / f"{name}.sql").write_text(
+            f"-- as {name} has it\nCREATE TABLE t (x);"
+        )
+    monkeypatch.setattr(shapes, "sql_folder", lambda: tmp_path)
+    assert list(shapes.shapes.__wrapped__()) == [f"as {name} has it" for name in "abcdefh"]

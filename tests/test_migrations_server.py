@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import LiteralString
 
@@ -18,11 +20,17 @@ from helpers.support import SQL
 
 from nexuslims_store import MigrationError, Store, StoreError, migrations
 from nexuslims_store.errors import (
+    CorruptDatabaseError,
+    DatabaseLockedError,
     NotANexusLIMSDatabaseError,
+    ReadOnlyError,
     SchemaMismatchError,
+    StorageFullError,
     UnknownRevisionError,
 )
 from nexuslims_store.migrations import server as server_module
+from nexuslims_store.migrations.run import Options
+from nexuslims_store.opening import open_server
 from nexuslims_store.revisions import history
 
 HEAD = migrations.head()
@@ -63,6 +71,65 @@ def test_what_does_not_keep_the_rows_is_rolled_back(
     with pytest.raises(MigrationError, match=f"verification failed: .* not those of {HEAD}"):
         migrations.upgrade(url)
     assert migrations.current(url) is None
+
+
+def test_what_does_not_lead_to_the_revision_is_rolled_back(server_url: str) -> None:
+    with closing(open_server(server_url)) as database:
+        plan = server_module.make_plan(database, "upgrade", "head")
+        elsewhere = plan._replace(after="v2_5_0a", marks_wrong=True)
+        with (
+            pytest.raises(MigrationError, match=r"verification failed: .* not those of v2_5_0a"),
+            database.transaction(),
+        ):
+            server_module.change(database, elsewhere, Options(True, 5))
+
+
+def test_rows_that_are_there_are_left_to_pg_dump(server_url: str) -> None:
+    told: list[str] = []
+    options = Options(True, 5, told.append)
+    steps = history(server=True)
+    with closing(open_server(server_url)) as database:
+        plan = server_module.make_plan(database, "upgrade", "head")
+        with database.transaction():
+            server_module.change(database, plan._replace(marks_wrong=True), options)
+        assert told == []
+        with (
+            pytest.raises(MigrationError, match=rf"{steps[0].title} failed: .* exists"),
+            database.transaction(),
+        ):
+            server_module.change(database, plan._replace(steps=steps), options)
+    assert re.fullmatch("a server's database is not backed up here: `pg_dump .*` does", told[0])
+    assert told[1:] == [f"applying {steps[0].revision} {steps[0].title}"]
+
+
+def test_what_a_run_cannot_help_comes_as_it_is(server_url: str) -> None:
+    errors = (
+        *(CorruptDatabaseError("x"), DatabaseLockedError("x"), ReadOnlyError("x")),
+        *(StorageFullError("x"), KeyboardInterrupt("x"), StoreError("x")),
+    )
+    with closing(open_server(server_url)) as database:
+        plan = server_module.make_plan(database, "upgrade", "head")
+        for error in errors:
+
+            def stop(line: str, error: BaseException = error) -> None:
+                if line.startswith("applying"):
+                    raise error
+
+            with pytest.raises(BaseException, match="x") as caught, database.transaction():
+                server_module.change(
+                    database, plan._replace(steps=history(server=True)), Options(True, 5, stop)
+                )
+            if type(error) is StoreError:
+                assert isinstance(caught.value, MigrationError)
+                assert str(caught.value).endswith("baseline failed: x. All was rolled back")
+            else:
+                assert caught.value is error
+
+
+def test_each_script_has_a_hash_of_its_own() -> None:
+    """Which is kept in the database: any version must reckon the same."""
+    assert server_module.hash_of("SELECT 1;\n") == hashlib.sha256(b"SELECT 1;\n").hexdigest()
+    assert server_module.hash_of("é") != server_module.hash_of("è")
 
 
 def test_a_store_that_migrates_makes_the_tables(url: str) -> None:

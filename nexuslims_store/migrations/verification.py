@@ -166,7 +166,7 @@ def _in_words(rule: str) -> str:
 def count_filled(connection: sqlite3.Connection, steps: Sequence[Migration], *, up: bool) -> int:
     """Return in how many rows the steps will put a value where there is none."""
     number = 0
-    for step in steps if up and steps and steps[0].down_revision is not None else ():
+    for step in steps if steps and steps[0].down_revision is not None else ():
         for name in made_anew_by(step, up=up):
             for column in filled_by(step, up=up):
                 query = f"SELECT count(*) FROM {name} WHERE {column} IS NULL"  # noqa: S608
