@@ -180,6 +180,35 @@ def test_a_time_that_only_looks_different_is_left_as_it_is_stored(
         assert [row[3] for row in contents(store)["session_log"]] == [same]
 
 
+@pytest.mark.parametrize("insert", [insert_alone, insert_among_many])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, None),
+        ({"timestamp": "2025-06-02T13:00:00+00:00"}, None),
+        ({"timestamp": LATER}, f"{LATER} by 'ned'"),
+        ({"user": "someone else"}, "2025-06-02T09:00:00-04:00 by 'someone else'"),
+        ({"user": None}, "2025-06-02T09:00:00-04:00 by None"),
+        ({"record_status": "TO_BE_BUILT"}, "2025-06-02T09:00:00-04:00 by 'ned'"),
+    ],
+)
+def test_what_is_corrected_is_logged_and_what_stays_is_not(
+    caplog: pytest.LogCaptureFixture,
+    given: dict[str, Any],
+    said: str | None,
+    insert: Callable[[Store, SessionLog], SessionLog],
+) -> None:
+    with memory_store() as store, caplog.at_level(logging.INFO, "nexuslims_store"):
+        store.session_logs.insert(log(record_status="WAITING_FOR_END"))
+        insert(store, log(**({"record_status": "WAITING_FOR_END"} | given)))
+    about = f"START of session {SESSION!r} on {PID!r} was corrected"
+    logged = [(record.levelno, record.getMessage()) for record in caplog.records]
+    assert logged == ([] if said is None else [(logging.INFO, f"{about}: {said} (row 1)")])
+    for record in caplog.records:
+        values = vars(record)
+        assert (values["session_identifier"], values["instrument"]) == (SESSION, PID)
+
+
 def test_of_several_rows_of_an_event_the_newest_is_corrected(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         write_log(store, timestamp="2025-06-02T08:00:00-04:00")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from helpers.support import (
     instrument,
     log,
     memory_store,
+    new_store,
     run,
     upload,
+    write_log,
 )
 
 from nexuslims_store import (
@@ -212,6 +215,32 @@ def test_whole_sessions_are_reset() -> None:
         assert statuses(store, "last") == [RecordStatus.TO_BE_BUILT] * 2
         for untouched in ("early", "open", "after"):
             assert set(statuses(store, untouched)) == {RecordStatus.ERROR}
+
+
+@pytest.mark.parametrize(
+    ("end", "since", "is_reset"),
+    [
+        ("2025-06-02T11:30:00-04:00", "2025-06-02T11:29:59.999999-04:00", True),
+        ("2025-06-02T11:30:00-04:00", "2025-06-02T17:30:00+02:00", True),
+        ("2025-06-02T11:30:00-04:00", "2025-06-02T11:30:00.000001-04:00", False),
+        ("2025-06-02T11:30:00-04:00", "2025-06-02T15:30:00", True),
+        ("2025-06-02T11:30:00-04:00", "2025-06-02T15:30:00.000001", False),
+        ("2025-06-02T11:30:00", "2025-06-02T15:30:00", True),
+        ("2025-06-02T11:30:00", "2025-06-02T15:30:00.000001", False),
+        ("noon", "2025-06-09T00:00:00", True),
+    ],
+)
+def test_only_sessions_that_ended_since_are_reset(
+    tmp_path: Path, end: str, since: str, is_reset: bool
+) -> None:
+    with new_store(tmp_path) as store:
+        write_log(store, record_status="ERROR")
+        write_log(store, event_type="END", record_status="ERROR", timestamp=end)
+        week = (datetime(2025, 6, 1), datetime(2025, 6, 8))
+        found = store.sessions.reset_between(*week, ended_since=datetime.fromisoformat(since))
+        assert found == (int(is_reset), 0, 0)
+        now = RecordStatus.TO_BE_BUILT if is_reset else RecordStatus.ERROR
+        assert store.sessions.counts_by_status() == {now: 1}
 
 
 def test_a_session_is_deleted_with_its_uploads() -> None:

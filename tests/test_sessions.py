@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,32 @@ def test_odd_events_are_reported_and_never_in_the_way(
         assert list(store.sessions.iter_between(START, END)) == [good]
         assert store.sessions.claim() == good
         assert store.sessions.claim() is None
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda sessions: sessions.list_to_build(),
+        lambda sessions: sessions.get(SESSION) or [],
+        lambda sessions: list(sessions.iter_between(START, END)),
+    ],
+    ids=["list_to_build", "get", "iter_between"],
+)
+def test_who_leaves_out_what_is_no_session_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, read: Callable[[Any], list[Session]]
+) -> None:
+    with new_store(tmp_path) as store:
+        write_log(store)
+        write_log(store, event_type="END", timestamp="2025-06-02T08:00:00-04:00")
+        assert read(store.sessions) == []
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == (
+        f"session {SESSION!r} on {PID!r} cannot be built: an END before its START: "
+        "'2025-06-02T09:00:00-04:00' to '2025-06-02T08:00:00-04:00' (rows 1 and 2)"
+    )
+    about = vars(record)
+    assert (about["session_identifier"], about["instrument"]) == (SESSION, PID)
 
 
 def test_only_events_to_be_built_are_looked_at(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ class SessionLogRepository(Repository):
             stored = self._stored(event)
             if stored is None:
                 row_id = self._inserted(event)
-            elif stored[:-1] == tuple(event.values()) and stored[4] in _NOT_BUILT_YET:
+            elif stored[:-1] == tuple(event.values()) and event["record_status"] in _NOT_BUILT_YET:
                 row_id = stored[-1]
             else:
                 return self._corrected(event, stored) or _MAPPER.models([stored])[0]
