@@ -125,7 +125,7 @@ def test_a_locked_source_is_waited_for_no_longer_than_the_timeout(
     began = time.monotonic()
     with pytest.raises(DatabaseLockedError, match=r"a\.db is locked .* 0\.3 s"):
         copy(path, tmp_path / "copy.db", timeout=0.3)
-    assert 0.2 < time.monotonic() - began < 5
+    assert 0.2 < time.monotonic() - began < 20
     assert not list(tmp_path.glob("*copy*")) + list(tmp_path.glob(PARTIAL_FILES))
     end(holder)
     assert content(copy(path, tmp_path / "copy.db")) == content(path)

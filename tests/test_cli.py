@@ -332,18 +332,32 @@ def test_an_error_of_the_system_is_told_in_its_words(
 
 
 INTERRUPTED = """
-import os, signal, sys, threading, time
+import os, signal, sqlite3, sys, time
+from functools import partial
+from threading import Timer
 from nexuslims_store import overview
 from nexuslims_store.cli import interrupts, main
+interrupt = partial(os.kill, os.getpid(), signal.SIGINT)
 def slowly(*_, **__):
     try:
+        interrupt()
         time.sleep(30)
     finally:  # what a command does at its end
         time.sleep(0.3)
         os.write(1, b"cleaned up")
+timers = []
+def begun(statement):  # what comes after the last of them waits for the lock
+    for timer in timers:
+        timer.cancel()
+    timers.append(Timer(0.3, interrupt))
+    timers[-1].start()
+class Traced(sqlite3.Connection):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.set_trace_callback(begun)
 overview.examine = slowly
+sqlite3.connect = partial(sqlite3.connect, factory=Traced)
 interrupts._GRACE_SECONDS = float(sys.argv.pop(1))
-threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
 sys.exit(main())
 """
 

@@ -348,7 +348,9 @@ def until(screen: Screen, text: str) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_line_says_how_long_and_how_far_and_goes() -> None:
+def test_a_line_says_how_long_and_how_far_and_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 7.0
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now))
     screen = Screen()
     shown = progress.Progress(screen)
     shown.stop()  # not begun yet
@@ -358,11 +360,12 @@ def test_a_line_says_how_long_and_how_far_and_goes() -> None:
     until(screen, "\r0 s\r")
     shown.far = "99 %"
     until(screen, "\r99 % 0 s\r")
+    now += 60.6
     shown.far = ""
-    until(screen, "\r0 s     \r")  # over all that stood there
+    until(screen, "\r61 s    \r")  # over all that stood there
     shown.stop()
     said = screen.getvalue()
-    assert re.fullmatch(r"(\r(99 % )?0 s *)+\r {3,8}\r", said)
+    assert re.fullmatch(r"(\r(99 % )?(0|61) s *)+\r {4,9}\r", said)
     assert "progress" not in {one.name for one in threading.enumerate()}
     shown.hide()
     assert screen.getvalue() == said
@@ -374,11 +377,17 @@ def test_a_line_says_how_long_and_how_far_and_goes() -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_where_nobody_watches_there_is_no_line() -> None:
-    for unwatched in (io.StringIO(), Screen()):
-        shown = progress.Progress(unwatched)
-        shown.start()
-        shown.stop() if isinstance(unwatched, Screen) else time.sleep(0.1)
-        assert unwatched.getvalue() == ""
+    progress.Progress(io.StringIO()).start()
+    assert "progress" not in {one.name for one in threading.enumerate()}
+
+
+def test_what_is_quick_has_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_PATIENCE_SECONDS", 600.0)
+    screen = Screen()
+    shown = progress.Progress(screen)
+    shown.start()
+    shown.stop()
+    assert screen.getvalue() == ""
 
 
 def test_a_command_says_how_far_it_is(tmp_path: Path) -> None:

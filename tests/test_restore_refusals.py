@@ -250,7 +250,7 @@ def test_a_database_that_is_being_written_is_waited_for_no_longer_than_the_timeo
     began = time.monotonic()
     with pytest.raises(DatabaseLockedError, match=r"live\.db is locked .* 0\.3 s"):
         restore(backup, live, timeout=0.3)
-    assert 0.2 < time.monotonic() - began < 5
+    assert 0.2 < time.monotonic() - began < 20
     assert names(home) == there
     end(holder)
     assert content(live) == before

@@ -22,13 +22,13 @@ REMOVE = load("external_user_identifiers.sql").remove_external_id
 A = {"nexuslims_username": "a", "external_system": "nemo"}
 LIST = "SELECT nexuslims_username FROM external_user_identifiers ORDER BY 1"
 SLOWLY = b"INSERT INTO external_user_identifiers (nexuslims_username, external_system, external_id,"
-SLOWLY += b" created_at) SELECT 'slow', 'nemo', '9', 't' FROM pg_sleep(2)"
+SLOWLY += b" created_at) SELECT 'slow', 'nemo', '9', 't' FROM pg_sleep(60)"
 Database = Any  # psycopg is not installed everywhere
 
 
 @pytest.fixture
 def database(server_url: str) -> Iterator[Database]:
-    with closing(open_server(server_url, timeout=5)) as database:
+    with closing(open_server(server_url, timeout=30)) as database:
         yield database
 
 
@@ -88,7 +88,7 @@ def test_the_oldest_server_that_will_do(
 ) -> None:
     monkeypatch.setattr("psycopg.ConnectionInfo.server_version", version)
     if will_do:
-        open_server(database.url, timeout=5).close()
+        open_server(database.url, timeout=30).close()
         return
     with pytest.raises(StoreError, match="nexuslims_store needs 15 or newer"):
         open_server(database.url)
@@ -116,7 +116,7 @@ def test_it_may_be_closed_inside_of_its_transactions(database: Database) -> None
         add(database, "a")
         with database.transaction():
             database.close()
-    with other(database, timeout=5) as again:
+    with other(database, timeout=30) as again:
         assert users(again) == []
 
 
@@ -124,7 +124,7 @@ def test_who_forks_keeps_the_connection_and_the_child_has_none(database: Databas
     pid = database.connection.info.backend_pid
     database.abandon()
     gc.collect()
-    with other(database, timeout=5) as another:
+    with other(database, timeout=30) as another:
         there = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
         assert another.connection.execute(there, (pid,)).fetchone() == (1,)
         another.connection.execute("SELECT pg_terminate_backend(%s::int)", (pid,))
@@ -146,7 +146,7 @@ def test_a_statement_that_was_interrupted_is_broken_off(database: Database) -> N
         while another.rows(asleep, {"pid": connection.info.backend_pid}) == [(0,)]:
             pass
 
-    with other(database, timeout=5) as another:
+    with other(database, timeout=30) as another:
         interrupt()
         assert not database.in_transaction
         with database.transaction():

@@ -177,7 +177,7 @@ def test_a_lock_is_waited_for_and_then_an_error(tmp_path: Path) -> None:
         started = time.monotonic()
         with pytest.raises(DatabaseLockedError, match=r"0\.2 s") as caught:
             store.instruments.add(instrument())
-        assert 0.15 < time.monotonic() - started < 5
+        assert 0.15 < time.monotonic() - started < 20
         assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
         with pytest.raises(DatabaseLockedError), store.transaction():
             pytest.fail("the lock is taken before anything else")
@@ -216,8 +216,8 @@ def test_a_lock_that_ends_in_time_is_no_error(tmp_path: Path, timeout: float) ->
     ):
         other.execute("BEGIN EXCLUSIVE")
         timer = threading.Timer(0.3, lambda: other.execute("COMMIT"))
-        timer.start()
         started = time.monotonic()
+        timer.start()
         store.instruments.add(instrument())
         assert time.monotonic() - started >= 0.25
         timer.join()

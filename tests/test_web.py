@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,23 +29,18 @@ pytestmark = pytest.mark.skipif(
 CLIENTS = 8
 REQUESTS = 4
 NO_ANSWER = 0
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+RUNNING = re.compile(r"running on (http://127\.0\.0\.1:\d+) ")
+LONGEST = 60  # seconds
 
 
 @contextmanager
 def serving(app: str, folder: Path, database: Path) -> Iterator[str]:
     """Serve an app by uvicorn in a process of its own; yield its address."""
     (folder / "service.py").write_text(app, encoding="utf-8")
-    port = free_port()
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "service:app", "--port", str(port)],
+            # At a port that it finds free itself: one that was free may be another's by now.
+            [sys.executable, "-m", "uvicorn", "service:app", "--port", "0"],
             cwd=folder,
             env={**os.environ, "NX_DB_PATH": str(database)},
             stdin=subprocess.DEVNULL,
@@ -54,16 +48,13 @@ def serving(app: str, folder: Path, database: Path) -> Iterator[str]:
             stderr=log,
         )
         try:
-            while True:
-                assert server.poll() is None, (folder / "log").read_text()
-                with closing(socket.socket()) as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
+            while (found := RUNNING.search(said := (folder / "log").read_text())) is None:
+                assert server.poll() is None, said
                 time.sleep(0.05)
-            yield f"http://127.0.0.1:{port}"
+            yield found[1]
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(LONGEST)
 
 
 @pytest.fixture
@@ -93,7 +84,7 @@ def ask_all(address: str) -> Counter[tuple[str, int]]:
             "without consent": ("POST", "/sessions/77/reset"),
         }
         answers = []
-        with httpx.Client(base_url=address, timeout=60) as client:
+        with httpx.Client(base_url=address, timeout=LONGEST) as client:
             for name, request in list(requests.items()) * REQUESTS:
                 try:
                     answers.append((name, client.request(*request).status_code))
@@ -109,9 +100,10 @@ def ask_all(address: str) -> Counter[tuple[str, int]]:
 def test_every_request_of_many_clients_is_answered(tmp_path: Path, database: Path) -> None:
     with serving(block_below("web service"), tmp_path, database) as address:
         found = ask_all(address)
-        session = httpx.get(f"{address}/sessions/3").json()
-        counts = httpx.get(f"{address}/sessions/counts").json()
-        refused = httpx.post(f"{address}/sessions/77/reset").json()
+        with httpx.Client(base_url=address, timeout=LONGEST) as client:
+            session = client.get("/sessions/3").json()
+            counts = client.get("/sessions/counts").json()
+            refused = client.post("/sessions/77/reset").json()
     times = CLIENTS * REQUESTS
     assert found == {
         ("counts", 200): times,
@@ -136,7 +128,7 @@ def test_a_lock_that_is_not_given_back_is_a_503(tmp_path: Path, database: Path) 
         Store(database) as store,
         store.transaction(),
     ):
-        answer = httpx.post(f"{address}/sessions/3/reset")
+        answer = httpx.post(f"{address}/sessions/3/reset", timeout=LONGEST)
     assert answer.status_code == 503
     assert "another program" in answer.json()["detail"]
 

@@ -415,8 +415,8 @@ def test_a_signal_while_a_lock_is_waited_for(filled: Path, name: str) -> None:
         letting_go = threading.Timer(0.5, lambda: (stdin.write("\n"), stdin.flush()))
         with alarm(raise_it) as set_alarm:
             letting_go.start()
-            set_alarm(0.2)
-            with pytest.raises(AlarmError) as caught:
+            with pytest.raises(AlarmError) as caught:  # noqa: PT012
+                set_alarm(0.2)
                 work(store)
         assert holder.stdout.readline() == "let go\n"
         letting_go.join()

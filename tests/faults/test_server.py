@@ -8,6 +8,7 @@ import contextlib
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -236,7 +238,7 @@ def test_a_lock_is_waited_for_as_long_as_said(url: str) -> None:
             began = time.monotonic()
             with pytest.raises(DatabaseLockedError, match=r"still after 0\.3 s"):
                 other.sessions.claim()
-            assert 0.2 < time.monotonic() - began < 5
+            assert 0.2 < time.monotonic() - began < 20
             other.instruments.list()  # nobody waits to read
         assert other.sessions.claim() is not None
 
@@ -246,6 +248,7 @@ def test_a_statement_that_takes_too_long_for_the_server(url: str) -> None:
         other.connection.execute("SET statement_timeout = 100")
         with one.transaction(), pytest.raises(StoreError, match="statement_timeout"):
             other.sessions.claim()
+        other.connection.execute("SET statement_timeout = 0")
         assert other.sessions.claim() is not None
 
 
@@ -375,8 +378,8 @@ def test_a_signal_that_raises_while_a_lock_is_waited_for(url: str, inside: bool)
 
     with alarm(ring) as set_alarm, Store(url) as one, Store(url) as other:
         with one.transaction():
-            set_alarm(0.2)
             with pytest.raises(InterruptedError):
+                set_alarm(0.2)
                 if inside:
                     with other.transaction():
                         raise AssertionError
@@ -434,10 +437,13 @@ def test_the_outer_transaction_goes_on_wherever_the_inner_was_interrupted(url: s
         assert at > 20
 
 
-@posix
 def test_what_runs_in_the_midst_of_a_statement_waits_for_none(url: str) -> None:
     """A handler of a signal, or the garbage collector: psycopg would wait for itself, for ever."""
+    if sys.platform == "win32":
+        needs_posix()
     told: list[str] = []
+    rung = threading.Event()
+    here = threading.get_ident()
 
     def suspended(store: Store) -> Iterator[None]:
         with store.transaction():
@@ -445,19 +451,33 @@ def test_what_runs_in_the_midst_of_a_statement_waits_for_none(url: str) -> None:
             yield
 
     def ring() -> None:
-        with pytest.raises(StoreError, match="in whose midst") as caught:
-            store.instruments.list()
-        told.append(str(caught.value))
-        generators.clear()  # which ends its transaction, or would
+        try:
+            with pytest.raises(StoreError, match="in whose midst") as caught:
+                store.instruments.list()
+            told.append(str(caught.value))
+            generators.clear()  # which ends its transaction, or would
+        finally:
+            rung.set()
 
-    with alarm(ring) as set_alarm, Store(url) as store:
+    def interrupt() -> None:
+        """Ring while the statement waits for a lock, then let it go on."""
+        waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while other.execute(waits).fetchone() == (0,):
+            pass
+        signal.pthread_kill(here, signal.SIGALRM)
+        rung.wait(60)
+        other.execute("SELECT pg_advisory_unlock(1)")
+
+    with alarm(ring), Store(url) as store, psycopg.connect(url, autocommit=True) as other:
         before = contents(url)
         generators = [suspended(store)]
         next(generators[0])
-        set_alarm(0.2)
-        with warnings.catch_warnings():
+        other.execute("SELECT pg_advisory_lock(1)")
+        with warnings.catch_warnings(), ThreadPoolExecutor(1) as executor:
             warnings.simplefilter("ignore")  # the generator's error has nowhere to go
-            store.connection.execute("SELECT pg_sleep(0.6)")
+            interrupting = executor.submit(interrupt)
+            store.connection.execute("SELECT pg_advisory_lock(1)")
+        interrupting.result()
         assert len(told) == 1
         assert not store._database.in_transaction
         store.instruments.add(instrument("New"))
