@@ -216,10 +216,9 @@ class _Savepoint(SavepointTransactionManager):  # type: ignore[misc]  # yoyo has
 
     def _do_rollback(self) -> None:
         # After a full disk SQLite has rolled back all by itself; the first error is the one to
-        # tell.
+        # tell. What is left open ends with the transaction, which the caller rolls back whole.
         if self.backend.has_transaction():
             super()._do_rollback()
-            self.backend.savepoint_release(self.id)
 
 
 class _File(YoyoMigration):  # type: ignore[misc]  # yoyo has no types
