@@ -307,6 +307,31 @@ def test_many_are_summed_up_in_numbers() -> None:
         assert store.session_logs.insert_many([]) == InsertSummary(0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        log(EventType.RECORD_GENERATION),
+        log(session_identifier="new", record_status="COMPLETED"),
+        log(session_identifier="new"),
+        log(session_identifier="there"),
+        log(session_identifier="built", timestamp=LATER),
+    ],
+    ids=["attempt to build", "new and built", "new", "there already", "built"],
+)
+def test_what_comes_first_keeps_nothing_from_being_corrected(before: SessionLog) -> None:
+    with memory_store() as store:
+        store.session_logs.insert_many(
+            [log(), log(session_identifier="there"), log(session_identifier="built")]
+        )
+        store.sessions.set_status("built", "COMPLETED")
+        summary = store.session_logs.insert_many([before, log(timestamp=LATER)])
+        new = before.session_identifier in {"new", SESSION}
+        assert summary == (int(new), 1, int(not new))
+        corrected = store.session_logs.get(1)
+        assert corrected is not None
+        assert corrected.timestamp == datetime.fromisoformat(LATER)
+
+
 def test_who_gives_what_is_built_is_warned_but_not_of_what_came_with_the_same_call(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -77,7 +77,7 @@ class RowMapper(Generic[Model]):
 
     def first(self, rows: Sequence[Row]) -> Model | None:
         """Return the first row as a model, None where there is no row."""
-        return self.models(rows[:1])[0] if rows else None
+        return self.models([rows[0]])[0] if rows else None
 
     def stream(self, chunks: Generator[list[Row]]) -> Generator[Model]:
         """Yield the rows as models. Those before an invalid row are yielded first."""

@@ -89,6 +89,7 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("overviews", "began > earliest", ">=", "from the same instant on are the same"),
             ("overviews", "number * 4", "4 -> 5", "so many at a time give the same"),
             ("pairing", "error.errors(include_url=", "True", "nobody reads what it then says too"),
+            ("rows", "error.errors(include_url=", "True", "nobody reads what it then says too"),
             ("session_logs", "elif stored[:-1] ==", "1 -> 2", "the slow way corrects nothing"),
         )
     ),
