@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,20 @@ def test_sessions_are_counted_by_the_status_of_their_start() -> None:
         }
         assert counts[RecordStatus.COMPLETED] == 0
         assert all(isinstance(status, RecordStatus) for status in counts)
+
+
+@pytest.mark.only_sqlite("PostgreSQL's CHECKs hold for everybody")
+def test_sessions_of_a_status_that_is_none_are_in_no_count_but_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with new_store(tmp_path) as store:
+        for name, status in enumerate(("DONE", "ERROR", "DONE", "", "TO_BE_BUILT")):
+            write_log(store, session_identifier=str(name), record_status=status)
+        assert store.sessions.counts_by_status() == {"ERROR": 1, "TO_BE_BUILT": 1}
+    assert sorted((record.levelno, record.getMessage()) for record in caplog.records) == [
+        (logging.WARNING, "1 session with a status that is none: ''"),
+        (logging.WARNING, "2 sessions with a status that is none: 'DONE'"),
+    ]
 
 
 @pytest.mark.parametrize("status", RecordStatus)

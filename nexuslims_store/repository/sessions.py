@@ -9,6 +9,7 @@ from types import NoneType
 
 from nexuslims_store import queries
 from nexuslims_store.arguments import items, member, member_value, require_type
+from nexuslims_store.display import number
 from nexuslims_store.enums import EventType, RecordStatus, StatusName
 from nexuslims_store.models import Instrument, Session, SessionLog
 from nexuslims_store.repository.instruments import unknown_instrument
@@ -168,7 +169,9 @@ class SessionRepository(SessionResets):
             try:
                 counts[RecordStatus(status)] = sessions
             except ValueError:
-                _logger.warning("%d sessions have a status that is none: %r", sessions, status)
+                _logger.warning(
+                    "%s with a status that is none: %r", number(sessions, "session"), status
+                )
         return counts
 
     # -- harvesters --------------------------------------------------------------------
@@ -283,19 +286,19 @@ class SessionRepository(SessionResets):
         self, sessions: Iterable[NewSession | NewSessionTuple]
     ) -> Iterator[SessionLog]:
         known: dict[str, Instrument] = {}
-        for number, one in enumerate(items("sessions", sessions, (tuple, Mapping)), start=1):
+        for nth, one in enumerate(items("sessions", sessions, (tuple, Mapping)), start=1):
             try:
                 given = (
                     one if isinstance(one, Mapping) else dict(zip(_ARGUMENTS, one, strict=False))
                 )
                 if len(given) < len(one) or not _NEEDED <= given.keys() <= set(_ARGUMENTS):
                     raise TypeError(
-                        f"item {number} of sessions must have {', '.join(_ARGUMENTS[:4])}, and may "
+                        f"item {nth} of sessions must have {', '.join(_ARGUMENTS[:4])}, and may "
                         f"have user and status: not {one!r}"
                     )
                 yield from self._events(known, **given)
             except Exception as error:
-                error.add_note(f"in session {number} of those given to add_many()")
+                error.add_note(f"in session {nth} of those given to add_many()")
                 raise
 
     def _events(  # noqa: PLR0917 -- as add()
