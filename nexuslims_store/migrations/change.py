@@ -97,7 +97,7 @@ def _lock(
         connection.execute("BEGIN IMMEDIATE")
         plan = make_plan(connection, path, direction, target, timeout=options.timeout)
         if plan.nothing_to_do:  # another run was quicker
-            connection.execute("ROLLBACK")
+            connection.rollback()
             return plan, None
         plan.refuse_obstacles(str(path))
         wanted = options.backup and not plan.empty

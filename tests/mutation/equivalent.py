@@ -14,7 +14,8 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             "closing ends the transaction too, as long as no error that is kept keeps a cursor",
         )
         for module, stands, becomes in (
-            ("change", 'connection.execute("ROLLBACK")', "pass"),
+            ("change", " " * 16 + 'connection.execute("ROLLBACK")', "pass"),
+            ("change", "connection.rollback()", "pass"),
             ("change", "if connection.in_transaction:", "not (connection.in_transaction)"),
             ("stamping", "connection.rollback()", "pass"),
         )
@@ -25,7 +26,6 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             "a savepoint that is left open ends with the transaction, which is rolled back whole",
         )
         for stands, becomes in (
-            ("return bool(self._given.in_transaction)", "-> return None"),
             ("return not self._given.closed", "-> return None"),
             ("return not self._given.closed", "not -> "),
         )
