@@ -216,9 +216,11 @@ def by_status(
     connection: Any, name: str, before: str | None, after: str | None
 ) -> list[tuple[object, ...]]:
     """Count the rows of a table by status, with their lowest and highest key. On a server too."""
-    shapes = [tables_at(before)[name], tables_at(after)[name]]
-    key = shapes[0].key[0]
-    checked = (_about(rule, shape) for shape in shapes for rule in reversed(list(shape.checks)))
+    there, becomes = tables_at(before)[name], tables_at(after)[name]
+    key = there.key[0]
+    checked = (
+        _about(rule, shape) for shape in (there, becomes) for rule in reversed(list(shape.checks))
+    )
     status = next((column for column in checked if column), None)
     counted = f"count(*), min({key}), max({key}) FROM {name}"
     statement = f"SELECT {counted}"

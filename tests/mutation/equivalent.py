@@ -44,12 +44,6 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "nexuslims_store/migrations/verification.py",
-        "key = shapes[0].key[0]",
-        "0 -> 1",
-        "no step changes a key",
-    ),
-    (
-        "nexuslims_store/migrations/verification.py",
         "_about(rule, becomes) or becomes.key[0]",
         "0 -> 1",
         "each CHECK of NexusLIMS's names a column",
