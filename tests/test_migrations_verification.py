@@ -55,6 +55,10 @@ def test_rows_are_counted_by_status_with_their_keys(
     users = {"external_user_identifiers": ([("nemo", 1, 1, 1)], 0)}
     assert verification.count_rows(connection, "v2_5_0a", "v2_5_0b") == rows | users
     assert verification.count_rows(connection, "v2_5_0a", "v2_4_0b") == rows
+    for one, other in (("v2_4_0a", "v2_5_0a"), ("v2_5_0a", "v2_4_0a")):  # one has the CHECKs
+        assert verification.count_rows(connection, one, other) == rows
+    unchecked = verification.count_rows(connection, "v1_4_3", "v2_4_0a")["session_log"]
+    assert unchecked == ([(4, 3, 10)], 1)
     assert verification.rows_dropped(connection, tables_at("v2_5_0a"), "v2_5_0b") == {}
     assert verification.rows_dropped(connection, tables_at("v2_5_0a"), "v1_4_3") == {
         "external_user_identifiers": 1,
