@@ -263,3 +263,4 @@ def test_an_unusual_form_costs_no_more_than_some_python_would(store: Store) -> N
     texts = [f"2025-06-{1 + number % 28:02}T10:30:00" for number in range(20_000)]
     store.connection.execute("SET statement_timeout = '10s'")
     check(store, "America/New_York", texts)
+    store.connection.execute("SET statement_timeout = 0")

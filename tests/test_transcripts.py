@@ -13,7 +13,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +90,19 @@ def transcript(text: str, folder: Path) -> str:
     return said
 
 
+@pytest.fixture
+def in_a_zone_without_a_repeated_hour() -> Iterator[None]:
+    """In which a backup, whose name has the time by the clock on the wall, seems an hour older."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        if sys.platform != "win32":
+            time.tzset()
+        yield
+    if sys.platform != "win32":
+        time.tzset()
+
+
+@pytest.mark.usefixtures("in_a_zone_without_a_repeated_hour")
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
 def test_every_command_says_what_it_said(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

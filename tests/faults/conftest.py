@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def memory(tmp_path: Path) -> Iterator[Path]:
     if not os.access(shared, os.W_OK):
         yield tmp_path
         return
-    folder = shared / f"{tmp_path.name}-{os.getpid()}"
-    folder.mkdir()
+    # An earlier run of the same number may have been killed here.
+    folder = Path(tempfile.mkdtemp(dir=shared, prefix=f"{tmp_path.name}-"))
     yield folder
     shutil.rmtree(folder)

@@ -23,7 +23,7 @@ from helpers.support import PID, instrument, new_database, upload
 from nexuslims_store import EventType, RecordStatus, SessionLog, Store
 from nexuslims_store.cli import main
 
-LONGEST = 40  # seconds; a command that takes more hangs
+LONGEST = 100  # seconds; a command that takes more hangs
 COMMAND = [sys.executable, "-m", "nexuslims_store"]
 TOKYO = "JEOL-JEM-ARM-200"
 

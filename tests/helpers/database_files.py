@@ -123,7 +123,7 @@ def start(code: str, *arguments: object) -> subprocess.Popen[str]:
 
 def end(child: subprocess.Popen[str]) -> str:
     """End what `start` started, and return what it printed since."""
-    printed, _ = child.communicate("\n", timeout=30)
+    printed, _ = child.communicate("\n", timeout=60)
     assert child.returncode == 0
     return printed
 
