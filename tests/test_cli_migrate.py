@@ -272,15 +272,15 @@ def test_targets_that_are_none(tmp_path: Path) -> None:
 
 
 def test_new_is_told_what_it_must_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    old = call("migrate", "new", "a thing", "--revision", "v2_5_0a")
-    assert old.status == 2
-    assert "must be newer than the head" in old.err
     checkout = tmp_path / "sql"
     for file in config.sql_folder().rglob("0005*"):
         copy = checkout / file.relative_to(config.sql_folder())
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(file.read_bytes())
     monkeypatch.setattr("nexuslims_store.migrations.template.sql_folder", lambda: tmp_path / "sql")
+    old = call("migrate", "new", "a thing", "--revision", "v2_5_0a")
+    assert old.status == 2
+    assert "must be newer than the head" in old.err
     made = call("migrate", "new", "a thing", "--revision", "v2_6_0a")
     assert made.lines == [
         str(checkout / folder / f"0006.v2_6_0a_a_thing{end}")

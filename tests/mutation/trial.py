@@ -94,6 +94,7 @@ class Trials:
         self._reach = reach
         self._ready = ready
         self._noticed: Counter[str] = Counter()
+        self._files = {place: _files(place) for place in ready}
         there = next(iter(ready.values())).there
         self._models = {
             test: server for test, (_, server) in there.items() if test.startswith(MODELS)
@@ -121,6 +122,9 @@ class Trials:
                 found = run(checkout, far) if found[0] == SURVIVES else found
         finally:
             _write(path, text)
+            # A mutant may write where nothing else does: a migration, which all would find.
+            for left in _files(checkout) - self._files[checkout]:
+                left.unlink()
         outcome, test, _ = found
         if outcome == HANGS:  # what was killed may have left things behind
             self._ready[checkout].end()
@@ -151,6 +155,12 @@ class Trials:
 
     def _rank(self, test: str) -> tuple[int, str]:
         return -self._noticed[test], test
+
+
+def _files(checkout: Path) -> set[Path]:
+    return {
+        path for folder in ("nexuslims_store", "sql") for path in (checkout / folder).rglob("*.*")
+    }
 
 
 def _write(path: Path, text: str) -> None:
