@@ -209,7 +209,8 @@ def test_it_is_read_as_python_dotenv_reads_it(text: str) -> None:
 def test_the_password_of_a_server_is_not_shown(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = f"{scheme}://user:secret@host.invalid/db"
+    # Nobody is asked where it is, and there is none.
+    address = f"{scheme}://user:secret@host.invalid:1/db?hostaddr=127.0.0.1"
     monkeypatch.setenv("NX_DB_PATH", address)
     done = subprocess.run(
         [sys.executable, "-m", "nexuslims_store", "--db", address, "status"],
