@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from nexuslims_store.testing import add_session, make_instrument, make_store
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with rows of all kinds."""
-    path = demo.create(tmp_path_factory.mktemp("demo") / "demo.db", seed=4)
+    # Of a day that stays: which row is whose upload, and whether it failed, goes by the date.
+    now = datetime(2025, 6, 3, tzinfo=UTC)
+    path = demo.create(tmp_path_factory.mktemp("demo") / "demo.db", seed=4, now=now)
     long, odd = "long " * 20_000, "\\N \t\r\n\\. \x01 'ẞ' \U0001f52c \u202e"
     write(
         path,
