@@ -30,6 +30,8 @@ SETTINGS = {
     "shared_buffers": "16MB",
     "log_timezone": "UTC",
 }
+LONGEST = 200  # seconds; on a busy machine a server has taken 40 to be there
+PATIENTLY = ("-s", "-w", "-t", f"{LONGEST}")
 _TEMPLATE = "nxs_template"
 # Whoever is still there would be waited for. DELETE, as TRUNCATE makes new files.
 _EMPTY = [
@@ -106,10 +108,10 @@ class Server:
         return f"postgresql://nexus@/{database}?host={self.folder}{given}"
 
     def start(self) -> None:
-        self._run("pg_ctl", "start", "-w", "-s", "-D", self.data, "-l", self.folder / "log")
+        self._run("pg_ctl", "start", *PATIENTLY, "-D", self.data, "-l", self.folder / "log")
 
     def stop(self, mode: str = "immediate") -> None:
-        self._run("pg_ctl", "stop", "-w", "-s", "-D", self.data, "-m", mode)
+        self._run("pg_ctl", "stop", *PATIENTLY, "-D", self.data, "-m", mode)
 
     def remove(self) -> None:
         for administrator in self._administrators.values():
@@ -176,7 +178,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # which the server keeps, so that a pipe would never end
             stderr=subprocess.DEVNULL,
-            timeout=120,
+            timeout=LONGEST,
             check=False,
         )
         if done.returncode:
