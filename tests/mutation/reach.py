@@ -130,17 +130,17 @@ class Reach:
 
         # Tests of the module itself import it by its name, or have it.
         name = mutant.path.removesuffix(".py").replace("/", ".")
-        own = {
-            file
-            for file in self._of_file
-            if name in self._text(file) or f"/test_{Path(mutant.path).stem}" in file
-        }
+        own = {file for file in self._of_file if name in self._text(file) or _of(file, mutant)}
 
         def distance(test: str) -> tuple[bool, bool, float, str]:
             asks = test.startswith(asking) or _file(test) in own
             return test in late, not asks, -counts[test] / self._cost(test), test
 
         return sorted(counts, key=distance)
+
+    def of_module(self, mutant: Mutant, tests: list[str]) -> list[str]:
+        """Those of some tests whose file is named after the module."""
+        return [test for test in tests if _of(_file(test), mutant)]
 
     def is_imported(self, mutant: Mutant) -> bool:
         """Whether a mutant's line runs when its module is imported: too late to change it then."""
@@ -240,6 +240,10 @@ class Reach:
         if path not in self._texts:
             self._texts[path] = (self._checkout / path).read_text("utf-8")
         return self._texts[path]
+
+
+def _of(file: str, mutant: Mutant) -> bool:
+    return f"/test_{Path(mutant.path).stem}" in file
 
 
 def _file(test: str) -> str:

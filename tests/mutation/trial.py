@@ -15,7 +15,7 @@ from pathlib import Path
 from .mutant import ELSEWHERE, HANGS, NOTICED, SURVIVES, Mutant
 from .reach import ASKS_STATEMENTS, Reach, function
 
-NEAR = 40  # tests that are tried first
+NEAR = 40  # tests that are tried first, beside those of the module itself
 FAR = 20  # seconds that the tests take which are tried then, of those that reach it
 FORMER = 8  # tests that are tried before all others, as they noticed what is nearby
 LONGEST = 600  # seconds for the tests of one mutant
@@ -106,8 +106,9 @@ class Trials:
         of_old = sorted((test for test in tests if test in self._noticed), key=self._rank)[:FORMER]
         # Of statements too that both databases run, as only a server has rows in no order.
         asking = [test for test in tests if test.startswith(ASKS_STATEMENTS)]
-        near = list(dict.fromkeys([*of_old, *tests[:NEAR], *asking]))
-        far = self._reach.as_many(tests[NEAR:], FAR)
+        own = self._reach.of_module(mutant, tests)
+        near = list(dict.fromkeys([*of_old, *tests[:NEAR], *own, *asking]))
+        far = self._reach.as_many([test for test in tests if test not in set(near)], FAR)
         if mutant.path.startswith(("sql/", "nexuslims_store/repository/")):
             of_server = mutant.path.startswith("sql/postgresql/")
             far += (test for test, server in self._models.items() if server == of_server)
