@@ -26,7 +26,7 @@ lint:
 ci:
     .ci/run
 
-# the benchmarks' results, the walk to a next revision, type checkers on the README: what `test` leaves
+# what `test` leaves: what is built, what the benchmarks give, the walk to a next revision, type checkers
 workshop *arguments:
     {{ python }} -m pytest -q -n 3 -m workshop {{ arguments }}
 

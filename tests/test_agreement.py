@@ -138,13 +138,13 @@ built_again = [
 
 
 def first_on_server(agree: Callable[..., None]) -> Callable[..., None]:
-    """Try the first forty examples on a server: most of what it runs is the same SQL."""
+    """Try the first thirty examples on a server: most of what it runs is the same SQL."""
     tried: WeakKeyDictionary[Store, int] = WeakKeyDictionary()
 
     @wraps(agree)
     def try_one(store: Store, **drawn: Any) -> None:
         tried[store] = tried.get(store, 0) + 1
-        if store.url is None or tried[store] <= 40:
+        if store.url is None or tried[store] <= 30:
             agree(store, **drawn)
 
     return try_one
@@ -156,7 +156,7 @@ def first_on_server(agree: Callable[..., None]) -> Callable[..., None]:
 @example(moved)
 @example(claim_only)
 @example(built_again)
-@settings(max_examples=120)
+@settings(max_examples=60)
 @first_on_server
 def test_what_is_to_be_built(store: Store, found: list[Row]) -> None:
     model = stored(store, found)
@@ -192,7 +192,7 @@ def test_what_is_to_be_built(store: Store, found: list[Row]) -> None:
 @example(repeated_hour)
 @example(moved)
 @example(claim_only)
-@settings(max_examples=120)
+@settings(max_examples=60)
 @first_on_server
 def test_all_sessions_whole_or_not(store: Store, found: list[Row]) -> None:
     model = stored(store, found)
@@ -276,7 +276,7 @@ bounds = st.builds(
     datetime(2025, 11, 2, 1, 0, fold=1),
     datetime(2025, 11, 4),
 )
-@settings(max_examples=120)
+@settings(max_examples=60)
 @first_on_server
 def test_spans_of_time(store: Store, found: list[Row], first: datetime, last: datetime) -> None:
     def in_span(known: Known, number: int | None) -> bool:
@@ -324,7 +324,7 @@ def test_spans_of_time(store: Store, found: list[Row], first: datetime, last: da
 @given(rows)
 @example(repeated_hour)
 @example(beside_others)
-@settings(max_examples=100)
+@settings(max_examples=50)
 @first_on_server
 def test_events_come_in_the_order_of_their_instants(store: Store, found: list[Row]) -> None:
     def ordered(chosen: list[int]) -> list[int]:
@@ -352,7 +352,7 @@ def test_events_come_in_the_order_of_their_instants(store: Store, found: list[Ro
 
 @given(rows)
 @example([*ordinary, row("s", "A", "2025-11-02T22:00:00", "RECORD_GENERATION", "WAITING_FOR_END")])
-@settings(max_examples=100)
+@settings(max_examples=50)
 @first_on_server
 def test_the_claims_of_what_is_to_be_built(store: Store, found: list[Row]) -> None:
     model = stored(store, found)
@@ -377,7 +377,7 @@ def test_the_claims_of_what_is_to_be_built(store: Store, found: list[Row]) -> No
 @example([row("s", "A", "2025-11-01T10:00", "START", "COMPLETED"), *ordinary[1:]], None)
 @example([*ordinary, row("t", "A", "2025-11-02T10:00:00", "START"),
           row("t", "A", "2025-11-02T11:00:00", "END")], None)  # fmt: skip
-@settings(max_examples=100)
+@settings(max_examples=50)
 @first_on_server
 def test_the_work_of_the_builders(store: Store, found: list[Row], since: datetime | None) -> None:
     model = stored(store, found)

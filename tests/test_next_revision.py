@@ -104,7 +104,7 @@ def test_the_walk_is_all_that_a_revision_needs(copy: Path) -> None:
     assert "checksum" in (copy / "README.md").read_text(encoding="utf-8")
     # 5. is for when NexusLIMS has released it. 6. The tests.
     files = [f"tests/{name}.py" for name in TESTS]
-    options = ("-q", "-p", "no:cacheprovider", "--assert=plain", "-m", "not slow")
+    options = ("-q", "-p", "no:cacheprovider", "--assert=plain", "-m", "not slow and not workshop")
     ran = python(copy, "-m", "pytest", *options, *files)
     assert ran.returncode == 0, ran.stdout[-4000:]
 

@@ -15,7 +15,7 @@ from helpers.support import HEAD, ROOT
 
 for name in ("build", "hatchling"):
     pytest.importorskip(name, reason=f"needs the package `{name}` (extra `test`)")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.workshop, pytest.mark.timeout(600)]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
