@@ -211,6 +211,24 @@ def test_the_script_does_what_the_upgrade_of_an_odd_file_does(
     assert call("--db", other, "migrate", "check").status == 0
 
 
+def test_only_what_is_lost_for_good_is_asked_about(tmp_path: Path) -> None:
+    path = new_database(tmp_path)
+    with Store(path) as store:
+        store.external_ids.store("alice", "nemo", "42")
+    down = ("--db", path, "migrate", "downgrade", "v2_4_0b")
+    asked = call(*down, "--no-backup")
+    assert (asked.status, asked.out) == (2, "")
+    assert "Without a backup, drop external_user_identifiers" in asked.err
+    assert "--plan" in asked.err
+    kept = call(*down)
+    assert kept.status == 0
+    assert "Without" not in kept.err
+    assert call("--db", path, "migrate", "--no-backup").status == 0
+    nothing_lost = call(*down, "--no-backup")
+    assert nothing_lost.status == 0
+    assert "Without" not in nothing_lost.err
+
+
 def test_check_is_for_scripts(tmp_path: Path) -> None:
     path = new_database(tmp_path)
     good = call("--db", path, "migrate", "check")

@@ -147,6 +147,11 @@ def test_a_shell_is_told_what_may_follow(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert offered(monkeypatch, "nexuslims-store migrate upgrade la") == []
 
 
+def test_only_the_process_of_a_shell_completes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_ARGCOMPLETE", "1")
+    assert call("schema", "--format", "sql").status == 0
+
+
 def test_without_argcomplete_a_shell_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "argcomplete", None)
     monkeypatch.setenv("_ARGCOMPLETE", "1")

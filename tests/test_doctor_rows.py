@@ -345,6 +345,12 @@ def test_an_instrument_whose_pid_is_a_blob_is_not_added_again(path: Path) -> Non
     assert examine(path) == []
 
 
+def test_a_row_whose_key_is_a_blob_is_named_by_its_rowid(path: Path) -> None:
+    spoil(path, "UPDATE instruments SET instrument_pid = CAST(instrument_pid AS BLOB)")
+    (rowid,) = migration_files.query(path, "SELECT rowid FROM instruments LIMIT 1")[0]
+    assert the_first("unreadable-value", path).row_id == rowid
+
+
 @pytest.mark.parametrize("stored", ["x'01'", "x'31'", "'yes'", "2"])
 def test_whether_an_upload_succeeded_is_for_a_person_to_say(path: Path, stored: str) -> None:
     spoil(path, f"UPDATE upload_log SET success = {stored}")

@@ -336,8 +336,16 @@ def test_a_dry_run_leaves_all_as_it_is(copy: Path, server_url: str, tmp_path: Pa
     assert dry.json["rows"]["instruments"] == 10
     with Store(server_url) as store:
         assert store.instruments.list() == []
-    assert call("move", copy, server_url).status == 0
-    assert call("move", server_url, tmp_path / "back.db", "--dry-run").status == 0
+    moved = call("move", copy, server_url)
+    assert moved.status == 0
+    assert moved.out.startswith("moved ")
+    back = call("move", server_url, tmp_path / "back.db", "--dry-run")
+    assert back.status == 0
+    assert (back.out, back.err.count("from now on")) == (
+        f"would {moved.out.replace('moved', 'move').partition(' from ')[0]} from {server_url} to "
+        f"{tmp_path / 'back.db'}, each compared\n",
+        0,
+    )
     assert [file.name for file in tmp_path.iterdir()] == ["nexuslims.db"]
 
 

@@ -294,6 +294,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         )
     ),
     (
+        "nexuslims_store/cli/files.py",
+        "mask = os.umask(0)",
+        "0 -> 1",
+        "the next line sets it back; no file is made in between",
+    ),
+    (
         "nexuslims_store/cli/interrupts.py",
         "os.read(reading, 64)",
         "65",

@@ -243,7 +243,8 @@ class Reach:
 
 
 def _of(file: str, mutant: Mutant) -> bool:
-    return f"/test_{Path(mutant.path).stem}" in file
+    path = Path(mutant.path)
+    return f"/test_{path.stem}" in file or file.endswith(f"/test_{path.parent.name}.py")
 
 
 def _file(test: str) -> str:
