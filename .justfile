@@ -5,7 +5,7 @@ python := `[ -x .venv/bin/python ] && echo .venv/bin/python || echo python3`
 _list:
     @just --list --unsorted
 
-# all tests, as the README's test command runs them
+# the tests, as the README's test command runs them
 test *arguments:
     {{ python }} -m pytest -q -n 3 {{ arguments }}
 
@@ -26,7 +26,7 @@ lint:
 ci:
     .ci/run
 
-# what `test` leaves: what is built, what the benchmarks give, the walk to a next revision, type checkers
+# the tests of what only developers use: the wheel, benchmarks, the walk to a next revision, types, nohup
 workshop *arguments:
     {{ python }} -m pytest -q -n 3 -m workshop {{ arguments }}
 

@@ -359,6 +359,27 @@ def test_what_is_there_already_waits_for_no_lock(tmp_path: Path, status: str, gi
             assert other.session_logs.insert(log(record_status=given)) == stored
 
 
+@pytest.mark.only_sqlite("it lists statements by a callback of sqlite3's")
+@pytest.mark.parametrize(
+    ("stored", "given", "corrects"),
+    [
+        ("WAITING_FOR_END", "WAITING_FOR_END", False),
+        ("TO_BE_BUILT", "TO_BE_BUILT", False),
+        ("TO_BE_BUILT", "WAITING_FOR_END", False),
+        ("WAITING_FOR_END", "TO_BE_BUILT", True),
+    ],
+)
+def test_of_many_that_are_there_already_nothing_is_written(
+    tmp_path: Path, stored: str, given: str, corrects: bool
+) -> None:
+    with new_store(tmp_path) as store:
+        store.session_logs.insert(log(record_status=stored))
+        ran: list[str] = []
+        store.connection.set_trace_callback(ran.append)
+        store.session_logs.insert_many([log(record_status=given)])
+    assert any("UPDATE session_log" in statement for statement in ran) is corrects
+
+
 def test_many_do_what_one_by_one_does() -> None:
     events = [
         log(event_type, session_identifier=identifier, timestamp=time, user=user, record_status=to)

@@ -97,7 +97,7 @@ def _lock(
         connection.execute("BEGIN IMMEDIATE")
         plan = make_plan(connection, path, direction, target, timeout=options.timeout)
         if plan.nothing_to_do:  # another run was quicker
-            connection.rollback()
+            connection.execute("ROLLBACK")  # of nothing
             return plan, None
         plan.refuse_obstacles(str(path))
         wanted = options.backup and not plan.empty
@@ -194,7 +194,7 @@ def _change(
         # first error is the one to tell.
         if connection.in_transaction:
             with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
+                connection.execute("ROLLBACK")  # of all
         if not isinstance(error, sqlite3.Error):
             raise
         raise _failure(error, doing, path, backup, options) from error

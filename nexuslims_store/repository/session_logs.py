@@ -299,7 +299,8 @@ class SessionLogRepository(Repository):
     def _corrected(self, event: _Columns, stored: Row) -> SessionLog | None:
         """Bring a stored event up to date; return the new row, None where nothing changed."""
         _, _, timestamp, _, status, user, row_id = stored
-        if (timestamp, user, status) == (event["timestamp"], event["user"], "TO_BE_BUILT"):
+        stays = status == "TO_BE_BUILT" or status == event["record_status"] == "WAITING_FOR_END"
+        if stays and (timestamp, user) == (event["timestamp"], event["user"]):
             return None
         names = (event["event_type"], event["session_identifier"], event["instrument"])
         about = {name: event[name] for name in ("session_identifier", "instrument")}

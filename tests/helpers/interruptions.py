@@ -25,11 +25,13 @@ def garbage_is_left_alone() -> Iterator[None]:
     What an earlier test left behind, in a circle, would be let go of at any moment, and nobody
     hears of an interruption that comes inside of its `__del__`.
     """
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if enabled:
+            gc.enable()
 
 
 def interrupted(work: Callable[[], object], at: int) -> bool:

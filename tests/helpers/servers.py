@@ -30,7 +30,7 @@ SETTINGS = {
     "shared_buffers": "16MB",
     "log_timezone": "UTC",
 }
-LONGEST = 200  # seconds; on a busy machine a server has taken 40 to be there
+LONGEST = 120  # seconds; on a busy machine a server has taken 40 to be there
 PATIENTLY = ("-s", "-w", "-t", f"{LONGEST}")
 _TEMPLATE = "nxs_template"
 # Whoever is still there would be waited for. DELETE, as TRUNCATE makes new files.
@@ -178,7 +178,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # which the server keeps, so that a pipe would never end
             stderr=subprocess.DEVNULL,
-            timeout=LONGEST,
+            timeout=LONGEST + 30,  # so that the program itself gives up first
             check=False,
         )
         if done.returncode:

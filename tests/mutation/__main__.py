@@ -26,16 +26,22 @@ EQUAL, LATE = "change nothing", "too late"
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other mutants")
-    parser.add_argument("--each", type=int, default=5, help="how many of each area; 0 for all")
-    parser.add_argument("--jobs", type=int, default=1, help="how many at the same time")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other mutants; 0")
+    parser.add_argument("--each", type=int, default=5, help="how many of each area, 5; 0 for all")
+    parser.add_argument("--jobs", type=int, default=1, help="how many at the same time, 1")
     parser.add_argument("--minutes", type=float, help="begin no other mutant after so many")
     parser.add_argument(
         "--only", nargs="+", default=[""], metavar="TEXT", help="files whose path has one in it"
     )
-    parser.add_argument("--line", type=int, help="mutants of this line alone, of all of them")
     parser.add_argument(
-        "--reach", type=Path, metavar="FOLDER", help="keep there which tests reach what; used again"
+        "--line", type=int, help="all mutants of this line, of the one file of --only"
+    )
+    parser.add_argument(
+        "--reach",
+        type=Path,
+        metavar="FOLDER",
+        help="keep there which tests reach what, found out in minutes, and use it again; "
+        "lines that have moved since are taken for others",
     )
     parser.add_argument(
         "--tests", nargs="+", default=[], metavar="PATH", help="these only, in place of all"
@@ -98,8 +104,10 @@ def main() -> None:
         kept = (options.reach or Path(folder) / "reach").absolute()
         if not (kept / "coverage").exists():
             kept.mkdir(parents=True, exist_ok=True)
+            print("First all these tests run once, to find which reach what; minutes", flush=True)
             measure(first, kept, options.tests)
         latest = time.monotonic() + 60 * (options.minutes or math.inf)
+        print(f"{len(mutants)} mutants of seed {options.seed}, each with the tests that reach it")
         ready = {place: Ready(place, options.tests) for place in places}
         there = {one: server for one, (slow, server) in ready[first].there.items() if not slow}
         trials = Trials(Reach(kept, first, there), ready)
@@ -117,11 +125,13 @@ def main() -> None:
                 checkouts.put(checkout)
             return outcome, ": ".join(filter(None, because)), time.monotonic() - begun
 
+        late = 0
         with ThreadPoolExecutor(options.jobs) as pool:
             trying = {pool.submit(tried, mutant): mutant for mutant in mutants}
             for number, done in enumerate(as_completed(trying), 1):
                 mutant, (outcome, why, seconds) = trying[done], done.result()
                 if outcome == LATE:
+                    late += 1
                     continue
                 tally[area(mutant.path)][outcome] += 1
                 said = f"{mutant.described(texts[mutant.path])}: {outcome}"
@@ -133,6 +143,8 @@ def main() -> None:
         for process in ready.values():
             process.end()
     print_table(tally)
+    if late:
+        print(f"\n{late} of {len(mutants)} mutants were not tried in {options.minutes:g} minutes")
     if doubtful:
         print(f"\nDo not believe it: without a mutant there fails too {doubtful}")
     if left:

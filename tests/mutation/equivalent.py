@@ -14,8 +14,8 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             "closing ends the transaction too, as long as no error that is kept keeps a cursor",
         )
         for module, stands, becomes in (
-            ("change", " " * 16 + 'connection.execute("ROLLBACK")', "pass"),
-            ("change", "connection.rollback()", "pass"),
+            ("change", 'connection.execute("ROLLBACK")  # of all', "pass"),
+            ("change", 'connection.execute("ROLLBACK")  # of nothing', "pass"),
             ("change", "if connection.in_transaction:", "not (connection.in_transaction)"),
             ("stamping", "connection.rollback()", "pass"),
         )
@@ -84,7 +84,6 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("overviews", "number * 4", "4 -> 5", "so many at a time give the same"),
             ("pairing", "error.errors(include_url=", "True", "nobody reads what it then says too"),
             ("rows", "error.errors(include_url=", "True", "nobody reads what it then says too"),
-            ("session_logs", "elif stored[:-1] ==", "1 -> 2", "the slow way corrects nothing"),
         )
     ),
     *(
