@@ -18,7 +18,17 @@ from typing import Any
 import pytest
 from helpers.interruptions import interrupted
 from helpers.platforms import needs_posix
-from helpers.support import SESSION, Clock, add_pair, claimed, contents, new_store, place_of, status
+from helpers.support import (
+    PID,
+    SESSION,
+    Clock,
+    add_pair,
+    claimed,
+    contents,
+    new_store,
+    place_of,
+    status,
+)
 
 from nexuslims_store import (
     ClaimLostError,
@@ -136,7 +146,9 @@ def test_a_claim_that_was_lost_meanwhile(
     with pytest.raises(ValueError, match="its own"):
         lose_and_fail()
     assert "does not hold" in caplog.text
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert vars(record).items() >= {"session_identifier": SESSION, "instrument": PID}.items()
     assert status(store) == "COMPLETED"
 
 

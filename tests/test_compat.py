@@ -25,6 +25,7 @@ from nexuslims_store.compat import (
 )
 
 START = datetime(2025, 1, 15, 10, tzinfo=UTC)
+BERLIN = ZoneInfo("Europe/Berlin")
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +77,8 @@ def test_a_session_from_harvest_to_record() -> None:
     row = session.insert_record_generation_event()
     assert row["event_type"] == "RECORD_GENERATION"
     assert row["id_session_log"] == 3
+    assert row["timestamp"].utcoffset() == row["timestamp"].astimezone(BERLIN).utcoffset()
+    assert compat.get_all_session_logs()[-1].user == "nexuslims"
     assert session.update_session_status(RecordStatus.COMPLETED) is True
     assert compat.get_sessions_to_build() == []
     assert {log.record_status for log in compat.get_all_session_logs()} == {RecordStatus.COMPLETED}

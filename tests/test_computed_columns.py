@@ -245,13 +245,13 @@ def test_values_go_to_a_table_that_is_not_there_yet(tmp_path: Path) -> None:
 def test_a_short_definition_is_part_of_the_command_that_brings_a_column_back(
     tmp_path: Path, length: int
 ) -> None:
-    path = at(HEAD, tmp_path / "nexuslims.db")
+    path = at(HEAD, tmp_path / "nexus lims.db")
     begin, end = "ALTER TABLE instruments ADD COLUMN g TEXT AS ('", "')"
     execute(path, begin + "x" * (length - len(begin + end)) + end)
     with pytest.raises(SchemaMismatchError) as caught:
         Store(path)
     back = mend(path, str(caught.value))
-    assert (f"keep what `sqlite3 {path} .schema` prints" in back) == (length > 200)
+    assert (f"keep what `sqlite3 '{path}' .schema` prints" in back) == (length > 200)
     if length == 200:
         mend(path, back)
         with pytest.raises(SchemaMismatchError, match="compute g of instruments"):

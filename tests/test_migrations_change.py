@@ -163,17 +163,27 @@ def test_room_for_a_migration_is_enough_to_the_byte(
     class Usage:
         free = 0
 
+    asked: list[Path] = []
+
+    def usage(folder: Path) -> type[Usage]:
+        asked.append(folder)
+        return Usage
+
     execute(make_file(path, start), script)
+    (path.parent / "links").mkdir()
+    link = path.parent / "links" / path.name
+    link.symlink_to(path)
     needed = path.stat().st_size * (backup + anew)
     needs = " and ".join([BACKUP] * backup + [TABLES] * anew)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
+    monkeypatch.setattr("shutil.disk_usage", usage)
     if needed:
         Usage.free = needed - 1
         with pytest.raises(StorageFullError, match=f"{needed:,} bytes are needed for {needs}, and"):
-            migrations.upgrade(path, target, backup=backup)
-        assert not backups(path)
+            migrations.upgrade(link, target, backup=backup)
+        assert asked == [path.parent]
+        assert not backups(link)
         Usage.free = needed
-    assert migrations.upgrade(path, target, backup=backup).plan.made_anew == (
+    assert migrations.upgrade(link, target, backup=backup).plan.made_anew == (
         ("upload_log",) if NULL_TIMES in script else ()
     )
 

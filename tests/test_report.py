@@ -352,6 +352,8 @@ def test_identifiers_that_are_addresses_are_links(store: Store) -> None:
         "HTTP://old.example.com",
         "javascript:alert(1)",
         "https://a b",
+        "https://a/\x1b[2J",
+        "https://a/\u202egnp.exe",
         'https://a"onclick="x',
         "ftp://x",
         "2025-x-17",

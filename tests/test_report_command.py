@@ -119,13 +119,12 @@ def test_a_write_that_fails_leaves_the_old_page_whole(path: Path, tmp_path: Path
     assert [file.name for file in tmp_path.iterdir()] == [output.name]
 
 
-@pytest.mark.slow
 def test_the_command_never_replaces_a_database(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     write(other, "CREATE TABLE t (x)")
     (tmp_path / "link").symlink_to(path)
     before = path.read_bytes(), other.read_bytes()
-    for output in (path, other, tmp_path / "link", f"{path}-wal", f"{path}-journal"):
+    for output in (path, other, tmp_path / "link", f"{path}-wal", f"{path}-shm", f"{path}-journal"):
         done = call("--db", path, "report", "--output", output)
         assert done.status == 2, output
         assert "takes its place" in done.err

@@ -94,6 +94,12 @@ def test_the_oldest_stays_while_a_rule_is_not_used_up() -> None:
     ]
 
 
+@pytest.mark.parametrize("keep", [Keep(daily=2), Keep(weekly=2), Keep(monthly=2)], ids=str)
+def test_the_same_day_of_another_year_is_another(keep: Keep) -> None:
+    found = backups("2022-03-01T12:00", "2023-03-01T12:00", "2024-02-28T12:00", "2025-02-28T12:00")
+    assert kept(found, keep) == ["2025-02-28T12:00", "2024-02-28T12:00"]
+
+
 def test_a_backup_a_night_under_the_same_rules_reaches_back() -> None:
     """As it goes on for two years, with a gap: never fewer than the rules say."""
     keep = Keep(daily=7, weekly=4, monthly=6)
