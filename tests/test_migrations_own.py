@@ -59,6 +59,13 @@ def test_a_step_that_would_lose_the_column_is_refused(path: Path) -> None:
     assert len(backups(path)) == made
 
 
+def test_columns_that_would_be_lost_are_named_in_their_order(path: Path) -> None:
+    names = ("d", "b", "f", "a", "e", "c")
+    at("v2_5_0a", path, "".join(f"ALTER TABLE instruments ADD COLUMN {one};" for one in names))
+    with pytest.raises(MigrationError, match="with its columns a, b, c, d, e, f, which are your"):
+        migrations.upgrade(path)
+
+
 def test_an_index_of_ones_own_survives_a_table_that_is_made_anew(path: Path) -> None:
     at(
         "v2_4_0a",
