@@ -46,6 +46,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--tests", nargs="+", default=[], metavar="PATH", help="these only, in place of all"
     )
+    parser.add_argument(
+        "--listed",
+        action="store_true",
+        help="only those said to change nothing: does a test notice?",
+    )
     parser.add_argument("--list", action="store_true", help="name the mutants, run nothing")
     return parser.parse_args()
 
@@ -88,6 +93,8 @@ def main() -> None:
     options = arguments()
     mutants = sample(options)
     texts = {one.path: (ROOT / one.path).read_text(encoding="utf-8") for one in mutants}
+    if options.listed:
+        mutants = [one for one in mutants if reason(one, texts[one.path])]
     if options.list:
         for mutant in mutants:
             print(mutant.described(texts[mutant.path]))
@@ -113,7 +120,8 @@ def main() -> None:
         trials = Trials(Reach(kept, first, there), ready)
 
         def tried(mutant: Mutant) -> tuple[str, str, float]:
-            if why := reason(mutant, texts[mutant.path]):
+            why = reason(mutant, texts[mutant.path])
+            if why and not options.listed:
                 return EQUAL, why, 0.0
             if time.monotonic() > latest:
                 return LATE, "", 0.0
@@ -135,7 +143,7 @@ def main() -> None:
                     continue
                 tally[area(mutant.path)][outcome] += 1
                 said = f"{mutant.described(texts[mutant.path])}: {outcome}"
-                if outcome in {HANGS, SURVIVES}:
+                if outcome in ({NOTICED} if options.listed else {HANGS, SURVIVES}):
                     left.append(said)
                 comment = f" ({why})" if why else ""
                 print(f"[{number}/{len(mutants)}, {seconds:.0f} s] {said}{comment}", flush=True)
