@@ -51,6 +51,10 @@ def test_every_command_has_a_help_text(name: tuple[str, ...]) -> None:
     assert "--db PATH" in shown.out
 
 
+def test_the_help_ends_with_what_every_command_does() -> None:
+    assert call("--help").out.endswith("0 done,\n1 a check found something, 2 an error.\n")
+
+
 def test_the_version_is_the_packages() -> None:
     assert call("--version").out == f"nexuslims-store {__version__}\n"
 
@@ -64,6 +68,7 @@ def test_the_version_is_the_packages() -> None:
         ("sessions", "list", "--since", "someday"),
         ("sessions", "list", "--limit", "0"),
         ("sessions", "list", "--limit", "٣x"),
+        ("sessions", "list", "--limit", "000000000001"),  # nobody means so long a number
         ("sessions", "list", "--status", "HAPPY"),
         ("sessions", "list", "--json", "--csv"),
         ("sessions", "list", "--stat", "ERROR"),  # no abbreviations: they change their meaning

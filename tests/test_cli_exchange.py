@@ -92,6 +92,9 @@ def test_an_export_is_csv_where_it_is_called_so(tmp_path: Path) -> None:
     listed = call("--db", path, "instruments", "list", "--csv").out
     assert file.read_text(encoding="utf-8") == listed
     assert call("--db", path, "instruments", "export", "--csv").out == listed
+    asked_for = tmp_path / "asked_for.csv"
+    assert call("--db", path, "instruments", "export", "--json", asked_for).status == 0
+    assert json.loads(asked_for.read_bytes())[0]["instrument_pid"] == PID
     assert call("--db", path, "instruments", "export", "-").json == (
         call("--db", path, "instruments", "list", "--json").json
     )
@@ -153,6 +156,15 @@ def test_empty_cells_are_defaults_where_there_are_some(tmp_path: Path) -> None:
     assert (shown["harvester"], shown["timezone"], shown["location"]) == (
         *("nemo", "America/New_York", ""),
     )
+
+
+@pytest.mark.parametrize("name", ["timezone", "timezone_str"])
+def test_a_time_zone_has_two_names(tmp_path: Path, name: str) -> None:
+    path, file = filled(tmp_path), tmp_path / "new.json"
+    file.write_text(json.dumps([{**NEW, name: "Asia/Tokyo"}]), encoding="utf-8")
+    assert call("--db", path, "instruments", "import", file).lines[0] == "added Zeiss-Leo"
+    shown = call("--db", path, "instruments", "show", "Zeiss-Leo", "--json").json
+    assert shown["timezone"] == "Asia/Tokyo"
 
 
 def test_two_instruments_exchange_their_addresses(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
+import itertools
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from helpers.command_line import TOKYO, call, filled, on_a_terminal, terminal
 from helpers.support import PID, contents, upload, write, write_log
 
 from nexuslims_store import RecordStatus, Store
+from nexuslims_store.cli.parser import build_parser
 
 
 def listed(path: Path, *arguments: str) -> list[str]:
@@ -48,7 +50,7 @@ def test_filters(tmp_path: Path) -> None:
     ]
     assert listed(path, "--instrument", TOKYO, "--limit", "2") == ["tokyo-7", "tokyo-8"]
     assert len(listed(path, "--instrument", TOKYO, "--instrument", PID)) == 17
-    assert listed(path, "--limit", "1") == ["endless"]
+    assert listed(path, "--limit", "1") == listed(path, "--limit", "00000000001") == ["endless"]
     assert listed(path, "--user", "nobody") == []
 
 
@@ -76,6 +78,25 @@ def test_a_span_that_ends_before_it_begins_is_refused(tmp_path: Path, command: s
     ):
         taken = call("--db", path, *command.split(), "--since", since, "--until", until, *dry_run)
         assert taken.status == 0, taken.err
+
+
+def test_the_same_words_are_a_span_also_when_the_clock_ticks_between_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count()
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(seconds=next(seconds))
+
+    monkeypatch.setattr("nexuslims_store.cli.options.datetime", Clock)
+    assert listed(filled(tmp_path), "--until", "12h", "--since", "12h") == []
+
+
+def test_a_span_back_from_now_is_to_the_second() -> None:
+    given = build_parser().parse_args(["sessions", "list", "--since", "12h", "--until", "2w"])
+    assert given.since.microsecond == given.until.microsecond == 0
 
 
 def test_a_span_of_time(tmp_path: Path) -> None:

@@ -232,8 +232,8 @@ def require_span(arguments: argparse.Namespace) -> None:
     # With an offset in one of them alone, the zone of the other depends on the row.
     zones = _DAY if (since.tzinfo is None) != (until.tzinfo is None) else timedelta(0)
     after = aware(since, UTC) - aware(until, UTC)
-    # The same time twice is a span too, of a script that has just looked.
-    if after >= zones and (after or since.words != until.words):
+    # The same words twice are a span too, of a script that has just looked.
+    if after >= zones and since.words != until.words:
         raise UsageError(
             f"--since {since.words} is not before --until {until.words}: nothing can be between "
             "them"

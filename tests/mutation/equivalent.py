@@ -292,6 +292,14 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("widest = max(", "0 -> 1", "there is no label to be padded then"),
         )
     ),
+    *(
+        (f"nexuslims_store/cli/{path}.py", stands, becomes, why)
+        for path, stands, becomes, why in (
+            ("held", "_IN_MEMORY = ", "", "on the disk is held the same"),
+            ("output", "self.yes = False", "pass", "a command begins with setting it"),
+            ("tables", 'f"{name} {cells[0][place]}"', "0 -> 1", "only what is alike is said so"),
+        )
+    ),
     (
         "nexuslims_store/cli/files.py",
         "mask = os.umask(0)",
