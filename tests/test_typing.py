@@ -75,7 +75,12 @@ def use(store: Store, session: Session, instrument: Instrument) -> None:
 
 def run(*words: str, folder: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     )
     return done.stdout + done.stderr
 
@@ -88,7 +93,11 @@ def by_mypy(files: list[str], folder: Path) -> str:
 def by_pyright(files: list[str], folder: Path) -> str:
     pytest.importorskip("pyright", reason="needs pyright (extra `dev`)")
     # It is a program of Node's, which it fetches when it is run for the first time.
-    if not run("pyright", "--version", folder=folder).startswith("pyright "):
+    try:
+        version = run("pyright", "--version", folder=folder)
+    except subprocess.TimeoutExpired:
+        version = ""
+    if not version.startswith("pyright "):
         pytest.skip("pyright has no Node to run, and could not fetch it")
     (folder / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
     found = run("pyright", "--pythonpath", sys.executable, *files, folder=folder)
