@@ -69,6 +69,7 @@ def test_the_version_is_the_packages() -> None:
         ("sessions", "list", "--limit", "0"),
         ("sessions", "list", "--limit", "٣x"),
         ("sessions", "list", "--limit", "000000000001"),  # nobody means so long a number
+        ("sessions", "list", "--limit", "²"),
         ("sessions", "list", "--status", "HAPPY"),
         ("sessions", "list", "--json", "--csv"),
         ("sessions", "list", "--stat", "ERROR"),  # no abbreviations: they change their meaning

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from helpers.platforms import is_root, needs_posix, posix
 from helpers.support import PID, contents, instrument, new_database
 
 from nexuslims_store import Store
+from nexuslims_store.cli import exchange
+from nexuslims_store.cli.opening import open_store
 
 NEW = {
     "instrument_pid": "Zeiss-Leo",
@@ -83,6 +86,14 @@ def test_what_is_listed_as_csv_is_imported_also_after_excel(
     done = call("--db", other, "instruments", "import", file)
     assert done.status == 0, done.err
     assert contents(other)["instruments"] == contents(path)["instruments"]
+
+
+@pytest.mark.parametrize("line", ["sep=;", "SEP=;\r", "Sep=,"])
+def test_the_line_that_excel_reads_alone_is_no_heading(tmp_path: Path, line: str) -> None:
+    path, file = filled(tmp_path), tmp_path / "new.csv"
+    row = "x,https://x.example/,,,,,./x,,\n"
+    file.write_text(f"{line}\n{(CSV + row).replace(',', line[4])}", encoding="utf-8", newline="")
+    assert call("--db", path, "instruments", "import", file).lines[0] == "added x"
 
 
 def test_an_export_is_csv_where_it_is_called_so(tmp_path: Path) -> None:
@@ -203,13 +214,31 @@ def test_where_an_export_can_be_written(tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir()} == {"pipe", "locked", path.name}
 
 
+def test_a_file_that_appears_during_an_export_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, file = filled(tmp_path), tmp_path / "file.json"
+
+    def open_late(*arguments: Any, **options: Any) -> AbstractContextManager[Store]:
+        file.write_text("precious")
+        return open_store(*arguments, **options)
+
+    monkeypatch.setattr(exchange, "open_store", open_late)
+    refused = call("--db", path, "instruments", "export", file)
+    assert (refused.status, refused.out) == (2, "")
+    assert "exists already" in refused.err
+    assert file.read_text() == "precious"
+    assert {one.name for one in tmp_path.iterdir()} == {path.name, file.name}
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a POSIX system")
 def test_an_export_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
     path, file = filled(tmp_path), tmp_path / "file.json"
     export = [*COMMAND, "--db", str(path), "instruments", "export", str(file), "--json"]
     limited = ["sh", "-c", 'ulimit -f 1; "$@"', "sh", *export]
     call("--db", path, "instruments", "update", PID, "--location", "x" * 2000)
-    full = subprocess.run(limited, capture_output=True, text=True, check=False)
+    whole = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    full = subprocess.run(limited, capture_output=True, text=True, env=whole, check=False)
     assert full.returncode == 2
     assert full.stderr.startswith(f"nexuslims-store: no room to write {file}")
     assert [file.name for file in tmp_path.iterdir()] == [path.name]

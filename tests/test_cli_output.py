@@ -176,6 +176,20 @@ def test_nothing_a_terminal_would_act_upon_comes_from_the_database(tmp_path: Pat
     assert "a\x1b[2Jb\nc" in of_csv  # data, not for the eye
 
 
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        *((f"a{char}b", f'"a{char}b"') for char in ",\r\n"),
+        ('a"b', '"a""b"'),
+        *((plain, plain) for plain in ("a;b", "a'b", " ", "a\tb", "a\x0bb")),
+    ],
+)
+def test_a_cell_of_csv_is_quoted_where_it_has_to_be(tmp_path: Path, value: str, cell: str) -> None:
+    path = new_database(tmp_path)
+    assert call("--db", path, "users", "set", "bob", "cdcs", "7", "--notes", value).status == 0
+    assert f",{cell}" in call("--db", path, "users", "list", "--csv").out
+
+
 @on_a_terminal
 def test_there_is_no_colour(tmp_path: Path) -> None:
     path = filled(tmp_path)
@@ -420,11 +434,26 @@ def test_more_than_fits_into_memory_is_held_on_the_disk(monkeypatch: pytest.Monk
         assert list(one.take()) == [b"0123", b"4567", b"89ab", b"c"]
         assert list(one.take()) == []
     one.write(b"0123456789x")
-    assert not made.pop().closed
+    dropped = made.pop()
+    before = dropped.closed
     one.clear()
+    assert (before, dropped.closed) == (False, True)
     one.write(b"0123456789")
     assert not made
-    assert b"".join(one.take()) == b"0123456789"
+    one.write(b"x")
+    assert made.pop().getvalue() == b"0123456789x"
+    assert b"".join(one.take()) == b"0123456789x"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "ascii"])
+def test_what_follows_a_result_that_is_dropped_is_whole(encoding: str) -> None:
+    written = io.BytesIO()
+    output = Output(io.TextIOWrapper(written, encoding), io.StringIO())
+    output.line("dropped")
+    output.drop()
+    output.line("kept")
+    output.flush()
+    assert written.getvalue() == f"kept{os.linesep}".encode(encoding)
 
 
 # -- readers that leave, and disks that are full --------------------------------------------
@@ -462,3 +491,13 @@ def test_a_result_that_cannot_be_written(
     assert err.getvalue() == says
     with suppress(OSError):
         out.close()
+
+
+@pytest.mark.parametrize(("why", "status"), [(errno.EPIPE, 141), (errno.ENOSPC, 2)])
+def test_a_message_that_cannot_be_written(tmp_path: Path, why: int, status: int) -> None:
+    path = new_database(tmp_path)
+    err = io.TextIOWrapper(io.BufferedWriter(Gone(why)), encoding="utf-8")
+    with redirect_stdout(io.StringIO()), redirect_stderr(err):
+        assert main(["--db", str(path), "users", "list"]) == status
+    with suppress(OSError):
+        err.close()

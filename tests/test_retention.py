@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.command_line import call
@@ -24,7 +25,9 @@ from nexuslims_store.backup import (
     not_kept,
     old_backups,
     remove_backups,
+    retention,
 )
+from nexuslims_store.connection import connect
 from nexuslims_store.errors import BackupError, ReadOnlyError
 
 NOON = datetime(2025, 1, 1, 12)
@@ -152,7 +155,10 @@ def test_only_older_backups_of_this_database_are_removed(tmp_path: Path) -> None
     (folder / "a_backup_20240102_000000.db").touch()
     (folder / "a_backup_20240103_000000.db").symlink_to(old[0])
     (folder / "a_backup_20240104_000000.db").mkdir()
-    for name in ("20240105_000000_1", "20240105_999999", "20240105", "20240105_000000 copy"):
+    for name in (
+        *("20240105_000000_1", "20240105_000000_0", "20240105_000000_02", "20240105_000000_"),
+        *("20240105_999999", "20240105", "20240105_000000 copy"),
+    ):
         (folder / f"a_backup_{name}.db").write_bytes(path.read_bytes())
     for name in ("A_backup_20240106_000000.db", "aa_backup_20240106_000000.db", "a.db"):
         (folder / name).write_bytes(path.read_bytes())
@@ -192,6 +198,26 @@ def test_an_event_in_common_is_one_with_its_id_session_and_time(
     (foreign,) = made_on(other, tmp_path, -1)
     old, new = made_on(path, tmp_path, 0, 1)
     assert thin_out(path, new, Keep(last=1)) == ([old], {foreign: "it is another database's"})
+
+
+def test_a_lock_is_waited_for_as_long_as_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def recorded(path: Path, *, timeout: float, **options: Any) -> sqlite3.Connection:
+        waits.append(timeout)
+        return connect(path, timeout=timeout, **options)
+
+    path = build(tmp_path / "a.db", sessions=1)
+    old, new = made_on(path, tmp_path, 0, 1)
+    monkeypatch.setattr(retention, "connect", recorded)
+    with closing(sqlite3.connect(old, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        found = old_backups(path, Keep(last=1), new=new, timeout=0.01)
+    assert found.to_remove == []
+    assert "is locked by another program, still after 0.01 s" in found.left_alone[old]
+    assert waits == [0.01, 0.01]
 
 
 def test_backups_of_the_future_take_no_place(tmp_path: Path) -> None:

@@ -56,9 +56,16 @@ def test_however_they_are_started_they_pass(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
 
 
-def test_what_may_write_little_writes_no_byte_code() -> None:
+@pytest.mark.parametrize(
+    ("limit", "remedy"),
+    [
+        ("setrlimit(resource.RLIMIT_" + "FSIZE", "dont_write_bytecode = True"),
+        ("ulimit " + "-f", '"PYTHONDONTWRITEBYTECODE": "1"'),
+    ],
+    ids=["Python", "shell"],
+)
+def test_what_may_write_little_writes_no_byte_code(limit: str, remedy: str) -> None:
     """Python puts the part that it could write in the place of the whole, for all that follow."""
-    limit, remedy = "setrlimit(resource.RLIMIT_" + "FSIZE", "dont_write_bytecode = True"
     files = [(path, path.read_text(encoding="utf-8")) for path in (ROOT / "tests").rglob("*.py")]
     assert any(limit in text for _, text in files)
     assert [path for path, text in files if limit in text and remedy not in text] == []
