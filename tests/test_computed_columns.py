@@ -66,7 +66,7 @@ def test_it_shuts_no_reader_out_and_its_remedy_works(tmp_path: Path, table: str,
     before = path.read_bytes()
     for command in READERS:
         done = call("--db", path, *command.split())
-        assert done.status in {0, 1}, (command, done.err)
+        assert done.status == 0, (command, done.err)
         assert "not known" not in done.err
     with pytest.raises(SchemaMismatchError, match=f"can be read.*compute g of {table};") as caught:
         Store(path)
@@ -102,7 +102,7 @@ def test_what_it_computes_is_never_run(tmp_path: Path, table: str, definition: s
         with pytest.raises(sqlite3.DatabaseError, match="overflow"):
             query(path, f"SELECT g FROM {table}")
     for command in READERS:
-        assert call("--db", path, *command.split()).status in {0, 1}, command
+        assert call("--db", path, *command.split()).status == 0, command
     assert "computed-column" in {finding.code for finding in doctor.examine(path)}
     with pytest.raises(SchemaMismatchError, match=f"compute g of {table}"):
         Store(path)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from helpers.migration_files import query
+from helpers.platforms import posix
 
 from nexuslims_store import (
     EventType,
@@ -190,12 +191,17 @@ def test_it_never_overwrites(tmp_path: Path) -> None:
 def test_what_stands_in_the_way_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no folder"):
         demo.create(tmp_path / "none" / "demo.db")
-    with pytest.raises(StoreError):
-        demo.create(tmp_path)
-    with pytest.raises((ReadOnlyError, StoreError)):
-        demo.create(tmp_path / ("x" * 300))
     with pytest.raises(ValueError, match="one week"):
         demo.create(tmp_path / "demo.db", weeks=0)
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+def test_neither_a_folder_nor_a_name_that_no_file_has_is_taken(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="exists already"):
+        demo.create(tmp_path)
+    with pytest.raises(ReadOnlyError, match=r"cannot be made .* choose another folder"):
+        demo.create(tmp_path / ("x" * 300))
     assert not list(tmp_path.iterdir())
 
 

@@ -60,7 +60,7 @@ def test_nothing_is_written_to_a_table_whose_key_is_gone(
     before = path.read_bytes()
     for command in READERS:
         done = call("--db", path, *command.split())
-        assert done.status in {0, 1}, (command, done.err)
+        assert done.status == 0, (command, done.err)
         assert "PRIMARY KEY" not in done.err
     assert not migrations.upgrade(path).changed
     with Store(path) as store:
