@@ -20,7 +20,6 @@ from nexuslims_store import (
     DatabaseLockedError,
     DatabaseNotFoundError,
     NotANexusLIMSDatabaseError,
-    StoreError,
     doctor,
 )
 from nexuslims_store.doctor import Finding
@@ -41,7 +40,7 @@ def test_what_is_no_database_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database at all" * 100)
     with pytest.raises(NotANexusLIMSDatabaseError):
         doctor.examine(tmp_path / "text")
-    with pytest.raises(StoreError):
+    with pytest.raises(NotANexusLIMSDatabaseError, match="is a folder"):
         doctor.examine(tmp_path)
     with pytest.raises(DatabaseNotFoundError):
         doctor.examine(tmp_path / "none.db")

@@ -260,8 +260,11 @@ def test_a_new_pair_of_files_is_numbered_and_checked(tmp_path: Path) -> None:
     assert f"-- depends: {history(server=True)[-1].id}\n" in others[0].read_text()
     assert f"SET version_num = 'v90_6_0a' WHERE version_num = '{HEAD}';" in up.read_text()
     assert f"SET version_num = '{HEAD}' WHERE version_num = 'v90_6_0a';" in down.read_text()
-    for wrong in ("v90_6_0a", "v90_6_0", "v2_5_9", "90_7_0", "v90_7", "v90_7_0ab", "v90_7_0A"):
-        with pytest.raises(MigrationError, match=r"newer than the head|of the form"):
+    for older in ("v90_6_0a", "v90_6_0", "v2_5_9"):
+        with pytest.raises(MigrationError, match=f"^{older} must be newer than the head, v90_6_0a"):
+            migrations.new("another", older, folder)
+    for wrong in ("90_7_0", "v90_7", "v90_7_0ab", "v90_7_0A"):
+        with pytest.raises(MigrationError, match=f"^'{wrong}' is not of the form"):
             migrations.new("another", wrong, folder)
     with pytest.raises(MigrationError, match="letters"):
         migrations.new("!?", "v90_7_0", folder)

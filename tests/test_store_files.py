@@ -158,7 +158,7 @@ def test_a_symbolic_link_leads_to_its_file(tmp_path: Path) -> None:
 
     link.unlink()
     link.symlink_to("link.db")
-    with pytest.raises(StoreError):
+    with pytest.raises(DatabaseNotFoundError, match="no file can be at"):
         Store(link)
     link.unlink()
     link.symlink_to(tmp_path / "nowhere.db")

@@ -29,6 +29,7 @@ from nexuslims_store import (
     StorageFullError,
     Store,
     StoreError,
+    UnknownInstrumentError,
 )
 
 # -- transactions ----------------------------------------------------------------------
@@ -133,7 +134,7 @@ def test_an_error_of_the_store_undoes_its_own_call_only(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         with store.transaction():
             store.session_logs.insert(log())
-            with pytest.raises(StoreError):
+            with pytest.raises(UnknownInstrumentError):
                 store.session_logs.insert_many([log(EventType.END), log(instrument="Nobody's")])
             store.upload_logs.insert(upload())
         found = contents(store)

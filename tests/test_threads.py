@@ -448,7 +448,7 @@ def test_a_thread_that_is_given_the_number_of_another_joins_nothing(tmp_path: Pa
             yield
 
     def write() -> None:
-        with pytest.raises(StoreError):
+        with pytest.raises(DatabaseLockedError, match="another thread of this program"):
             store.external_ids.store("ned", "nemo", "1")
 
     with new_store(tmp_path, any_thread=True, timeout=0.01) as store:
