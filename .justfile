@@ -9,7 +9,7 @@ _list:
 test *arguments:
     {{ python }} -m pytest -q -n 3 {{ arguments }}
 
-# the tests without the slow ones and without a server, about a minute
+# the tests without the slow ones and without a server, a minute and a half
 fast *arguments:
     {{ python }} -m pytest -q -n 3 \
         -m "not slow and not server and not soak and not interop and not workshop" {{ arguments }}

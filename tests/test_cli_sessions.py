@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -128,6 +128,21 @@ def test_times_in_words(tmp_path: Path) -> None:
         refused = call("--db", path, "sessions", "list", f"--since={wrong}")
         assert refused.status == 2
         assert "is no time like 2025-01-13" in refused.err
+
+
+def test_yesterday_is_the_day_before_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Day(date):
+        @classmethod
+        def today(cls) -> date:  # type: ignore[override]
+            return date(2025, 3, 1)
+
+    monkeypatch.setattr("nexuslims_store.cli.options.date", Day)
+    for word, day in (("today", "2025-03-01"), ("yesterday", "2025-02-28")):
+        in_word, in_digits = (
+            build_parser().parse_args(["sessions", "list", "--since", one]).since
+            for one in (word, day)
+        )
+        assert in_word == in_digits
 
 
 def test_several_statuses_at_once(tmp_path: Path) -> None:
@@ -266,6 +281,25 @@ def test_reset_after_a_bad_week(tmp_path: Path) -> None:
     assert changed == {f"{name}-{day}" for name in ("ny", "tokyo") for day in (4, 5, 6)}
     assert {after[name] for name in changed} == {"TO_BE_BUILT"}
     assert call("--db", path, *week, "--yes").out == "reset 0 sessions to TO_BE_BUILT\n"
+
+
+@pytest.mark.parametrize(
+    ("span", "days"),
+    [
+        (("--since", "2025-01-03", "--until", "2025-01-04"), {3, 4}),
+        (("--since", "2025-01-03"), {3, 4, 5, 6, 7, 8}),
+        (("--until", "2025-01-02"), {1, 2}),
+    ],
+)
+def test_the_sessions_of_a_span_are_reset_and_no_others(
+    tmp_path: Path, span: tuple[str, ...], days: set[int]
+) -> None:
+    path = filled(tmp_path)
+    write(path, "UPDATE session_log SET record_status = 'ERROR'")
+    assert call("--db", path, "sessions", "reset", *span, "--yes").status == 0
+    with Store(path) as store:
+        reset = {session.session_identifier for session in store.sessions.list_to_build()}
+    assert reset == {f"{name}-{day}" for name in ("ny", "tokyo") for day in days}
 
 
 def test_reset_by_status_names_what_is_reset(tmp_path: Path) -> None:
