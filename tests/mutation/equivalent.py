@@ -301,6 +301,18 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         )
     ),
     (
+        "nexuslims_store/cli/held.py",
+        "_AT_A_TIME = ",
+        "",
+        "so many at a time give the same",
+    ),
+    (
+        "nexuslims_store/cli/declaration.py",
+        "get_close_matches(",
+        "1 -> 2",
+        "the first is taken, and is the same",
+    ),
+    (
         "nexuslims_store/cli/files.py",
         "mask = os.umask(0)",
         "0 -> 1",
