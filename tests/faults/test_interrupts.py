@@ -28,7 +28,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from helpers.interruptions import alarm, garbage_is_left_alone
+from helpers.interruptions import alarm, traced
 from helpers.platforms import posix
 from helpers.support import PID, SESSION, TABLES, Clock, contents, instrument, write
 from test_transactions import MUTATORS, claimed
@@ -154,20 +154,12 @@ class Interruption:
 def interrupted(
     work: Callable[[], object], at: int, *, instructions: bool = False
 ) -> tuple[Interruption, BaseException | None]:
-    """Do it, interrupted at an event if that comes; return what was raised.
-
-    In a generator, for the reason that `helpers/interruptions.py` gives.
-    """
+    """Do it, interrupted at an event if that comes; return what was raised."""
     trace = Interruption(at, instructions=instructions)
-    before = sys.gettrace()
-    with garbage_is_left_alone():
-        sys.settrace(trace)
-        try:
-            list(work() for _ in (1,))  # noqa: C400
-        except KeyboardInterrupt as interrupt:
-            return trace, interrupt
-        finally:
-            sys.settrace(before)
+    try:
+        traced(work, trace)
+    except KeyboardInterrupt as interrupt:
+        return trace, interrupt
     return trace, None
 
 

@@ -34,13 +34,24 @@ def garbage_is_left_alone() -> Iterator[None]:
             gc.enable()
 
 
-def interrupted(work: Callable[[], object], at: int) -> bool:
-    """Do something, interrupted at so many lines of the package; return whether it came to that.
+def traced(work: Callable[[], object], trace: Callable[[FrameType, str, Any], Any]) -> None:
+    """Do something whose events are traced by what may interrupt it.
 
     In CPython 3.11 to 3.13 what is raised at the last line of an `except` block leaves the block's
     exception behind for good, and all later ones would have it as their context. A generator keeps
     such things to itself.
     """
+    before = sys.gettrace()  # of whoever measures which lines the tests reach
+    with garbage_is_left_alone():
+        sys.settrace(trace)
+        try:
+            list(work() for _ in (1,))  # noqa: C400
+        finally:
+            sys.settrace(before)
+
+
+def interrupted(work: Callable[[], object], at: int) -> bool:
+    """Do something, interrupted at so many lines of the package; return whether it came to that."""
     lines = itertools.count()
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
@@ -51,15 +62,10 @@ def interrupted(work: Callable[[], object], at: int) -> bool:
             raise InterruptError
         return trace
 
-    before = sys.gettrace()  # of whoever measures which lines the tests reach
-    with garbage_is_left_alone():
-        sys.settrace(trace)
-        try:
-            list(work() for _ in (1,))  # noqa: C400
-        except InterruptError:
-            return True
-        finally:
-            sys.settrace(before)
+    try:
+        traced(work, trace)
+    except InterruptError:
+        return True
     return False
 
 
