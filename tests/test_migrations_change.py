@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.migration_checks import make_file
 from helpers.migration_files import HEAD, backups, contents, execute, query
+from helpers.platforms import posix
 
 import nexuslims_store
 from nexuslims_store import MigrationError, migrations
@@ -163,29 +164,41 @@ def test_room_for_a_migration_is_enough_to_the_byte(
     class Usage:
         free = 0
 
+    execute(make_file(path, start), script)
+    needed = path.stat().st_size * (backup + anew)
+    needs = " and ".join([BACKUP] * backup + [TABLES] * anew)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
+    if needed:
+        Usage.free = needed - 1
+        with pytest.raises(StorageFullError, match=f"{needed:,} bytes are needed for {needs}, and"):
+            migrations.upgrade(path, target, backup=backup)
+        assert not backups(path)
+        Usage.free = needed
+    assert migrations.upgrade(path, target, backup=backup).plan.made_anew == (
+        ("upload_log",) if NULL_TIMES in script else ()
+    )
+
+
+@posix
+def test_the_room_is_that_of_the_disk_to_which_a_link_leads(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage:
+        free = 0
+
     asked: list[Path] = []
 
     def usage(folder: Path) -> type[Usage]:
         asked.append(folder)
         return Usage
 
-    execute(make_file(path, start), script)
     (path.parent / "links").mkdir()
     link = path.parent / "links" / path.name
     link.symlink_to(path)
-    needed = path.stat().st_size * (backup + anew)
-    needs = " and ".join([BACKUP] * backup + [TABLES] * anew)
     monkeypatch.setattr("shutil.disk_usage", usage)
-    if needed:
-        Usage.free = needed - 1
-        with pytest.raises(StorageFullError, match=f"{needed:,} bytes are needed for {needs}, and"):
-            migrations.upgrade(link, target, backup=backup)
-        assert asked == [path.parent]
-        assert not backups(link)
-        Usage.free = needed
-    assert migrations.upgrade(link, target, backup=backup).plan.made_anew == (
-        ("upload_log",) if NULL_TIMES in script else ()
-    )
+    with pytest.raises(StorageFullError, match="its disk has 0 free"):
+        migrations.upgrade(link)
+    assert asked == [path.parent]
 
 
 # -- what the application and the facility add ------------------------------------------
