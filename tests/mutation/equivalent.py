@@ -31,22 +31,10 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         )
     ),
     (
-        "nexuslims_store/migrations/server.py",
-        "open_server(url, read_only=True",
-        "False",
-        "nothing is written by looking",
-    ),
-    (
         "nexuslims_store/demo.py",
         "random.random() <",
         "< -> <=",
         "no number between them is one that comes",
-    ),
-    (
-        "nexuslims_store/migrations/verification.py",
-        "_about(rule, becomes) or becomes.key[0]",
-        "0 -> 1",
-        "each CHECK of NexusLIMS's names a column",
     ),
     *(
         (
@@ -64,6 +52,7 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         (f"nexuslims_store/{path}.py", f"{constant} = ", "", "so many at a time give the same")
         for path, constant in (
             ("backup/copying", "PAGES_AT_A_TIME"),
+            ("cli/held", "_AT_A_TIME"),
             ("connection", "_CACHED_STATEMENTS"),
             ("connection", "_ROWS_AT_A_TIME"),
             ("doctor/rows", "_ROWS_AT_A_TIME, _SECONDS_AT_A_TIME, _FEW"),
@@ -251,6 +240,8 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
             ("rehearsal", "cached_statements=0", "0 -> 1", "one is not the next that is asked"),
             ("run", "seconds: float = 0.0", "1.0", "each run says how long it took"),
             ("server", 'f"SELECT count(*) FROM {name}"', "0 -> 1", "no step there drops a table"),
+            ("server", "open_server(url, read_only=True", "False", "nothing is written by looking"),
+            ("verification", "or becomes.key[0]", "0 -> 1", "each CHECK of NexusLIMS's names one"),
         )
     ),
     (
@@ -295,40 +286,14 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
     *(
         (f"nexuslims_store/cli/{path}.py", stands, becomes, why)
         for path, stands, becomes, why in (
+            ("declaration", "get_close_matches(", "1 -> 2", "the first is taken, and is the same"),
+            ("files", "mask = os.umask(0)", "0 -> 1", "it is set back before a file is made"),
             ("held", "_IN_MEMORY = ", "", "on the disk is held the same"),
+            ("interrupts", "os.read(reading, 64)", "65", "signals come one or a few at a time"),
+            ("interrupts", "warn_on_full_buffer=False", "True", "the pipe is never full"),
             ("output", "self.yes = False", "pass", "a command begins with setting it"),
             ("tables", 'f"{name} {cells[0][place]}"', "0 -> 1", "only what is alike is said so"),
         )
-    ),
-    (
-        "nexuslims_store/cli/held.py",
-        "_AT_A_TIME = ",
-        "",
-        "so many at a time give the same",
-    ),
-    (
-        "nexuslims_store/cli/declaration.py",
-        "get_close_matches(",
-        "1 -> 2",
-        "the first is taken, and is the same",
-    ),
-    (
-        "nexuslims_store/cli/files.py",
-        "mask = os.umask(0)",
-        "0 -> 1",
-        "the next line sets it back; no file is made in between",
-    ),
-    (
-        "nexuslims_store/cli/interrupts.py",
-        "os.read(reading, 64)",
-        "65",
-        "the numbers of signals come one or a few at a time",
-    ),
-    (
-        "nexuslims_store/cli/interrupts.py",
-        "warn_on_full_buffer=False",
-        "True",
-        "the pipe is never full",
     ),
     (
         "sql/instruments.sql",

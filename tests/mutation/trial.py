@@ -107,8 +107,8 @@ class Trials:
         # Of statements too that both databases run, as only a server has rows in no order.
         asking = [test for test in tests if test.startswith(ASKS_STATEMENTS)]
         own = self._reach.of_module(mutant, tests)
-        near = list(dict.fromkeys([*of_old, *tests[:NEAR], *own, *asking]))
-        far = self._reach.as_many([test for test in tests if test not in set(near)], FAR)
+        near = dict.fromkeys([*of_old, *tests[:NEAR], *own, *asking])
+        far = self._reach.as_many([test for test in tests if test not in near], FAR)
         if mutant.path.startswith(("sql/", "nexuslims_store/repository/")):
             of_server = mutant.path.startswith("sql/postgresql/")
             far += (test for test, server in self._models.items() if server == of_server)
@@ -119,7 +119,7 @@ class Trials:
             found = self._tried(checkout, [*near, *far], mutant, text)
             late = found[0] == SURVIVES and self._reach.is_imported(mutant)
             if found[0] == ELSEWHERE or late:
-                found = run(checkout, near)
+                found = run(checkout, [*near])
                 found = run(checkout, far) if found[0] == SURVIVES else found
         finally:
             _write(path, text)
